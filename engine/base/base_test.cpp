@@ -1,0 +1,80 @@
+#include <gtest/gtest.h>
+
+#include "engine/base/diagnostics.h"
+#include "engine/base/ids.h"
+#include "engine/base/status.h"
+#include "engine/base/time.h"
+
+namespace millrace {
+namespace {
+
+TEST(Status, ContextKeepsCodeAndDetail) {
+  const Status status = WithContext(ExternalError("disk_full", "no space", Retry::kYes), "writing a");
+  EXPECT_EQ(status.message(), "writing a: no space");
+  ASSERT_NE(ErrorDetail::Of(status), nullptr);
+  EXPECT_EQ(ErrorDetail::Of(status)->code(), "disk_full");
+  EXPECT_EQ(ErrorDetail::Of(status)->retry(), Retry::kYes);
+  EXPECT_EQ(ErrorDetail::Of(Status::OK()), nullptr);
+  EXPECT_EQ(ErrorDetail::Of(Status::Invalid("plain")), nullptr);
+}
+
+TEST(Time, FloorsBeforeTheEpochToo) {
+  const auto at = [](int64_t micros) { return EventTime(Micros(micros)); };
+  EXPECT_EQ(FloorTo(at(59'999'999), std::chrono::minutes(1)), at(0));
+  EXPECT_EQ(FloorTo(at(60'000'000), std::chrono::minutes(1)), at(60'000'000));
+  EXPECT_EQ(FloorTo(at(-1), std::chrono::minutes(1)), at(-60'000'000));
+  EXPECT_EQ(FloorTo(at(-60'000'000), std::chrono::minutes(1)), at(-60'000'000));
+  EXPECT_EQ(FloorTo(at(10), Micros(7), Micros(2)), at(9));
+}
+
+TEST(Time, FormatsAsRfc3339WithMicroseconds) {
+  EXPECT_EQ(FormatTimestamp(EventTime(Micros(1'655'129'685'000'001))),
+            "2022-06-13T14:14:45.000001Z");
+  EXPECT_EQ(FormatTimestamp(EventTime(Micros(-1))), "1969-12-31T23:59:59.999999Z");
+  EXPECT_EQ(FormatTimestamp(kEventTimeMax), "9223372036854775807");
+}
+
+TEST(Time, DurationsReadAndWriteBack) {
+  EXPECT_EQ(ParseDuration("10m").ValueOrDie(), std::chrono::minutes(10));
+  EXPECT_EQ(ParseDuration("1h30m").ValueOrDie(), std::chrono::minutes(90));
+  EXPECT_EQ(ParseDuration("250ms").ValueOrDie(), std::chrono::milliseconds(250));
+  EXPECT_EQ(ParseDuration("0").ValueOrDie(), Micros(0));
+  EXPECT_EQ(FormatDuration(std::chrono::minutes(90)), "1h30m");
+  EXPECT_EQ(FormatDuration(Micros(1'000'250)), "1s250us");
+  for (const char* bad : {"", "m", "10", "10 m", "-5s", "5x", "99999999999999d"}) {
+    EXPECT_FALSE(ParseDuration(bad).ok()) << bad;
+  }
+}
+
+TEST(KeyGroups, EveryGroupHasOneTaskAndRangesAreContiguous) {
+  for (int32_t parallelism : {1, 2, 7, 720}) {
+    int32_t last = 0;
+    for (int32_t group = 0; group < kKeyGroupCount; ++group) {
+      const int32_t task = TaskOf(KeyGroup(group), parallelism).value();
+      EXPECT_TRUE(task == last || task == last + 1);
+      last = task;
+    }
+    EXPECT_EQ(last, parallelism - 1);
+  }
+}
+
+TEST(Diagnostics, ShowsPlaceCaretAndNearestName) {
+  Diagnostics diagnostics("job.yaml", "a: 1\n\u00e9xpr: temprature > 80\n");
+  diagnostics.Error({2, 7}, "unknown column 'temprature'",
+                    SuggestName("temprature", std::vector<std::string>{"humidity", "temperature"}));
+  EXPECT_EQ(diagnostics.Render(),
+            "job.yaml:2:7: error: unknown column 'temprature'; did you mean 'temperature'?\n"
+            "     2 | \u00e9xpr: temprature > 80\n"
+            "       |       ^\n");
+  EXPECT_FALSE(diagnostics.ToStatus().ok());
+}
+
+TEST(Diagnostics, SuggestsNothingFarFetched) {
+  const std::vector<std::string> names = {"temperature", "humidity"};
+  EXPECT_EQ(NearestName("pressure", names), "");
+  EXPECT_EQ(SuggestName("pressure", names), "known: temperature, humidity");
+  EXPECT_EQ(NearestName("HUMIDTIY", names), "humidity");
+}
+
+}  // namespace
+}  // namespace millrace

@@ -1,0 +1,151 @@
+// A job as its file says it, checked for form but not yet planned: what docs/job-file.md describes.
+// Read by ReadJobFile (job_file.h). SQL stands here as text with its place; engine/plan binds it.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "engine/base/diagnostics.h"
+#include "engine/base/time.h"
+#include "engine/model/types.h"
+
+namespace millrace {
+
+// Text of the job file with where it stands. A block scalar (`sql: |`) keeps its line structure:
+// line n of the text is line place.line + n of the file (place.line: the first line of the text),
+// each indented by place.column - 1 characters.
+struct PlacedText {
+  std::string text;
+  SourcePlace place;
+  // The place in the file of byte `offset` of the text.
+  SourcePlace PlaceAt(size_t offset) const;
+};
+
+// Where reading starts when no offset is committed.
+struct StartFrom {
+  enum class Kind { kEarliest, kLatest, kTimestamp, kOffsets };
+  Kind kind = Kind::kEarliest;
+  EventTime timestamp{};                // kTimestamp: first record at or after it
+  std::map<int32_t, int64_t> offsets;   // kOffsets: partition -> offset; others earliest
+};
+
+enum class OnDataLoss { kFail, kContinue };
+
+struct KafkaSourceSpec {
+  std::vector<std::string> topics;
+  // librdkafka's own properties, passed through. bootstrap.servers is here or comes from
+  // --brokers / spec.kafka.
+  std::map<std::string, std::string> properties;
+  StartFrom start_from;
+  OnDataLoss on_data_loss = OnDataLoss::kFail;
+  Micros partition_discovery = std::chrono::seconds(10);
+};
+
+struct FilesSourceSpec {
+  // Local files, folders (every file in them with the format's ending, by name) or globs.
+  std::vector<std::string> paths;
+  std::string null_text = "";  // CSV: cells with exactly this text are null (besides empty ones)
+};
+
+enum class Format { kJson, kCsv, kParquet };
+
+// How a timestamp column is written: ISO 8601 text, or a number since the epoch in a unit.
+enum class TimestampUnit { kIso8601, kSeconds, kMillis, kMicros, kNanos };
+
+struct SourceColumn {
+  Field field;
+  std::string from;  // the key in the message, the CSV header or the Parquet column
+  TimestampUnit timestamp_unit = TimestampUnit::kIso8601;
+  // Numbers and booleans written as JSON text ("21.5") are taken only with `accept_text: true`.
+  bool accept_text = false;
+  SourcePlace place;
+};
+
+struct EventTimeSpec {
+  std::string column;
+  Micros max_delay{0};
+  Micros idle_after = std::chrono::seconds(30);
+  std::optional<Micros> max_future;  // against the record's Kafka timestamp; unset: no check
+  SourcePlace place;
+};
+
+// spec.streams.NAME with kafka: or files:
+struct SourceStreamSpec {
+  std::variant<KafkaSourceSpec, FilesSourceSpec> input;
+  Format format = Format::kJson;
+  std::vector<SourceColumn> columns;
+  std::optional<EventTimeSpec> event_time;
+};
+
+// spec.streams.NAME with sql:
+struct QueryStreamSpec {
+  PlacedText sql;
+};
+
+struct StreamSpec {
+  std::string name;
+  SourcePlace place;
+  std::variant<SourceStreamSpec, QueryStreamSpec> kind;
+};
+
+struct AlertSpec {
+  std::string alert;
+  SourcePlace place;
+  PlacedText stream;
+  PlacedText expr;
+  std::map<std::string, PlacedText> labels;       // values are templates: {{ column }}
+  std::map<std::string, PlacedText> annotations;  // values are templates
+};
+
+struct KafkaSinkSpec {
+  std::string topic;
+  std::map<std::string, std::string> properties;
+};
+
+struct ParquetSinkSpec {
+  std::string path;
+  std::vector<std::string> partition_by;  // output columns, or `date` (of window_end / event time)
+  int64_t roll_bytes = 64 << 20;
+  Micros roll_interval = std::chrono::minutes(1);  // wall time
+};
+
+struct FilesSinkSpec {
+  std::string path;
+  Format format = Format::kJson;  // JSON lines or CSV
+  int64_t roll_bytes = 64 << 20;
+  Micros roll_interval = std::chrono::minutes(1);
+};
+
+struct ConsoleSinkSpec {
+  int64_t rows_per_second_max = 50;  // more are counted and summed up in one line
+};
+
+struct SinkSpec {
+  SourcePlace place;
+  // Exactly one of: a stream by name, or all alerts.
+  std::optional<PlacedText> stream;
+  bool all_alerts = false;
+  std::variant<KafkaSinkSpec, ParquetSinkSpec, FilesSinkSpec, ConsoleSinkSpec> target;
+};
+
+struct DeadLetterSpec {
+  std::variant<KafkaSinkSpec, FilesSinkSpec> target;
+  SourcePlace place;
+};
+
+struct JobSpec {
+  std::string name;                 // metadata.name; also its uid
+  std::string file_name;            // as given to ReadJobFile
+  Micros checkpoint_interval = std::chrono::seconds(1);
+  std::optional<int32_t> parallelism;            // unset: the number of cores
+  std::map<std::string, std::string> kafka_properties;  // spec.kafka.properties: for all of the job
+  std::vector<StreamSpec> streams;               // in the file's order
+  std::vector<AlertSpec> alerts;
+  std::vector<SinkSpec> sinks;
+  std::optional<DeadLetterSpec> dead_letters;    // unset: JSON lines under the data folder
+};
+
+}  // namespace millrace

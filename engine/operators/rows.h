@@ -1,0 +1,38 @@
+// What flows between operators: a record batch and, until a window has grouped them, where each
+// row came from.
+#pragma once
+
+#include <arrow/record_batch.h>
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "engine/base/ids.h"
+
+namespace millrace {
+
+// One entry a row: topic, partition and offset of the record that a row was decoded from.
+// A batch holds rows of one partition only.
+struct Origins {
+  TopicPartition source;
+  std::vector<int64_t> offsets;
+};
+
+// Immutable once made; shared between actors.
+struct Rows {
+  std::shared_ptr<arrow::RecordBatch> batch;
+  std::shared_ptr<const Origins> origins;  // null below a window
+
+  int64_t size() const { return batch == nullptr ? 0 : batch->num_rows(); }
+};
+
+// A row whose expression failed; it becomes a dead letter.
+struct RowError {
+  int64_t row = 0;      // of the operator's input
+  std::string reason;   // "division_by_zero", "numeric_out_of_range", "invalid_cast", ...
+  std::string message;  // with the expression: "division by zero in (a / b)"
+};
+
+}  // namespace millrace

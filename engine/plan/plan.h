@@ -1,0 +1,137 @@
+// The plan of a job: a forest of nodes, each with one input, in topological order. Pure data.
+//
+// A reader runs its source node and the row-wise nodes (project, alert, sink) that hang from it
+// without a window between. Each window-aggregate node has tasks of its own, which run it and the
+// row-wise nodes below it. The edge into a window aggregate is an exchange by hash of the keys:
+// everything that may fail on a reading (filters, keys, arguments) is computed by a project node
+// above it, where the original bytes of the reading are still at hand.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "engine/base/ids.h"
+#include "engine/base/time.h"
+#include "engine/model/job.h"
+#include "engine/model/types.h"
+#include "engine/plan/expression.h"
+
+namespace millrace {
+
+// Reads a stream. Output: the columns that the job uses, in the source's order, and the event time
+// column (if any) among them.
+struct SourceNode {
+  SourceStreamSpec spec;
+  std::vector<int> used_columns;  // indexes into spec.columns, in output order
+};
+
+// Rows for which `filter` is true (all without one), with `columns` computed from the input.
+struct ProjectNode {
+  std::optional<Expr> filter;
+  std::vector<Expr> columns;  // one a field of the output schema
+};
+
+enum class AggregateFunction {
+  kCount,        // rows, or non-null arguments
+  kSum,
+  kAvg,
+  kMin,
+  kMax,
+  kStddevSamp,
+  kStddevPop,
+  kVarSamp,
+  kVarPop,
+  kPercentileCont,  // exact; also median (fraction 0.5)
+  kBoolAnd,
+  kBoolOr,
+};
+
+struct AggregateSpec {
+  AggregateFunction function = AggregateFunction::kCount;
+  int argument = -1;       // column of the input; -1: count(*)
+  int filter = -1;         // boolean column of the input; -1: none
+  bool distinct = false;   // count only
+  double fraction = 0;     // percentile_cont
+  Type argument_type = Type::kNull;
+  Type result = Type::kNull;
+};
+
+// Groups rows by window and keys. A row at event time t belongs to every window
+// [start, start + size) with start = k * slide + offset that holds t. Rows with a null event time
+// do not reach it (the reader refuses them). Fires a window when the watermark reaches its end.
+// Output: window_start, window_end (timestamps), the keys, the aggregates.
+struct WindowAggregateNode {
+  Micros size{0};
+  Micros slide{0};   // = size for tumble
+  Micros pane{0};    // gcd(size, slide): what is aggregated once and shared by windows
+  Micros offset{0};
+  int event_time = -1;      // column of the input
+  std::vector<int> keys;    // columns of the input, each boolean, integer, bigint, double, text or
+                            // timestamp; may be empty
+  std::vector<AggregateSpec> aggregates;
+};
+
+// Text with {{ column }} places: literals.size() == columns.size() + 1.
+struct Template {
+  std::vector<std::string> literals;
+  std::vector<int> columns;  // of the alert's input
+};
+
+struct AlertRule {
+  std::string alert;
+  Expr condition;  // boolean over the alert node's input; one alert a row where it is true
+  std::vector<std::pair<std::string, Template>> labels;
+  std::vector<std::pair<std::string, Template>> annotations;
+};
+
+// Output: AlertSchema(), one row for every (row, rule) whose condition is true.
+struct AlertNode {
+  std::vector<AlertRule> rules;
+  std::vector<int> keys;     // columns of the input that identify what the alert is about
+  int time_column = -1;      // window_end or the event time; -1: none
+  bool windowed = false;     // the id comes from key and window end, else from topic-partition-offset
+};
+
+struct SinkNode {
+  SinkSpec spec;
+  std::vector<int> keys;     // columns that form the Kafka record key; may be empty (no key)
+  int time_column = -1;      // Kafka record timestamp and `date` partitions; -1: none
+};
+
+struct PlanNode {
+  NodeId id;
+  std::string name;     // stable: the stream's name and the node's role, "metrics.window"
+  std::string stream;   // the stream of the job file that it belongs to
+  NodeId input{-1};     // -1 for a source
+  Schema output;        // a sink's is its input's
+  std::variant<SourceNode, ProjectNode, WindowAggregateNode, AlertNode, SinkNode> kind;
+  // The column of `output` that is its event time, or -1. For rows below a window: window_end.
+  int event_time = -1;
+  // The column of `output` that says which window the row is of (window_end), or -1.
+  int window_end = -1;
+  // How long after a reading's event time it may still matter to an open window at or below this
+  // node, counted from the source: the sum of window sizes on the path.
+  Micros span{0};
+};
+
+struct JobPlan {
+  std::string job;
+  std::vector<PlanNode> nodes;
+
+  const PlanNode& node(NodeId id) const { return nodes[size_t(id.value())]; }
+  std::vector<NodeId> Children(NodeId id) const;
+  // The nearest ancestor-or-self that is a source or a window aggregate: who runs this node.
+  NodeId OwnerOf(NodeId id) const;
+  // The source that a node descends from.
+  NodeId SourceOf(NodeId id) const;
+};
+
+// id, alert, stream (text), key, labels, annotations (JSON objects), event_time (timestamp).
+const Schema& AlertSchema();
+
+// What an explanation shows: operators, keys, where data is exchanged, columns read.
+std::string FormatPlan(const JobPlan& plan);
+
+}  // namespace millrace
