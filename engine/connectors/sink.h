@@ -11,7 +11,7 @@
 #include "engine/base/ids.h"
 #include "engine/base/status.h"
 #include "engine/base/time.h"
-#include "engine/operators/rows.h"
+#include "engine/model/rows.h"
 
 namespace millrace {
 

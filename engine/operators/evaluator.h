@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "engine/base/status.h"
-#include "engine/operators/rows.h"
+#include "engine/model/rows.h"
 #include "engine/plan/expression.h"
 
 namespace millrace {

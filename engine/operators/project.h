@@ -7,7 +7,7 @@
 
 #include "engine/base/status.h"
 #include "engine/operators/evaluator.h"
-#include "engine/operators/rows.h"
+#include "engine/model/rows.h"
 #include "engine/plan/plan.h"
 
 namespace millrace {

@@ -14,7 +14,7 @@
 
 #include "engine/base/status.h"
 #include "engine/base/time.h"
-#include "engine/operators/rows.h"
+#include "engine/model/rows.h"
 #include "engine/plan/plan.h"
 #include "engine/state/state_store.h"
 
