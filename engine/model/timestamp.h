@@ -1,0 +1,17 @@
+// Timestamps written as text, as sensors and CSV files write them; shared by every format.
+#pragma once
+
+#include <string_view>
+
+#include "engine/base/time.h"
+
+namespace millrace {
+
+// Reads ISO 8601 / RFC 3339: "2022-06-13T14:14:45.123+02:00". 'T', 't' or one space between date
+// and time; seconds and fraction may be missing, and so may the time as a whole (midnight). The
+// fraction has 1 to 9 digits after '.' or ','; what is finer than a microsecond is cut off. The
+// zone is 'Z', 'z', +hh:mm, +hhmm or +hh (up to 15:59); without one the text is UTC. Second 60 and
+// 24:00:00 mean what follows, as in PostgreSQL. Years 1 to 9999. The whole text must match.
+bool ParseTimestamp(std::string_view text, EventTime* time);
+
+}  // namespace millrace
