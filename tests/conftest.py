@@ -1,0 +1,70 @@
+"""Fixtures for tests of whole processes: one Kafka a run, topics and folders of one's own."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from devtool.broker import Broker
+from harness.kafka import Kafka
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--full", action="store_true", help="also tests that are marked full")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--full"):
+        return
+    slow = [item for item in items if item.get_closest_marker("full")]
+    if slow:
+        config.hook.pytest_deselected(items=slow)
+        items[:] = [item for item in items if item not in slow]
+
+
+@pytest.fixture(scope="session")
+def broker() -> Iterator[Broker]:
+    """A running Kafka that all tests share; who stops or pauses one takes `own_broker`."""
+    with tempfile.TemporaryDirectory(prefix="millrace-broker-") as folder:
+        with Broker(Path(folder)) as running:
+            yield running
+
+
+@pytest.fixture
+def own_broker(tmp_path: Path) -> Iterator[Broker]:
+    """A running Kafka for one test, which may pause, kill and restart it."""
+    with Broker(tmp_path / "broker") as running:
+        yield running
+
+
+@pytest.fixture
+def kafka(broker: Broker) -> Kafka:
+    return Kafka(broker.bootstrap)
+
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture
+def topic(kafka: Kafka) -> Callable[..., str]:
+    """topic(partitions=1, **settings): a new empty topic's name, unique in this run.
+
+    Settings are the broker's, with _ for the dots: `max_message_bytes="1000"`.
+    """
+
+    def create(partitions: int = 1, **settings: str) -> str:
+        name = unique_name("topic")
+        return kafka.create_topic(
+            name, partitions, {key.replace("_", "."): value for key, value in settings.items()}
+        )
+
+    return create
+
+
+def unique_name(prefix: str) -> str:
+    return f"{prefix}-{os.getpid()}-{next(_numbers)}"

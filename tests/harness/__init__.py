@@ -1,0 +1,1 @@
+"""What tests of whole processes stand on: Kafka, the millrace program, waiting with deadlines."""
