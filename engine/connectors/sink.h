@@ -44,6 +44,9 @@ class SinkWriter {
   // After it returns OK everything written before is delivered (acknowledged, or in a complete
   // file where `close_files`; otherwise files may stay open and be rolled later).
   virtual Status Flush(bool close_files) = 0;
+  // Whether rows that Flush(false) covers stand in files that are not complete yet, so that they
+  // would be lost if the process died. Always false for targets that acknowledge.
+  virtual bool HasUnfinishedFiles() const { return false; }
   virtual SinkStats stats() const = 0;
   // Where it goes, for people: "kafka topic smoke_alerts", "parquet files under /lake/smoke".
   virtual std::string description() const = 0;

@@ -46,6 +46,10 @@ struct SourceBatch {
   std::shared_ptr<const OriginalRecords> originals;
   int64_t next_offset = 0;                  // position after this batch
   int64_t bytes = 0;                        // of the records' values
+  // The last record read and a hash of its timestamp and value, by which a restart recognises that
+  // a topic was re-created; -1: the source keeps none.
+  int64_t last_record_offset = -1;
+  uint64_t last_record_hash = 0;
 };
 
 // Something other than records.
@@ -91,6 +95,9 @@ class SourceReader {
 
   // Begins to read. Called once, before Poll.
   virtual Status Start(const std::vector<StartPosition>& positions) = 0;
+
+  // Reads one more partition; any time after Start.
+  virtual Status AddPartition(const StartPosition& position) = 0;
 
   // At most about `rows_max` rows, without blocking on a network. A failed status ends the job
   // (data loss with on_data_loss: fail, a topic deleted); passing trouble is an event.
