@@ -1,0 +1,141 @@
+// A reader: some partitions of one source. Polls the connector, keeps each partition's event time,
+// sends rows down the row-wise pipeline, reports watermarks and idleness, and cuts its stream with
+// barriers. No actor: reader_actor.h feeds it, on a thread of its own.
+//
+// Invariants: a partition's records are processed in order; a record is judged late only against a
+// watermark that its partition had (or was given when it came back) before it; a barrier stands
+// between polls, so a position at epoch e is exact; positions are committed only for epochs that
+// the coordinator calls complete.
+#pragma once
+
+#include <deque>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "engine/checkpoint/position_metadata.h"
+#include "engine/connectors/source.h"
+#include "engine/event_time/idleness.h"
+#include "engine/event_time/partition_clock.h"
+#include "engine/event_time/replay_point.h"
+#include "engine/wire/messages.h"
+#include "worker/account.h"
+#include "worker/row_pipeline.h"
+#include "worker/task.h"
+
+namespace millrace {
+
+class ReaderHost {
+ public:
+  virtual ~ReaderHost() = default;
+  virtual Outlet* outlet() = 0;
+  virtual bool HasCredit() = 0;
+  virtual void SetFetched(MonotonicTime fetched) = 0;
+  virtual void Broadcast(const FrameBody& body) = 0;
+  virtual void ForwardWatermark(EventTime watermark, MonotonicTime fetched) = 0;
+  virtual void Report(WatermarkReport report) = 0;
+  virtual void Report(PartitionIdle idle) = 0;
+  virtual void Report(PartitionActive active) = 0;
+  virtual void Report(PartitionEnded ended) = 0;
+  virtual void Report(PartitionFound found) = 0;
+  virtual void AtBarrier(Epoch epoch, EventTime forwarded) = 0;
+  virtual void Warn(const std::string& message) = 0;
+  virtual void Done() = 0;
+};
+
+struct ReaderOptions {
+  NodeId source;
+  int64_t rows_per_poll = 8192;
+  // Treat a partition as ended once its end has been confirmed for this long: for demonstrations,
+  // tests and batch-like runs over a topic.
+  std::optional<Micros> end_when_idle;
+};
+
+class Reader {
+ public:
+  // `plan` and `account` outlive it.
+  static Result<std::unique_ptr<Reader>> Make(const JobPlan& plan, ReaderOptions options,
+                                              std::unique_ptr<SourceReader> input,
+                                              JobAccount* account);
+
+  void SetWakeUp(std::function<void()> wake_up) { input_->SetWakeUp(std::move(wake_up)); }
+  Status Start(const StartReading& start);
+  Status Add(const AddPartition& add);
+
+  // One poll and what follows from it. Returns whether to call again at once; if not, the wake-up,
+  // a credit or a floor will be the occasion.
+  Result<bool> Step(MonotonicTime now, ReaderHost* host);
+
+  Status OnFloor(const PartitionFloor& floor, ReaderHost* host);
+  void OnStreamWatermark(const StreamWatermarkMoved& moved, ReaderHost* host);
+  void OnOpenEpoch(Epoch epoch, ReaderHost* host);
+  Status OnCommit(const CommitPositions& commit);
+  void OnFinish(const FinishReading& finish, ReaderHost* host);
+  void Stop();
+
+  int64_t lag_records() const { return input_->LagRecords(); }
+
+ private:
+  struct Snapshot {
+    Epoch epoch;
+    int64_t next_offset = 0;
+    EventTime watermark = kEventTimeMin;
+    int64_t last_offset = -1;
+    uint64_t last_hash = 0;
+  };
+  struct Partition {
+    Partition(PartitionClock event_clock, Idleness idle, ReplayTracker tracker)
+        : clock(event_clock), idleness(idle), replay(std::move(tracker)) {}
+    PartitionClock clock;
+    Idleness idleness;
+    std::optional<Idleness> ending;  // end_when_idle
+    ReplayTracker replay;
+    int64_t next_offset = 0;
+    int64_t published_before = -1;
+    int64_t last_offset = -1;
+    uint64_t last_hash = 0;
+    bool reported_idle = false;
+    bool needs_floor = true;    // before the next record is judged
+    bool asked_floor = false;
+    bool ended = false;
+    EventTime reported = kEventTimeMin;
+    std::deque<SourceBatch> held;      // waits for the floor; at most one poll's
+    std::deque<Snapshot> snapshots;    // of epochs that are not committed, oldest first
+  };
+
+  Reader(const JobPlan& plan, ReaderOptions options, std::unique_ptr<SourceReader> input,
+         JobAccount* account);
+  Partition& PartitionOf(const TopicPartition& id);
+  Status TakeBatch(SourceBatch batch, MonotonicTime now, ReaderHost* host);
+  Status Process(Partition* partition, SourceBatch batch, ReaderHost* host);
+  void Refuse(const Partition& partition, SourceBatch* batch, ReaderHost* host);
+  Status DropFuture(SourceBatch* batch, ClockedBatch* clocked, int64_t published,
+                    ReaderHost* host);
+  Status TakeEvent(const SourceEvent& event, MonotonicTime now, ReaderHost* host);
+  void ConfirmEnd(const TopicPartition& id, MonotonicTime now, ReaderHost* host);
+  void ReportWatermarks(ReaderHost* host);
+  void Snapshots(Epoch epoch);
+  bool waiting_for_floor() const;
+
+  const JobPlan& plan_;
+  ReaderOptions options_;
+  std::unique_ptr<SourceReader> input_;
+  JobAccount* account_;
+  StreamAccount* stream_;
+  std::string stream_name_;
+  std::unique_ptr<RowPipeline> pipeline_;
+  int event_time_ = -1;
+  Micros max_delay_{0};
+  Micros max_future_{-1};
+  Micros idle_after_{0};
+  Micros span_{0};
+  std::map<TopicPartition, Partition> partitions_;
+  MonotonicTime fetched_{0};
+  EventTime forwarded_ = kEventTimeMin;
+  ClockedBatch clocked_;  // scratch
+  bool finished_ = false;
+};
+
+}  // namespace millrace

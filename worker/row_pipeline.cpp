@@ -1,0 +1,267 @@
+#include "worker/row_pipeline.h"
+
+#include <arrow/array.h>
+
+#include <algorithm>
+#include <numeric>
+
+#include "engine/connectors/json/row_encoder.h"
+#include "engine/event_time/partition_clock.h"
+#include "engine/windows/key_hash.h"
+
+namespace millrace {
+namespace {
+
+int64_t SourceRow(const std::vector<int32_t>& source_rows, int64_t row) {
+  return source_rows.empty() ? row : source_rows[size_t(row)];
+}
+
+DeadLetter LetterOf(const SourceBatch& batch, int64_t row) {
+  DeadLetter letter;
+  letter.value = std::string(batch.originals->ValueOfRow(row));
+  letter.key = std::string(batch.originals->KeyOfRow(row));
+  letter.source = batch.partition;
+  letter.offset = batch.rows.origins->offsets[size_t(row)];
+  return letter;
+}
+
+Rows Slice(const Rows& rows, int64_t from) {
+  if (from == 0) return rows;
+  Rows tail;
+  tail.batch = rows.batch->Slice(from);
+  if (rows.origins != nullptr) {
+    auto origins = std::make_shared<Origins>();
+    origins->source = rows.origins->source;
+    origins->offsets.assign(rows.origins->offsets.begin() + from, rows.origins->offsets.end());
+    tail.origins = std::move(origins);
+  }
+  return tail;
+}
+
+// How many leading rows come from source rows below `published`: source rows ascend.
+int64_t PublishedPrefix(const std::vector<int32_t>& source_rows, int64_t rows,
+                        int64_t published) {
+  if (published <= 0) return 0;
+  if (source_rows.empty()) return std::min(rows, published);
+  return std::lower_bound(source_rows.begin(), source_rows.end(), int32_t(published)) -
+         source_rows.begin();
+}
+
+}  // namespace
+
+Result<std::unique_ptr<RowPipeline>> RowPipeline::Make(const JobPlan& plan, NodeId root,
+                                                       JobAccount* account) {
+  auto pipeline = std::unique_ptr<RowPipeline>(new RowPipeline(plan, account));
+  const PlanNode& node = plan.node(root);
+  const bool below_window = std::holds_alternative<WindowAggregateNode>(node.kind);
+  for (NodeId child : plan.Children(root)) {
+    ARROW_ASSIGN_OR_RAISE(size_t step, pipeline->AddStep(child, node, below_window));
+    pipeline->roots_.push_back(step);
+  }
+  return pipeline;
+}
+
+Result<size_t> RowPipeline::AddStep(NodeId id, const PlanNode& parent, bool below_window) {
+  const PlanNode& node = plan_.node(id);
+  Step step;
+  step.node = &node;
+  step.account = &account_->stream(node.stream);
+  step.enters_stream = node.stream != parent.stream;
+  step.below_window = below_window && !step.enters_stream;
+  const bool is_window = std::holds_alternative<WindowAggregateNode>(node.kind);
+  if (const auto* project = std::get_if<ProjectNode>(&node.kind)) {
+    ARROW_ASSIGN_OR_RAISE(step.project,
+                          ProjectOperator::Make(*project, parent.output, node.output));
+    step.ends_stream = true;
+    for (NodeId child : plan_.Children(id)) {
+      const PlanNode& below = plan_.node(child);
+      if (below.stream == node.stream &&
+          std::holds_alternative<WindowAggregateNode>(below.kind)) {
+        step.ends_stream = false;
+      }
+    }
+  } else if (const auto* alert = std::get_if<AlertNode>(&node.kind)) {
+    ARROW_ASSIGN_OR_RAISE(step.alert,
+                          AlertOperator::Make(*alert, plan_.job, node.stream, parent.output));
+  }
+  if (!is_window) {
+    for (NodeId child : plan_.Children(id)) {
+      ARROW_ASSIGN_OR_RAISE(size_t index, AddStep(child, node, below_window));
+      step.children.push_back(index);
+    }
+  }
+  steps_.push_back(std::move(step));
+  return steps_.size() - 1;
+}
+
+Status RowPipeline::Push(const Rows& rows, const PipelineContext& context, Outlet* outlet) {
+  if (rows.size() == 0) return Status::OK();
+  const Flow flow{rows, {}};
+  for (size_t root : roots_) ARROW_RETURN_NOT_OK(Visit(steps_[root], flow, context, outlet));
+  return Status::OK();
+}
+
+Status RowPipeline::Visit(const Step& step, const Flow& flow, const PipelineContext& context,
+                          Outlet* outlet) {
+  if (flow.rows.size() == 0) return Status::OK();
+  if (step.project != nullptr) return VisitProject(step, flow, context, outlet);
+  if (step.alert != nullptr) return VisitAlert(step, flow, context, outlet);
+  if (std::holds_alternative<WindowAggregateNode>(step.node->kind)) {
+    return VisitWindow(step, flow, context, outlet);
+  }
+  if (context.windows_only) return Status::OK();
+  const int64_t skip =
+      PublishedPrefix(flow.source_rows, flow.rows.size(), context.published_rows);
+  if (skip < flow.rows.size()) {
+    outlet->ToSink(step.node->id, std::get<SinkNode>(step.node->kind).sink_index,
+                   Slice(flow.rows, skip));
+  }
+  return Status::OK();
+}
+
+Status RowPipeline::VisitProject(const Step& step, const Flow& flow,
+                                 const PipelineContext& context, Outlet* outlet) {
+  if (step.enters_stream) step.account->rows_in += flow.rows.size();
+  ARROW_ASSIGN_OR_RAISE(Projected projected, step.project->Apply(flow.rows));
+  (step.below_window ? step.account->output_filtered : step.account->filtered) +=
+      projected.filtered_out;
+  if (!projected.errors.empty()) {
+    ARROW_RETURN_NOT_OK(DropFailed(step, flow, projected.errors, context, outlet));
+  }
+  if (step.ends_stream) {
+    step.account->rows_out += projected.rows.size();
+    if (!step.below_window) step.account->counted += projected.rows.size();
+  }
+  Flow next{std::move(projected.rows), std::move(projected.source_rows)};
+  if (next.source_rows.empty()) {
+    next.source_rows = flow.source_rows;
+  } else if (!flow.source_rows.empty()) {
+    for (int32_t& row : next.source_rows) row = flow.source_rows[size_t(row)];
+  }
+  for (size_t child : step.children) {
+    ARROW_RETURN_NOT_OK(Visit(steps_[child], next, context, outlet));
+  }
+  return Status::OK();
+}
+
+Status RowPipeline::VisitWindow(const Step& step, const Flow& flow,
+                                const PipelineContext& context, Outlet* outlet) {
+  const auto& window = std::get<WindowAggregateNode>(step.node->kind);
+  auto hashes = std::make_shared<std::vector<uint64_t>>();
+  ARROW_RETURN_NOT_OK(HashKeys(*flow.rows.batch, window.keys, hashes.get()));
+  const int64_t rows = flow.rows.size();
+  selection_.resize(size_t(rows));
+  if (context.watermark_before == nullptr) {
+    std::iota(selection_.begin(), selection_.end(), 0u);
+    outlet->ToWindow(step.node->id, flow.rows, std::move(hashes), selection_);
+    return Status::OK();
+  }
+
+  const auto& times =
+      static_cast<const arrow::TimestampArray&>(*flow.rows.batch->column(window.event_time));
+  const int64_t* values = times.raw_values();
+  std::vector<DeadLetter> letters;
+  size_t selected = 0;
+  int64_t late = 0;
+  for (int64_t row = 0; row < rows; ++row) {
+    const int64_t source_row = SourceRow(flow.source_rows, row);
+    const EventTime watermark = (*context.watermark_before)[size_t(source_row)];
+    if (!IsLate(EventTime(Micros(values[row])), window.pane, window.offset, watermark))
+        [[likely]] {
+      selection_[selected++] = uint32_t(row);
+      continue;
+    }
+    ++late;
+    if (source_row < context.published_rows) continue;
+    DeadLetter letter = LetterOf(*context.source, source_row);
+    letter.reason = "late";
+    letter.stream = step.node->stream;
+    letter.message = "event time " + FormatTimestamp(EventTime(Micros(values[row]))) +
+                     " is behind the watermark " + FormatTimestamp(watermark);
+    letters.push_back(std::move(letter));
+  }
+  if (late > 0) {
+    step.account->late += late;
+    account_->AddDeadLetters(step.node->stream, "late", late);
+  }
+  if (!letters.empty()) outlet->ToDeadLetters(std::move(letters));
+  if (selected > 0) {
+    outlet->ToWindow(step.node->id, flow.rows, std::move(hashes),
+                     std::span(selection_).first(selected));
+  }
+  return Status::OK();
+}
+
+Status RowPipeline::VisitAlert(const Step& step, const Flow& flow, const PipelineContext& context,
+                               Outlet* outlet) {
+  if (context.windows_only) return Status::OK();
+  const int64_t skip =
+      PublishedPrefix(flow.source_rows, flow.rows.size(), context.published_rows);
+  if (skip >= flow.rows.size()) return Status::OK();
+  Flow live{Slice(flow.rows, skip), {}};
+  live.source_rows.resize(size_t(live.rows.size()));
+  for (int64_t row = 0; row < live.rows.size(); ++row) {
+    live.source_rows[size_t(row)] = int32_t(SourceRow(flow.source_rows, row + skip));
+  }
+  ARROW_ASSIGN_OR_RAISE(Alerted alerted, step.alert->Apply(live.rows));
+  if (!alerted.errors.empty()) {
+    ARROW_RETURN_NOT_OK(DropFailed(step, live, alerted.errors, context, outlet));
+  }
+  CountAlerts(alerted.rows);
+  // Alert rows have no source rows of their own; what was published before is already left out.
+  const Flow alerts{std::move(alerted.rows), {}};
+  PipelineContext below = context;
+  below.published_rows = 0;
+  for (size_t child : step.children) {
+    ARROW_RETURN_NOT_OK(Visit(steps_[child], alerts, below, outlet));
+  }
+  return Status::OK();
+}
+
+void RowPipeline::CountAlerts(const Rows& alerts) {
+  if (alerts.size() == 0) return;
+  const auto& names = static_cast<const arrow::StringArray&>(
+      *alerts.batch->column(AlertSchema().IndexOf("alert")));
+  std::map<std::string_view, int64_t> counts;
+  for (int64_t row = 0; row < alerts.size(); ++row) ++counts[names.GetView(row)];
+  for (const auto& [name, count] : counts) account_->AddAlerts(std::string(name), count);
+}
+
+Status RowPipeline::DropFailed(const Step& step, const Flow& flow,
+                               const std::vector<RowError>& errors,
+                               const PipelineContext& context, Outlet* outlet) {
+  // A failed alert condition leaves the row itself in its stream: it is told, not counted out.
+  const auto count = [&](const RowError& error) {
+    if (step.alert != nullptr) return;
+    if (step.below_window) {
+      step.account->output_failed += 1;
+    } else {
+      account_->AddDeadLetters(step.node->stream, error.reason, 1);
+    }
+  };
+  std::vector<DeadLetter> letters;
+  for (const RowError& error : errors) {
+    count(error);
+    DeadLetter letter;
+    if (context.source != nullptr) {
+      const int64_t source_row = SourceRow(flow.source_rows, error.row);
+      if (source_row < context.published_rows) continue;
+      letter = LetterOf(*context.source, source_row);
+    } else {
+      if (context.windows_only) continue;
+      Schema schema = plan_.node(step.node->input).output;
+      JsonRowEncoder encoder(schema);
+      std::vector<size_t> ends;
+      ARROW_RETURN_NOT_OK(
+          encoder.Encode(*flow.rows.batch->Slice(error.row, 1), &letter.value, &ends));
+    }
+    letter.reason = error.reason;
+    letter.message = error.message;
+    letter.stream = step.node->stream;
+    letters.push_back(std::move(letter));
+  }
+  if (!letters.empty()) outlet->ToDeadLetters(std::move(letters));
+  return Status::OK();
+}
+
+}  // namespace millrace

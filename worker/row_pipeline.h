@@ -1,0 +1,95 @@
+// The row-wise part of a job below one owner (a source or a window): projections, alerts, and the
+// edges to sinks and to the next windows. Run by a reader right after decoding, while the original
+// bytes of every reading are at hand, and by a task on the rows of its windows.
+//
+// Here readings are found late, once, before they are grouped (docs/event-time.md), and here rows
+// whose expression fails become dead letters. Used by one actor at a time.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "engine/base/status.h"
+#include "engine/connectors/sink.h"
+#include "engine/connectors/source.h"
+#include "engine/model/rows.h"
+#include "engine/operators/alert.h"
+#include "engine/operators/project.h"
+#include "engine/plan/plan.h"
+#include "worker/account.h"
+
+namespace millrace {
+
+// Where a pipeline's output goes.
+class Outlet {
+ public:
+  virtual ~Outlet() = default;
+  // `hashes`: of the window's keys, one for every row; `selection`: the rows meant.
+  virtual void ToWindow(NodeId node, const Rows& rows,
+                        std::shared_ptr<const std::vector<uint64_t>> hashes,
+                        std::span<const uint32_t> selection) = 0;
+  virtual void ToSink(NodeId node, int sink_index, const Rows& rows) = 0;
+  virtual void ToDeadLetters(std::vector<DeadLetter> letters) = 0;
+};
+
+// What is known of the rows that enter.
+struct PipelineContext {
+  // Rows of a source: the batch they came in, and for each of its rows the watermark that decides
+  // lateness. Null for rows of a window, which are never late.
+  const SourceBatch* source = nullptr;
+  const std::vector<EventTime>* watermark_before = nullptr;
+  // How many leading rows of the source batch were published by an earlier run, apart from the
+  // windows that were still open.
+  int64_t published_rows = 0;
+  // Rows of a window that an earlier run has published: they only feed further windows.
+  bool windows_only = false;
+};
+
+class RowPipeline {
+ public:
+  // `root` is a source or a window aggregate. `plan` and `account` outlive the pipeline.
+  static Result<std::unique_ptr<RowPipeline>> Make(const JobPlan& plan, NodeId root,
+                                                   JobAccount* account);
+
+  // `rows` is output of the root.
+  Status Push(const Rows& rows, const PipelineContext& context, Outlet* outlet);
+
+ private:
+  struct Step {
+    const PlanNode* node = nullptr;
+    StreamAccount* account = nullptr;
+    bool enters_stream = false;  // its input belongs to another stream
+    bool below_window = false;
+    bool ends_stream = false;    // its output is the stream itself
+    std::unique_ptr<ProjectOperator> project;
+    std::unique_ptr<AlertOperator> alert;
+    std::vector<size_t> children;
+  };
+  // Rows with the source row of each (empty: the same).
+  struct Flow {
+    Rows rows;
+    std::vector<int32_t> source_rows;
+  };
+
+  RowPipeline(const JobPlan& plan, JobAccount* account) : plan_(plan), account_(account) {}
+  Result<size_t> AddStep(NodeId id, const PlanNode& parent, bool below_window);
+  Status Visit(const Step& step, const Flow& flow, const PipelineContext& context,
+               Outlet* outlet);
+  Status VisitProject(const Step& step, const Flow& flow, const PipelineContext& context,
+                      Outlet* outlet);
+  Status VisitWindow(const Step& step, const Flow& flow, const PipelineContext& context,
+                     Outlet* outlet);
+  Status VisitAlert(const Step& step, const Flow& flow, const PipelineContext& context,
+                    Outlet* outlet);
+  void CountAlerts(const Rows& alerts);
+  Status DropFailed(const Step& step, const Flow& flow, const std::vector<RowError>& errors,
+                    const PipelineContext& context, Outlet* outlet);
+
+  const JobPlan& plan_;
+  JobAccount* account_;
+  std::vector<Step> steps_;
+  std::vector<size_t> roots_;
+  std::vector<uint32_t> selection_;  // scratch
+};
+
+}  // namespace millrace

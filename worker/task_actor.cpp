@@ -1,0 +1,98 @@
+#include "worker/actors.h"
+#include "worker/outputs.h"
+
+namespace millrace {
+namespace {
+
+// Frames taken before other actors get their turn.
+constexpr int kFramesPerTurn = 16;
+
+class TaskState final : public TaskHost {
+ public:
+  TaskState(caf::event_based_actor* self, std::shared_ptr<TaskParts> parts, const Clock* clock,
+            WorkerObserver* observer)
+      : self_(self), parts_(std::move(parts)), clock_(clock), observer_(observer) {}
+
+  caf::behavior Behavior() {
+    return {
+        [this](const Connect& connect) {
+          outputs_ = std::make_unique<Outputs>(self_, connect);
+          coordinator_ = connect.coordinator;
+        },
+        [this](const ChannelFrame& frame) {
+          if (Check(parts_->task->Push(size_t(frame.input), frame.frame))) Proceed();
+        },
+        [this](millrace::Proceed) {
+          scheduled_ = false;
+          Proceed();
+        },
+        [this](const Credit& credit) {
+          const bool had = outputs_->HasCredit();
+          outputs_->OnCredit(credit);
+          if (!had && outputs_->HasCredit()) Proceed();
+        },
+        [this](Stop) { self_->quit(); },
+    };
+  }
+
+  // TaskHost
+  Outlet* outlet() override { return outputs_.get(); }
+  bool HasCredit() override { return outputs_->HasCredit(); }
+  void SetFetched(MonotonicTime fetched) override { outputs_->SetFetched(fetched); }
+  void Broadcast(const FrameBody& body) override { outputs_->Broadcast(body); }
+  void ForwardWatermark(EventTime watermark, MonotonicTime fetched) override {
+    outputs_->ForwardWatermark(watermark, fetched);
+  }
+  void ReturnCredit(size_t input, const Frame& frame) override {
+    outputs_->ReturnCredit(input, frame);
+  }
+  void AcknowledgeBarrier(Epoch epoch) override {
+    self_->send(coordinator_, EpochSafe{parts_->participant, epoch});
+    observer_->OnTaskStats(parts_->name, parts_->task->stats(), busy_);
+  }
+  void Done() override { self_->send(coordinator_, ParticipantDone{parts_->participant}); }
+
+ private:
+  bool Check(const Status& status) {
+    if (status.ok()) return true;
+    failed_ = true;
+    self_->send(coordinator_, ParticipantFailed{parts_->name, std::make_shared<Status>(status)});
+    return false;
+  }
+
+  void Proceed() {
+    if (failed_ || scheduled_ || outputs_ == nullptr) return;
+    const MonotonicTime start = clock_->Monotonic();
+    const auto more = parts_->task->Run(this, kFramesPerTurn);
+    busy_ += clock_->Monotonic() - start;
+    if (!Check(more.status())) return;
+    if (*more) {
+      scheduled_ = true;
+      self_->send(self_, millrace::Proceed::value);
+    }
+  }
+
+  caf::event_based_actor* self_;
+  std::shared_ptr<TaskParts> parts_;
+  const Clock* clock_;
+  WorkerObserver* observer_;
+  std::unique_ptr<Outputs> outputs_;
+  caf::actor coordinator_;
+  MonotonicTime busy_{0};
+  bool scheduled_ = false;
+  bool failed_ = false;
+};
+
+}  // namespace
+
+caf::actor SpawnTask(caf::actor_system& system, TaskParts parts, const Clock* clock,
+                     WorkerObserver* observer) {
+  auto shared = std::make_shared<TaskParts>(std::move(parts));
+  return system.spawn([shared, clock, observer](caf::event_based_actor* self) -> caf::behavior {
+    auto state = std::make_shared<TaskState>(self, shared, clock, observer);
+    self->attach_functor([state](const caf::error&) {});
+    return state->Behavior();
+  });
+}
+
+}  // namespace millrace
