@@ -1,0 +1,489 @@
+#include "engine/connectors/json/json_decoder.h"
+
+#include <arrow/array/builder_binary.h>
+#include <arrow/array/builder_primitive.h>
+#include <arrow/builder.h>
+
+#include <cstring>
+
+#include "engine/model/number.h"
+#include "engine/model/timestamp.h"
+
+namespace millrace {
+namespace {
+
+// Instead of a column.
+constexpr int kUnusedKey = -1;
+constexpr int kBadKey = -2;
+
+constexpr int kRelearnAfter = 8;        // messages in a row
+constexpr size_t kLookAheadKeys = 8;    // an optional key that is missing
+constexpr size_t kKeysLearnedMax = 1024;
+constexpr size_t kFoundBytesMax = 40;
+constexpr int64_t kRowsReservedMin = 1024;
+
+// 0001-01-01 and the last microsecond of 9999.
+constexpr int64_t kTimestampMin = -62'135'596'800'000'000;
+constexpr int64_t kTimestampMax = 253'402'300'799'999'999;
+
+// Powers of ten from the unit to microseconds.
+int32_t MicrosShift(TimestampUnit unit) {
+  switch (unit) {
+    case TimestampUnit::kIso8601:
+    case TimestampUnit::kMicros:
+      return 0;
+    case TimestampUnit::kSeconds:
+      return 6;
+    case TimestampUnit::kMillis:
+      return 3;
+    case TimestampUnit::kNanos:
+      return -3;
+  }
+  return 0;
+}
+
+template <typename Word>
+bool SameWords(const char* a, const char* b, size_t size) {
+  Word a_first, b_first, a_last, b_last;
+  std::memcpy(&a_first, a, sizeof(Word));
+  std::memcpy(&b_first, b, sizeof(Word));
+  std::memcpy(&a_last, a + size - sizeof(Word), sizeof(Word));
+  std::memcpy(&b_last, b + size - sizeof(Word), sizeof(Word));
+  return ((a_first ^ b_first) | (a_last ^ b_last)) == 0;
+}
+
+// Short keys are compared without a call: this runs for every key of every message.
+bool SameKey(std::string_view a, const std::string& b) {
+  const size_t size = a.size();
+  if (size != b.size()) return false;
+  if (size > 16) return std::memcmp(a.data(), b.data(), size) == 0;
+  if (size >= 8) return SameWords<uint64_t>(a.data(), b.data(), size);
+  if (size >= 4) return SameWords<uint32_t>(a.data(), b.data(), size);
+  for (size_t i = 0; i < size; ++i) {
+    if (a[i] != b[i]) return false;
+  }
+  return true;
+}
+
+std::string_view KindOf(char first) {
+  switch (first) {
+    case '"':
+      return "text";
+    case '{':
+      return "object";
+    case '[':
+      return "array";
+    case 't':
+    case 'f':
+      return "boolean";
+    default:
+      return "number";
+  }
+}
+
+// Cut to a few bytes, never inside a character.
+std::string Shortened(std::string_view text) {
+  if (text.size() <= kFoundBytesMax) return std::string(text);
+  size_t size = kFoundBytesMax;
+  while (size > 0 && (static_cast<unsigned char>(text[size]) & 0xC0) == 0x80) --size;
+  return std::string(text.substr(0, size)) + "...";
+}
+
+}  // namespace
+
+JsonDecoder::JsonDecoder(const SourceStreamSpec& spec, const std::vector<int>& used_columns) {
+  Schema schema;
+  for (const int used : used_columns) {
+    const SourceColumn& source = spec.columns[size_t(used)];
+    Column column;
+    column.type = source.field.type;
+    column.is_json = source.field.is_json;
+    column.accept_text = source.accept_text;
+    column.unit = source.timestamp_unit;
+    column.name = source.field.name;
+    column.from = source.from.empty() ? source.field.name : source.from;
+    column.builder = arrow::MakeBuilder(ArrowType(column.type)).ValueOrDie();
+    const int index = int(columns_.size());
+    const auto [entry, added] = column_of_key_.emplace(column.from, index);
+    if (!added) {
+      column.next_of_key = entry->second;
+      entry->second = index;
+    }
+    if (spec.event_time.has_value() && spec.event_time->column == column.name) event_time_ = index;
+    schema.fields.push_back(source.field);
+    columns_.push_back(std::move(column));
+  }
+  schema_ = schema.ToArrow();
+}
+
+Status JsonDecoder::Reserve(int64_t rows) {
+  for (Column& column : columns_) ARROW_RETURN_NOT_OK(column.builder->Reserve(rows));
+  reserved_ = rows_ + rows;
+  return Status::OK();
+}
+
+bool JsonDecoder::Append(std::string_view message, JsonFailure* failure) {
+  if (const char* error = document_.Index(message)) {
+    *failure = {"malformed", error};
+    return false;
+  }
+  for (Column& column : columns_) column.cell = Cell::kMissing;
+  position_ = 0;
+  surprised_ = false;
+  too_deep_ = false;
+  if (ReadObject() == 0) {
+    if (too_deep_) {
+      *failure = {"too_deep", "nested more than " + std::to_string(kJsonDepthMax) + " deep"};
+    } else {
+      const size_t at = failed_token_ < document_.count()
+                            ? size_t(document_.At(failed_token_) - message.data())
+                            : message.size();
+      *failure = {"malformed", "not JSON near byte " + std::to_string(at)};
+    }
+    return false;
+  }
+  if (!CheckCells(failure) || !MakeRoom(failure)) return false;
+  AppendCells();
+  ++rows_;
+  if (!surprised_) {
+    surprises_ = 0;
+  } else if (expected_.empty() || ++surprises_ >= kRelearnAfter) {
+    LearnOrder();
+  }
+  return true;
+}
+
+Result<std::shared_ptr<arrow::RecordBatch>> JsonDecoder::Finish() {
+  std::vector<std::shared_ptr<arrow::Array>> arrays;
+  arrays.reserve(columns_.size());
+  for (Column& column : columns_) {
+    ARROW_ASSIGN_OR_RAISE(auto array, column.builder->Finish());
+    arrays.push_back(std::move(array));
+  }
+  const int64_t rows = rows_;
+  rows_ = 0;
+  reserved_ = 0;
+  return arrow::RecordBatch::Make(schema_, rows, std::move(arrays));
+}
+
+// The object is the whole document: its first and last tokens are braces (JsonDocument::Index).
+uint32_t JsonDecoder::ReadObject() {
+  uint32_t token = 1;
+  if (document_.Char(token) == '}') {
+    failed_token_ = 2;
+    return document_.count() == 2 ? 2 : 0;
+  }
+  for (;; ++token) {
+    failed_token_ = token;
+    std::string_view key;
+    if (document_.Char(token) != '"' || document_.Char(token + 1) != ':' ||
+        !document_.RawString(token, &key)) {
+      return 0;
+    }
+    const int column = FindKey(key);
+    if (column == kBadKey) return 0;
+    failed_token_ = token + 2;
+    token = column < 0 ? document_.SkipValue(token + 2, 1, &too_deep_) : ReadValue(column, token + 2);
+    if (token == 0) return 0;
+    if (document_.Char(token) == ',') continue;
+    failed_token_ = token;
+    if (document_.Char(token) != '}' || token + 1 != document_.count()) return 0;
+    return token + 1;
+  }
+}
+
+uint32_t JsonDecoder::ReadValue(int column, uint32_t token) {
+  if (token >= document_.count()) return 0;
+  uint32_t next = 0;
+  for (int index = column; index >= 0; index = columns_[size_t(index)].next_of_key) {
+    Column* const target = &columns_[size_t(index)];
+    target->token = token;
+    switch (document_.Char(token)) {
+      case '"':
+        next = ReadString(target, token);
+        break;
+      case '{':
+      case '[':
+        next = ReadNested(target, token);
+        break;
+      case 't':
+      case 'f':
+        next = ReadBoolean(target, token);
+        break;
+      case 'n':
+        target->cell = Cell::kNull;
+        next = IsJsonWord(document_.At(token), "null") ? token + 1 : 0;
+        break;
+      default:
+        next = ReadNumber(target, token);
+        break;
+    }
+    if (next == 0) return 0;
+  }
+  return next;
+}
+
+uint32_t JsonDecoder::ReadString(Column* column, uint32_t token) {
+  std::string_view raw;
+  if (!document_.RawString(token, &raw)) return 0;
+  column->text = raw;
+  if (std::memchr(raw.data(), '\\', raw.size()) != nullptr) {
+    if (!UnescapeJson(raw, &column->unescaped)) return 0;
+    column->text = column->unescaped;
+  }
+  if (column->is_json) {
+    column->text = {raw.data() - 1, raw.size() + 2};
+    column->cell = Cell::kValue;
+  } else {
+    TakeText(column);
+  }
+  return token + 1;
+}
+
+void JsonDecoder::TakeText(Column* column) {
+  const std::string_view text = column->text;
+  bool taken = false;
+  switch (column->type) {
+    case Type::kText:
+      taken = true;
+      break;
+    case Type::kTimestamp:
+      if (column->unit == TimestampUnit::kIso8601) {
+        EventTime time;
+        taken = ParseTimestamp(text, &time);
+        column->integer = time.time_since_epoch().count();
+      } else if (column->accept_text) {
+        // Text is followed by a quote or, unescaped, by a zero byte.
+        JsonNumber number;
+        const char* const end = ReadJsonNumber(text.data(), &number);
+        if (end == text.data() + text.size()) return TakeNumber(column, number);
+      }
+      break;
+    case Type::kDouble:
+      taken = column->accept_text && ParseDouble(text, &column->number);
+      break;
+    case Type::kInteger:
+    case Type::kBigint:
+      taken = column->accept_text && ParseInt64(text, &column->integer);
+      if (taken && column->type == Type::kInteger &&
+          column->integer != int64_t(int32_t(column->integer))) {
+        column->cell = Cell::kOutOfRange;
+        return;
+      }
+      break;
+    case Type::kBoolean:
+      taken = column->accept_text && (text == "true" || text == "false");
+      column->integer = text == "true";
+      break;
+    case Type::kNull:
+    case Type::kInterval:
+      break;
+  }
+  column->cell = taken ? Cell::kValue : Cell::kMismatch;
+}
+
+uint32_t JsonDecoder::ReadNumber(Column* column, uint32_t token) {
+  JsonNumber number;
+  const char* const end = ReadJsonNumber(document_.At(token), &number);
+  if (end == nullptr || !EndsJsonScalar(*end)) return 0;
+  if (column->is_json) {
+    column->text = number.text;
+    column->cell = Cell::kValue;
+  } else {
+    TakeNumber(column, number);
+  }
+  return token + 1;
+}
+
+void JsonDecoder::TakeNumber(Column* column, const JsonNumber& number) {
+  JsonNumberOutcome outcome = JsonNumberOutcome::kNotIntegral;
+  switch (column->type) {
+    case Type::kDouble:
+      outcome = ToDouble(number, &column->number);
+      break;
+    case Type::kBigint:
+    case Type::kInteger:
+      outcome = ToInt64(number, &column->integer);
+      if (outcome == JsonNumberOutcome::kOk && column->type == Type::kInteger &&
+          column->integer != int64_t(int32_t(column->integer))) {
+        outcome = JsonNumberOutcome::kOutOfRange;
+      }
+      break;
+    case Type::kTimestamp:
+      if (column->unit == TimestampUnit::kIso8601) break;
+      outcome = ToScaledInt64(number, MicrosShift(column->unit), &column->integer);
+      if (outcome == JsonNumberOutcome::kOk &&
+          (column->integer < kTimestampMin || column->integer > kTimestampMax)) {
+        outcome = JsonNumberOutcome::kOutOfRange;
+      }
+      break;
+    default:
+      break;
+  }
+  column->cell = outcome == JsonNumberOutcome::kOk           ? Cell::kValue
+                 : outcome == JsonNumberOutcome::kOutOfRange ? Cell::kOutOfRange
+                                                             : Cell::kMismatch;
+}
+
+uint32_t JsonDecoder::ReadBoolean(Column* column, uint32_t token) {
+  const char* const at = document_.At(token);
+  const bool value = *at == 't';
+  const std::string_view word = value ? "true" : "false";
+  if (!IsJsonWord(at, word)) return 0;
+  column->integer = value;
+  column->text = {at, word.size()};
+  column->cell =
+      column->type == Type::kBoolean || column->is_json ? Cell::kValue : Cell::kMismatch;
+  return token + 1;
+}
+
+uint32_t JsonDecoder::ReadNested(Column* column, uint32_t token) {
+  const uint32_t next = document_.SkipValue(token, 1, &too_deep_);
+  if (next == 0) return 0;
+  const char* const begin = document_.At(token);
+  column->text = {begin, size_t(document_.At(next - 1) + 1 - begin)};
+  column->cell = column->is_json ? Cell::kValue : Cell::kMismatch;
+  return next;
+}
+
+int JsonDecoder::FindKey(std::string_view raw) {
+  if (position_ < expected_.size() && SameKey(raw, expected_[position_].raw)) {
+    return expected_[position_++].column;
+  }
+  return FindUnexpectedKey(raw);
+}
+
+int JsonDecoder::FindUnexpectedKey(std::string_view raw) {
+  surprised_ = true;
+  const size_t end = std::min(expected_.size(), position_ + kLookAheadKeys);
+  for (size_t i = position_ + 1; i < end; ++i) {
+    if (SameKey(raw, expected_[i].raw)) {
+      position_ = i + 1;
+      return expected_[i].column;
+    }
+  }
+  return ColumnOfKey(raw);
+}
+
+int JsonDecoder::ColumnOfKey(std::string_view raw) {
+  if (raw.find('\\') == std::string_view::npos) {
+    key_scratch_.assign(raw);
+  } else if (!UnescapeJson(raw, &key_scratch_)) {
+    return kBadKey;
+  }
+  const auto entry = column_of_key_.find(key_scratch_);
+  return entry == column_of_key_.end() ? kUnusedKey : entry->second;
+}
+
+// From the document at hand, which was accepted: all tokens are where they should be.
+void JsonDecoder::LearnOrder() {
+  expected_.clear();
+  surprises_ = 0;
+  uint32_t token = 1;
+  while (document_.Char(token) == '"' && expected_.size() < kKeysLearnedMax) {
+    std::string_view raw;
+    document_.RawString(token, &raw);
+    expected_.push_back({std::string(raw), ColumnOfKey(raw)});
+    token = document_.SkipValue(token + 2, 1, &too_deep_) + 1;
+  }
+}
+
+bool JsonDecoder::CheckCells(JsonFailure* failure) {
+  for (const Column& column : columns_) {
+    if (column.cell == Cell::kMismatch || column.cell == Cell::kOutOfRange) {
+      Refuse(column, failure);
+      return false;
+    }
+  }
+  if (event_time_ < 0) return true;
+  const Column& column = columns_[size_t(event_time_)];
+  if (column.cell == Cell::kValue) return true;
+  *failure = {"missing_event_time",
+              "column '" + column.name + "': key '" + column.from + "' is " +
+                  (column.cell == Cell::kNull ? "null" : "missing")};
+  return false;
+}
+
+bool JsonDecoder::MakeRoom(JsonFailure* failure) {
+  Status status;
+  if (rows_ >= reserved_) status = Reserve(std::max(kRowsReservedMin, rows_));
+  for (Column& column : columns_) {
+    if (column.type != Type::kText || column.cell != Cell::kValue) continue;
+    status &= static_cast<arrow::StringBuilder*>(column.builder.get())
+                  ->ReserveData(int64_t(column.text.size()));
+  }
+  if (status.ok()) return true;
+  *failure = {"too_large", status.message()};
+  return false;
+}
+
+void JsonDecoder::AppendCells() {
+  for (Column& column : columns_) {
+    arrow::ArrayBuilder* const builder = column.builder.get();
+    const bool valid = column.cell == Cell::kValue;
+    switch (column.type) {
+      case Type::kDouble: {
+        auto* const doubles = static_cast<arrow::DoubleBuilder*>(builder);
+        valid ? doubles->UnsafeAppend(column.number) : doubles->UnsafeAppendNull();
+        break;
+      }
+      case Type::kBigint: {
+        auto* const bigints = static_cast<arrow::Int64Builder*>(builder);
+        valid ? bigints->UnsafeAppend(column.integer) : bigints->UnsafeAppendNull();
+        break;
+      }
+      case Type::kInteger: {
+        auto* const integers = static_cast<arrow::Int32Builder*>(builder);
+        valid ? integers->UnsafeAppend(int32_t(column.integer)) : integers->UnsafeAppendNull();
+        break;
+      }
+      case Type::kTimestamp: {
+        auto* const timestamps = static_cast<arrow::TimestampBuilder*>(builder);
+        valid ? timestamps->UnsafeAppend(column.integer) : timestamps->UnsafeAppendNull();
+        break;
+      }
+      case Type::kBoolean: {
+        auto* const booleans = static_cast<arrow::BooleanBuilder*>(builder);
+        valid ? booleans->UnsafeAppend(column.integer != 0) : booleans->UnsafeAppendNull();
+        break;
+      }
+      case Type::kText: {
+        auto* const texts = static_cast<arrow::StringBuilder*>(builder);
+        valid ? texts->UnsafeAppend(column.text) : texts->UnsafeAppendNull();
+        break;
+      }
+      case Type::kNull:
+      case Type::kInterval:
+        break;
+    }
+  }
+}
+
+void JsonDecoder::Refuse(const Column& column, JsonFailure* failure) const {
+  const std::string where = "column '" + column.name + "': ";
+  if (column.cell == Cell::kOutOfRange) {
+    *failure = {"number_out_of_range", where + Found(column.token) + " is out of range for " +
+                                           std::string(TypeName(column.type))};
+    return;
+  }
+  std::string expected(TypeName(column.type));
+  if (column.type == Type::kTimestamp) {
+    expected = column.unit == TimestampUnit::kIso8601 ? "an ISO 8601 timestamp"
+                                                      : "a number since the epoch";
+  }
+  *failure = {"type_mismatch", where + "expected " + expected + ", found " + Found(column.token)};
+}
+
+// "text \"abc\"", "number 1.5": the value as it is written, cut after a few bytes.
+std::string JsonDecoder::Found(uint32_t token) const {
+  const char first = document_.Char(token);
+  std::string found(KindOf(first));
+  if (first == '{' || first == '[') return found;
+  // The next token exists: the object ends after every value in it.
+  std::string_view text(document_.At(token),
+                        size_t(document_.At(token + 1) - document_.At(token)));
+  while (!text.empty() && EndsJsonScalar(text.back())) text.remove_suffix(1);
+  return found + " " + Shortened(text);
+}
+
+}  // namespace millrace
