@@ -96,7 +96,6 @@ struct AlertNode {
 
 struct SinkNode {
   SinkSpec spec;
-  int sink_index = -1;       // in JobSpec::sinks; `alerts: all` has one node for each alert node
   int sink_index = 0;        // position in JobSpec::sinks: nodes of one index share a publisher
   std::vector<int> keys;     // columns that form the Kafka record key; may be empty (no key)
   int time_column = -1;      // Kafka record timestamp and `date` partitions; -1: none

@@ -1,0 +1,206 @@
+// FROM: a stream, or a window function over one.
+#include <array>
+#include <numeric>
+
+#include "engine/plan/expression_binder.h"
+#include "engine/plan/literals.h"
+#include "engine/plan/query_binder.h"
+
+namespace millrace {
+namespace {
+
+constexpr int64_t kWindowDaysMax = 36'525;
+
+struct WindowArguments {
+  std::optional<Micros> size, slide, offset;
+  const Syntax* slide_node = nullptr;
+};
+
+bool ReadAlias(const SqlText& sql, const Syntax& item, FromClause* from) {
+  const Syntax* alias = item.Find("alias");
+  if (alias == nullptr) return true;
+  if (!RefuseOtherFields(sql, *alias, {"aliasname"})) return false;
+  from->qualifier = alias->Text("aliasname");
+  return true;
+}
+
+std::optional<Micros> ReadLength(const SqlText& sql, const Syntax& node, const std::string& name) {
+  const Schema nothing;
+  int64_t copies = 0;
+  BindScope scope;
+  scope.columns = &nothing;
+  scope.copies_left = &copies;
+  scope.no_aggregates = "a window's " + name + " must be a literal";
+  std::optional<Bound> bound = ExpressionBinder(sql, scope).Bind(node);
+  if (!bound.has_value()) return std::nullopt;
+  const auto* interval = std::get_if<Interval>(&bound->expr.literal);
+  if (interval == nullptr) {
+    sql.Error(node, "a window's " + name + " must be an interval", "write INTERVAL '5 minutes'");
+    return std::nullopt;
+  }
+  if (interval->months != 0) {
+    sql.Error(node, "a window's " + name + " must have a fixed length",
+              "months and years differ in length; write days");
+    return std::nullopt;
+  }
+  const std::optional<Micros> length = FixedLength(*interval);
+  if (!length.has_value() || std::chrono::abs(*length) > std::chrono::days(kWindowDaysMax)) {
+    sql.Error(node, "a window's " + name + " is too long");
+    return std::nullopt;
+  }
+  if (name != "offset" && *length <= Micros(0)) {
+    sql.Error(node, "a window's " + name + " must be more than zero");
+    return std::nullopt;
+  }
+  return length;
+}
+
+// Arguments after the stream: by position, or by name.
+bool ReadArguments(const SqlText& sql, const Syntax& call, const std::string& function,
+                   WindowArguments* window) {
+  const std::vector<std::string> names = function == "hop"
+                                             ? std::vector<std::string>{"size", "slide", "offset"}
+                                             : std::vector<std::string>{"size", "offset"};
+  const std::vector<Syntax>& args = call.List("args");
+  bool good = true;
+  for (size_t i = 1; i < args.size(); ++i) {
+    const Syntax* value = &args[i];
+    std::string name = i - 1 < names.size() ? names[i - 1] : "";
+    if (args[i].tag == "NamedArgExpr") {
+      if (!RefuseOtherFields(sql, args[i], {"arg", "name", "argnumber"})) return false;
+      name = args[i].Text("name");
+      value = args[i].Find("arg");
+    }
+    if (name.empty() || std::ranges::find(names, name) == names.end()) {
+      sql.Error(args[i], name.empty() ? function + "() has too many arguments"
+                                      : function + "() has no argument '" + name + "'",
+                SuggestName(name, names));
+      good = false;
+      continue;
+    }
+    std::optional<Micros>& slot = name == "size"    ? window->size
+                                  : name == "slide" ? window->slide
+                                                    : window->offset;
+    if (slot.has_value()) {
+      sql.Error(args[i], "argument '" + name + "' of " + function + "() is given twice");
+      good = false;
+      continue;
+    }
+    slot = ReadLength(sql, *value, name);
+    good = good && slot.has_value();
+    if (name == "slide") window->slide_node = value;
+  }
+  return good;
+}
+
+bool CheckWindow(const SqlText& sql, const Syntax& call, const std::string& function,
+                 const WindowArguments& window, FromClause* from) {
+  if (!window.size.has_value()) {
+    sql.Error(call, function + "() needs a size", "write size => INTERVAL '5 minutes'");
+    return false;
+  }
+  if (function == "hop" && !window.slide.has_value()) {
+    sql.Error(call, "hop() needs a slide", "write slide => INTERVAL '1 minute'");
+    return false;
+  }
+  from->size = *window.size;
+  from->slide = window.slide.value_or(from->size);
+  if (from->slide > from->size) {
+    sql.Error(*window.slide_node, "a window's slide must not be longer than its size",
+              "readings between two windows would be in none");
+    return false;
+  }
+  const int64_t pane = std::gcd(from->size.count(), from->slide.count());
+  if (from->size.count() / pane > kPanesMax) {
+    sql.Error(*window.slide_node,
+              "a window of " + FormatDuration(from->size) + " sliding by " +
+                  FormatDuration(from->slide) + " has more than " + std::to_string(kPanesMax) +
+                  " panes",
+              "choose a slide that divides the size");
+    return false;
+  }
+  const int64_t slide = from->slide.count();
+  const int64_t offset = window.offset.value_or(Micros(0)).count() % slide;
+  from->window_offset = Micros(offset < 0 ? offset + slide : offset);
+  return true;
+}
+
+std::optional<FromClause> ReadWindow(const SqlText& sql, const Syntax& item) {
+  FromClause from;
+  from.windowed = true;
+  if (!RefuseOtherFields(sql, item, {"functions", "alias"})) return std::nullopt;
+  const std::vector<Syntax>& functions = item.List("functions");
+  if (functions.size() != 1 || functions[0].List("items").empty() ||
+      functions[0].List("items")[0].tag != "FuncCall") {
+    sql.Error(item, "expected one window function in FROM");
+    return std::nullopt;
+  }
+  const Syntax& call = functions[0].List("items")[0];
+  const std::string function = FunctionNameOf(sql, call);
+  if (function.empty()) return std::nullopt;
+  if (function != "tumble" && function != "hop") {
+    static constexpr std::array kLater = {"session", "cumulate", "asof_join", "pivot"};
+    const bool later = std::ranges::find(kLater, function) != kLater.end();
+    sql.Error(call, later ? function + "() in FROM is not supported by this version"
+                          : "unknown function '" + function + "' in FROM",
+              SuggestName(function, std::vector<std::string>{"tumble", "hop"}));
+    return std::nullopt;
+  }
+  if (!RefuseOtherFields(sql, call, {"funcname", "args", "funcformat"})) return std::nullopt;
+  const std::vector<Syntax>& args = call.List("args");
+  if (args.empty() || args[0].tag != "ColumnRef" || args[0].List("fields").size() != 1 ||
+      StringOf(args[0].List("fields")[0]).empty()) {
+    sql.Error(args.empty() ? call : args[0], "the first argument of " + function +
+                                                 "() is the name of a stream");
+    return std::nullopt;
+  }
+  from.stream = from.qualifier = StringOf(args[0].List("fields")[0]);
+  from.offset = args[0].offset;
+  WindowArguments window;
+  const bool good = ReadArguments(sql, call, function, &window);
+  if (!good || !CheckWindow(sql, call, function, window, &from)) return std::nullopt;
+  if (!ReadAlias(sql, item, &from)) return std::nullopt;
+  return from;
+}
+
+}  // namespace
+
+std::optional<FromClause> ReadFrom(const SqlText& sql, const Syntax& select) {
+  if (select.Text("op") != "SETOP_NONE") {
+    sql.Error(select, "UNION, INTERSECT and EXCEPT are not supported");
+    return std::nullopt;
+  }
+  const std::vector<Syntax>& items = select.List("fromClause");
+  if (items.empty()) {
+    if (const Syntax* values = select.Find("valuesLists")) {
+      sql.Error(*values, "VALUES is not supported");
+    } else {
+      sql.Error(select, "a stream's SELECT needs FROM", "add FROM and the name of a stream");
+    }
+    return std::nullopt;
+  }
+  if (items.size() > 1) {
+    sql.Error(items[1], "JOIN is not supported by this version", "name one stream in FROM");
+    return std::nullopt;
+  }
+  const Syntax& item = items[0];
+  if (item.tag == "RangeFunction") return ReadWindow(sql, item);
+  if (item.tag != "RangeVar") {
+    sql.Error(item, ConstructName(item) + " is not supported by this version");
+    return std::nullopt;
+  }
+  if (!RefuseOtherFields(sql, item, {"relname", "inh", "relpersistence", "alias"})) {
+    return std::nullopt;
+  }
+  if (!item.Flag("inh")) {
+    sql.Error(item, "ONLY is not supported");
+    return std::nullopt;
+  }
+  FromClause from;
+  from.stream = from.qualifier = item.Text("relname");
+  from.offset = item.offset;
+  if (!ReadAlias(sql, item, &from)) return std::nullopt;
+  return from;
+}
+
+}  // namespace millrace

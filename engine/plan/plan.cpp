@@ -1,0 +1,39 @@
+#include "engine/plan/plan.h"
+
+namespace millrace {
+
+std::vector<NodeId> JobPlan::Children(NodeId id) const {
+  std::vector<NodeId> children;
+  for (const PlanNode& candidate : nodes) {
+    if (candidate.input == id) children.push_back(candidate.id);
+  }
+  return children;
+}
+
+NodeId JobPlan::OwnerOf(NodeId id) const {
+  while (!std::holds_alternative<SourceNode>(node(id).kind) &&
+         !std::holds_alternative<WindowAggregateNode>(node(id).kind)) {
+    id = node(id).input;
+  }
+  return id;
+}
+
+NodeId JobPlan::SourceOf(NodeId id) const {
+  while (!std::holds_alternative<SourceNode>(node(id).kind)) id = node(id).input;
+  return id;
+}
+
+const Schema& AlertSchema() {
+  static const Schema schema = {{
+      {"id", Type::kText, "", false},
+      {"alert", Type::kText, "", false},
+      {"stream", Type::kText, "", false},
+      {"key", Type::kText, "", true},
+      {"labels", Type::kText, "", true},
+      {"annotations", Type::kText, "", true},
+      {"event_time", Type::kTimestamp, "", false},
+  }};
+  return schema;
+}
+
+}  // namespace millrace

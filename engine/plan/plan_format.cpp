@@ -1,0 +1,173 @@
+// A plan as text for `millrace plan`: a tree, each node below its input.
+#include <string>
+
+#include "engine/plan/plan.h"
+
+namespace millrace {
+namespace {
+
+std::string Names(const Schema& schema, const std::vector<int>& columns) {
+  std::string text;
+  for (const int column : columns) {
+    text += (text.empty() ? "" : ", ") + schema.fields[size_t(column)].name;
+  }
+  return text;
+}
+
+std::string Joined(const std::vector<std::string>& texts) {
+  std::string joined;
+  for (const std::string& text : texts) joined += (joined.empty() ? "" : ", ") + text;
+  return joined;
+}
+
+std::string_view FormatName(Format format) {
+  switch (format) {
+    case Format::kJson:
+      return "json";
+    case Format::kCsv:
+      return "csv";
+    case Format::kParquet:
+      return "parquet";
+  }
+  return "";
+}
+
+// "{{ avg_temperature }} on {{ device_id }}"
+std::string Shown(const Template& text, const Schema& input) {
+  std::string shown = text.literals[0];
+  for (size_t i = 0; i < text.columns.size(); ++i) {
+    shown += "{{ " + input.fields[size_t(text.columns[i])].name + " }}" + text.literals[i + 1];
+  }
+  return shown;
+}
+
+class PlanFormatter {
+ public:
+  explicit PlanFormatter(const JobPlan& plan) : plan_(plan) {}
+
+  std::string Format() {
+    text_ = "job " + plan_.job + "\n";
+    for (const PlanNode& node : plan_.nodes) {
+      if (std::holds_alternative<SourceNode>(node.kind)) Add(node, 0);
+    }
+    return std::move(text_);
+  }
+
+ private:
+  void Line(int depth, const std::string& line) {
+    text_ += std::string(size_t(depth) * 2, ' ') + line + "\n";
+  }
+  void Detail(int depth, const std::string& name, const std::string& value) {
+    if (!value.empty()) Line(depth + 2, name + ": " + value);
+  }
+
+  void Add(const PlanNode& node, int depth) {
+    if (const auto* source = std::get_if<SourceNode>(&node.kind)) {
+      AddSource(node, *source, depth);
+    } else {
+      const Schema& input = plan_.node(node.input).output;
+      if (const auto* project = std::get_if<ProjectNode>(&node.kind)) {
+        AddProject(node, *project, input, depth);
+      } else if (const auto* window = std::get_if<WindowAggregateNode>(&node.kind)) {
+        AddWindow(node, *window, input, depth);
+      } else if (const auto* alert = std::get_if<AlertNode>(&node.kind)) {
+        AddAlert(node, *alert, input, depth);
+      } else if (const auto* sink = std::get_if<SinkNode>(&node.kind)) {
+        AddSink(node, *sink, depth);
+      }
+    }
+    for (const NodeId child : plan_.Children(node.id)) Add(plan_.node(child), depth + 1);
+  }
+
+  void AddSource(const PlanNode& node, const SourceNode& source, int depth) {
+    std::string input;
+    if (const auto* kafka = std::get_if<KafkaSourceSpec>(&source.spec.input)) {
+      input = "kafka " + Joined(kafka->topics);
+    } else {
+      input = "files " + Joined(std::get<FilesSourceSpec>(source.spec.input).paths);
+    }
+    Line(depth, "source " + node.name + ": " + input + ", " +
+                    std::string(FormatName(source.spec.format)));
+    std::string columns;
+    for (const Field& field : node.output.fields) {
+      columns += (columns.empty() ? "" : ", ") + field.name + " " + std::string(TypeName(field.type));
+    }
+    Detail(depth, "reads", columns + " (" + std::to_string(source.used_columns.size()) + " of " +
+                               std::to_string(source.spec.columns.size()) + " columns)");
+    if (source.spec.event_time.has_value()) {
+      Detail(depth, "event time",
+             source.spec.event_time->column + ", at most " +
+                 FormatDuration(source.spec.event_time->max_delay) + " late, idle after " +
+                 FormatDuration(source.spec.event_time->idle_after));
+    }
+  }
+
+  void AddProject(const PlanNode& node, const ProjectNode& project, const Schema& input,
+                  int depth) {
+    Line(depth, "project " + node.name);
+    if (project.filter.has_value()) Detail(depth, "filter", FormatExpr(*project.filter, input));
+    std::string columns;
+    for (size_t i = 0; i < project.columns.size(); ++i) {
+      const std::string value = FormatExpr(project.columns[i], input);
+      const std::string& name = node.output.fields[i].name;
+      columns += (i == 0 ? "" : ", ") + (value == name ? value : value + " AS " + name);
+    }
+    Detail(depth, "columns", columns);
+  }
+
+  void AddWindow(const PlanNode& node, const WindowAggregateNode& window, const Schema& input,
+                 int depth) {
+    const std::string keys = Names(input, window.keys);
+    Line(depth, keys.empty() ? "exchange to one task (no keys)" : "exchange by hash(" + keys + ")");
+    std::string kind = "tumble " + FormatDuration(window.size);
+    if (window.slide != window.size) {
+      kind = "hop " + FormatDuration(window.size) + " by " + FormatDuration(window.slide) +
+             ", panes of " + FormatDuration(window.pane);
+    }
+    if (window.offset != Micros(0)) kind += ", offset " + FormatDuration(window.offset);
+    Line(depth, "window " + node.name + ": " + kind);
+    Detail(depth, "event time", input.fields[size_t(window.event_time)].name);
+    Detail(depth, "keys", keys);
+    std::string aggregates;
+    for (size_t i = 2 + window.keys.size(); i < node.output.fields.size(); ++i) {
+      aggregates += (aggregates.empty() ? "" : ", ") + node.output.fields[i].name;
+    }
+    Detail(depth, "aggregates", aggregates);
+  }
+
+  void AddAlert(const PlanNode& node, const AlertNode& alert, const Schema& input, int depth) {
+    Line(depth, "alerts " + node.name);
+    for (const AlertRule& rule : alert.rules) {
+      Detail(depth, rule.alert, FormatExpr(rule.condition, input));
+      for (const auto& [name, text] : rule.labels) Detail(depth + 1, name, Shown(text, input));
+      for (const auto& [name, text] : rule.annotations) Detail(depth + 1, name, Shown(text, input));
+    }
+    Detail(depth, "about", Names(input, alert.keys));
+  }
+
+  void AddSink(const PlanNode& node, const SinkNode& sink, int depth) {
+    std::string target = "console";
+    std::string partitions;
+    if (const auto* kafka = std::get_if<KafkaSinkSpec>(&sink.spec.target)) {
+      target = "kafka " + kafka->topic;
+    } else if (const auto* parquet = std::get_if<ParquetSinkSpec>(&sink.spec.target)) {
+      target = "parquet " + parquet->path;
+      partitions = Joined(parquet->partition_by);
+    } else if (const auto* files = std::get_if<FilesSinkSpec>(&sink.spec.target)) {
+      target = std::string(FormatName(files->format)) + " files " + files->path;
+    }
+    Line(depth, "sink " + node.name + ": " + target);
+    Detail(depth, "keys", Names(node.output, sink.keys));
+    Detail(depth, "partitions", partitions);
+    if (sink.time_column >= 0) Detail(depth, "time", Names(node.output, {sink.time_column}));
+  }
+
+  const JobPlan& plan_;
+  std::string text_;
+};
+
+}  // namespace
+
+std::string FormatPlan(const JobPlan& plan) { return PlanFormatter(plan).Format(); }
+
+}  // namespace millrace

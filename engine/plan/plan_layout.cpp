@@ -1,0 +1,340 @@
+// From bound streams to nodes. A windowed query becomes three: NAME.input computes a row's event
+// time, keys and arguments where the reading is still at hand; NAME.window groups; NAME.output
+// computes the select list. What a source must read is settled last, from what its children use.
+#include <algorithm>
+#include <array>
+#include <functional>
+#include <numeric>
+#include <set>
+
+#include "engine/plan/bound_job.h"
+#include "engine/plan/functions.h"
+
+namespace millrace {
+namespace {
+
+Expr ColumnExpr(const Schema& schema, int column) {
+  Expr expr;
+  expr.kind = Expr::Kind::kColumn;
+  expr.column = column;
+  expr.type = schema.fields[size_t(column)].type;
+  return expr;
+}
+
+// The last moment of the window that a row stands for: in the window that a later one would put
+// its readings in.
+Expr LastMomentBefore(Expr window_end) {
+  Expr microsecond;
+  microsecond.type = Type::kInterval;
+  microsecond.literal = Interval{0, 0, 1};
+  const std::array<Type, 2> types = {Type::kTimestamp, Type::kInterval};
+  Expr call;
+  call.kind = Expr::Kind::kCall;
+  call.type = Type::kTimestamp;
+  call.function = ResolveFunction("-", types, {false, false});
+  call.args = {std::move(window_end), std::move(microsecond)};
+  return call;
+}
+
+// Columns of a node under construction: each expression once, under a name of its own.
+class ColumnList {
+ public:
+  int Add(const Expr& expr, const std::string& name, const Field* like) {
+    const auto same = std::ranges::find(columns, expr);
+    if (same != columns.end()) return int(same - columns.begin());
+    Field field;
+    if (like != nullptr) field = *like;
+    field.name = UniqueName(name);
+    field.type = expr.type;
+    columns.push_back(expr);
+    schema.fields.push_back(std::move(field));
+    return int(columns.size()) - 1;
+  }
+
+  std::string UniqueName(const std::string& name) {
+    std::string unique = name;
+    for (int n = 2; !names_.insert(unique).second; ++n) unique = name + "#" + std::to_string(n);
+    return unique;
+  }
+
+  std::vector<Expr> columns;
+  Schema schema;
+
+ private:
+  std::set<std::string> names_;
+};
+
+using ColumnVisitor = std::function<void(int*)>;
+
+void VisitColumns(Expr* expr, const ColumnVisitor& visit) {
+  if (expr->kind == Expr::Kind::kColumn) visit(&expr->column);
+  for (Expr& arg : expr->args) VisitColumns(&arg, visit);
+}
+
+// Every reference of a row-wise node to a column of its input.
+void VisitInputColumns(PlanNode* node, const ColumnVisitor& visit) {
+  if (auto* project = std::get_if<ProjectNode>(&node->kind)) {
+    if (project->filter.has_value()) VisitColumns(&*project->filter, visit);
+    for (Expr& column : project->columns) VisitColumns(&column, visit);
+  } else if (auto* alert = std::get_if<AlertNode>(&node->kind)) {
+    for (AlertRule& rule : alert->rules) {
+      VisitColumns(&rule.condition, visit);
+      for (auto* texts : {&rule.labels, &rule.annotations}) {
+        for (auto& [name, text] : *texts) {
+          for (int& column : text.columns) visit(&column);
+        }
+      }
+    }
+    for (int& column : alert->keys) visit(&column);
+    if (alert->time_column >= 0) visit(&alert->time_column);
+  } else if (auto* sink = std::get_if<SinkNode>(&node->kind)) {
+    for (int& column : sink->keys) visit(&column);
+    if (sink->time_column >= 0) visit(&sink->time_column);
+  }
+}
+
+class Layout {
+ public:
+  Layout(const JobSpec& job, const BoundJob& bound)
+      : job_(job), bound_(bound), node_of_stream_(bound.streams.size()) {}
+
+  JobPlan Build() {
+    plan_.job = job_.name;
+    for (const int index : bound_.order) {
+      const BoundStream& stream = bound_.streams[size_t(index)];
+      if (!stream.used) continue;
+      if (stream.input < 0) {
+        AddSource(index, stream);
+      } else if (stream.from.windowed) {
+        AddWindowed(index, stream);
+      } else {
+        AddPlain(index, stream);
+      }
+    }
+    for (const BoundAlerts& alerts : bound_.alerts) AddAlerts(alerts);
+    for (const BoundSink& sink : bound_.sinks) AddSinks(sink);
+    for (size_t i = 0; i < plan_.nodes.size(); ++i) {
+      if (std::holds_alternative<SourceNode>(plan_.nodes[i].kind)) Prune(&plan_.nodes[i]);
+    }
+    return std::move(plan_);
+  }
+
+ private:
+  PlanNode* AddNode(std::string name, const std::string& stream, NodeId input) {
+    PlanNode node;
+    node.id = NodeId(int32_t(plan_.nodes.size()));
+    node.name = std::move(name);
+    node.stream = stream;
+    node.input = input;
+    plan_.nodes.push_back(std::move(node));
+    return &plan_.nodes.back();
+  }
+
+  void AddSource(int index, const BoundStream& stream) {
+    PlanNode* node = AddNode(stream.spec->name, stream.spec->name, NodeId(-1));
+    SourceNode source;
+    source.spec = std::get<SourceStreamSpec>(stream.spec->kind);
+    source.used_columns.resize(source.spec.columns.size());
+    std::iota(source.used_columns.begin(), source.used_columns.end(), 0);
+    node->kind = std::move(source);
+    Finish(index, stream, node);
+  }
+
+  void AddPlain(int index, const BoundStream& stream) {
+    PlanNode* node =
+        AddNode(stream.spec->name, stream.spec->name, node_of_stream_[size_t(stream.input)]);
+    node->kind = ProjectNode{stream.query.where, SelectList(stream)};
+    Finish(index, stream, node);
+  }
+
+  static std::vector<Expr> SelectList(const BoundStream& stream) {
+    std::vector<Expr> columns;
+    for (const BoundColumn& column : stream.query.columns) columns.push_back(column.expr);
+    return columns;
+  }
+
+  void Finish(int index, const BoundStream& stream, PlanNode* node) {
+    node->output = stream.schema;
+    node->event_time = stream.event_time;
+    node->window_end = stream.window_end;
+    node->span = stream.span;
+    node_of_stream_[size_t(index)] = node->id;
+  }
+
+  void AddWindowed(int index, const BoundStream& stream) {
+    const BoundStream& input = bound_.streams[size_t(stream.input)];
+    WindowAggregateNode window;
+    window.size = stream.from.size;
+    window.slide = stream.from.slide;
+    window.pane = Micros(std::gcd(window.size.count(), window.slide.count()));
+    window.offset = stream.from.window_offset;
+
+    ColumnList before;
+    ColumnList after;
+    for (const char* name : {"window_start", "window_end"}) {
+      after.schema.fields.push_back({after.UniqueName(name), Type::kTimestamp, "", false});
+    }
+    AddEventTime(input, &before, &window);
+    for (const BoundKey& key : stream.query.keys) {
+      const Field* like = FieldOf(input.schema, key.expr);
+      window.keys.push_back(before.Add(key.expr, key.name, like));
+      Field field = like != nullptr ? *like : Field();
+      field.name = after.UniqueName(key.name);
+      field.type = key.expr.type;
+      after.schema.fields.push_back(std::move(field));
+    }
+    for (const BoundAggregate& aggregate : stream.query.aggregates) {
+      window.aggregates.push_back(AddAggregate(aggregate, input.schema, &before));
+      after.schema.fields.push_back(
+          {after.UniqueName(aggregate.name), aggregate.result, aggregate.unit, false});
+    }
+
+    const std::string& name = stream.spec->name;
+    PlanNode* node = AddNode(name + ".input", name, node_of_stream_[size_t(stream.input)]);
+    node->kind = ProjectNode{stream.query.where, std::move(before.columns)};
+    node->output = std::move(before.schema);
+    node->event_time = window.event_time;
+    node->span = input.span;
+    node = AddNode(name + ".window", name, node->id);
+    node->kind = std::move(window);
+    node->output = std::move(after.schema);
+    node->event_time = 1;
+    node->window_end = 1;
+    node->span = stream.span;
+    node = AddNode(name + ".output", name, node->id);
+    node->kind = ProjectNode{stream.query.having, SelectList(stream)};
+    Finish(index, stream, node);
+  }
+
+  static const Field* FieldOf(const Schema& schema, const Expr& expr) {
+    return expr.kind == Expr::Kind::kColumn ? &schema.fields[size_t(expr.column)] : nullptr;
+  }
+
+  static void AddEventTime(const BoundStream& input, ColumnList* before,
+                           WindowAggregateNode* window) {
+    if (input.windowed) {
+      window->event_time = before->Add(
+          LastMomentBefore(ColumnExpr(input.schema, input.window_end)), "event_time", nullptr);
+      return;
+    }
+    const Expr column = ColumnExpr(input.schema, input.event_time);
+    const Field* field = FieldOf(input.schema, column);
+    window->event_time = before->Add(column, field->name, field);
+  }
+
+  static AggregateSpec AddAggregate(const BoundAggregate& aggregate, const Schema& input,
+                                    ColumnList* before) {
+    AggregateSpec spec;
+    spec.function = aggregate.function;
+    spec.distinct = aggregate.distinct;
+    spec.fraction = aggregate.fraction;
+    spec.result = aggregate.result;
+    const auto add = [&](const Expr& expr) {
+      return before->Add(expr, FormatExpr(expr, input), FieldOf(input, expr));
+    };
+    if (aggregate.argument.has_value()) {
+      spec.argument = add(*aggregate.argument);
+      spec.argument_type = aggregate.argument->type;
+    }
+    if (aggregate.filter.has_value()) spec.filter = add(*aggregate.filter);
+    return spec;
+  }
+
+  void AddAlerts(const BoundAlerts& alerts) {
+    const BoundStream& stream = bound_.streams[size_t(alerts.stream)];
+    const std::string& name = stream.spec->name;
+    PlanNode* node = AddNode(name + ".alerts", name, node_of_stream_[size_t(alerts.stream)]);
+    AlertNode alert;
+    alert.rules = alerts.rules;
+    alert.windowed = stream.windowed;
+    alert.time_column = stream.windowed ? stream.window_end : stream.event_time;
+    for (const GroupingColumn& key : stream.grouping) alert.keys.push_back(key.column);
+    node->output = AlertSchema();
+    const int time = AlertSchema().IndexOf("event_time");
+    node->event_time = alert.time_column >= 0 ? time : -1;
+    node->window_end = alert.windowed ? time : -1;
+    node->span = stream.span;
+    node->kind = std::move(alert);
+    alert_nodes_.push_back(node->id);
+  }
+
+  void AddSinks(const BoundSink& sink) {
+    const std::string name = "sink." + std::to_string(sink.sink);
+    if (sink.stream >= 0) {
+      const BoundStream& stream = bound_.streams[size_t(sink.stream)];
+      SinkNode node;
+      for (const GroupingColumn& key : stream.grouping) {
+        if (key.column >= 0) node.keys.push_back(key.column);
+      }
+      if (node.keys.empty()) node.keys = stream.window_columns;
+      node.time_column = stream.window_end >= 0 ? stream.window_end : stream.event_time;
+      AddSink(name, sink.sink, node_of_stream_[size_t(sink.stream)], std::move(node));
+      return;
+    }
+    for (const NodeId alerts : alert_nodes_) {
+      SinkNode node;
+      node.keys = {AlertSchema().IndexOf("key")};
+      node.time_column = plan_.node(alerts).event_time;
+      AddSink(name + "." + plan_.node(alerts).stream, sink.sink, alerts, std::move(node));
+    }
+  }
+
+  void AddSink(std::string name, int sink, NodeId input, SinkNode kind) {
+    const std::string stream = plan_.node(input).stream;
+    PlanNode* node = AddNode(std::move(name), stream, input);
+    const PlanNode& above = plan_.node(input);
+    kind.spec = job_.sinks[size_t(sink)];
+    kind.sink_index = sink;
+    node->kind = std::move(kind);
+    node->output = above.output;
+    node->event_time = above.event_time;
+    node->window_end = above.window_end;
+    node->span = above.span;
+  }
+
+  // Leaves of a source what its children name, and the event time.
+  void Prune(PlanNode* source) {
+    std::vector<bool> used(source->output.fields.size(), false);
+    if (source->event_time >= 0) used[size_t(source->event_time)] = true;
+    const std::vector<NodeId> children = plan_.Children(source->id);
+    for (const NodeId child : children) {
+      PlanNode* node = &plan_.nodes[size_t(child.value())];
+      if (std::holds_alternative<SinkNode>(node->kind)) used.assign(used.size(), true);
+      VisitInputColumns(node, [&](int* column) { used[size_t(*column)] = true; });
+    }
+    // A batch needs a column to say how many rows it has.
+    if (std::ranges::find(used, true) == used.end() && !used.empty()) used[0] = true;
+
+    std::vector<int> moved(used.size(), -1);
+    Schema kept;
+    std::vector<int> used_columns;
+    for (size_t i = 0; i < used.size(); ++i) {
+      if (!used[i]) continue;
+      moved[i] = int(used_columns.size());
+      used_columns.push_back(int(i));
+      kept.fields.push_back(source->output.fields[i]);
+    }
+    std::get<SourceNode>(source->kind).used_columns = std::move(used_columns);
+    source->output = std::move(kept);
+    if (source->event_time >= 0) source->event_time = moved[size_t(source->event_time)];
+    for (const NodeId child : children) {
+      PlanNode* node = &plan_.nodes[size_t(child.value())];
+      VisitInputColumns(node, [&](int* column) { *column = moved[size_t(*column)]; });
+      if (!std::holds_alternative<SinkNode>(node->kind)) continue;
+      node->output = source->output;
+      node->event_time = source->event_time;
+    }
+  }
+
+  const JobSpec& job_;
+  const BoundJob& bound_;
+  JobPlan plan_;
+  std::vector<NodeId> node_of_stream_;
+  std::vector<NodeId> alert_nodes_;
+};
+
+}  // namespace
+
+JobPlan LayOutPlan(const JobSpec& job, const BoundJob& bound) { return Layout(job, bound).Build(); }
+
+}  // namespace millrace

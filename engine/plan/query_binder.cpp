@@ -1,0 +1,344 @@
+#include "engine/plan/query_binder.h"
+
+#include <set>
+
+#include "engine/plan/aggregate_collector.h"
+#include "engine/plan/expression_binder.h"
+
+namespace millrace {
+namespace {
+
+constexpr size_t kColumnsMax = 1000;
+
+// PostgreSQL's name for a column without AS (FigureColname); "" where it has none.
+std::string ImpliedName(const Syntax& node) {
+  if (node.tag == "ColumnRef") {
+    const std::vector<Syntax>& fields = node.List("fields");
+    return fields.empty() ? "" : StringOf(fields.back());
+  }
+  if (node.tag == "FuncCall") {
+    const std::vector<Syntax>& names = node.List("funcname");
+    return names.empty() ? "" : StringOf(names.back());
+  }
+  if (node.tag == "TypeCast") {
+    const Syntax* arg = node.Find("arg");
+    const std::string inner = arg == nullptr ? "" : ImpliedName(*arg);
+    if (!inner.empty()) return inner;
+    const Syntax* type = node.Find("typeName");
+    return type == nullptr || type->List("names").empty() ? "" : StringOf(type->List("names").back());
+  }
+  if (node.tag == "CaseExpr") {
+    const Syntax* otherwise = node.Find("defresult");
+    const std::string inner =
+        otherwise != nullptr && otherwise->tag == "ColumnRef" ? ImpliedName(*otherwise) : "";
+    return inner.empty() ? "case" : inner;
+  }
+  if (node.tag == "CoalesceExpr") return "coalesce";
+  if (node.tag == "MinMaxExpr") return node.Text("op") == "IS_GREATEST" ? "greatest" : "least";
+  if (node.tag == "A_Expr" && node.Text("kind") == "AEXPR_NULLIF") return "nullif";
+  return "";
+}
+
+class QueryBinder {
+ public:
+  QueryBinder(const SqlText& sql, const Syntax& select, const FromClause& from,
+              const Schema& input)
+      : sql_(sql),
+        select_(select),
+        from_(from),
+        input_(input),
+        base_(int(input.fields.size())),
+        row_scope_(RowScope()),
+        collector_(sql, row_scope_, &query_.aggregates) {}
+
+  std::optional<BoundQuery> Bind() {
+    good_ = RefuseOtherFields(sql_, select_,
+                              {"targetList", "fromClause", "whereClause", "groupClause",
+                               "havingClause", "limitOption", "op"});
+    BindWhere();
+    if (from_.windowed) {
+      BindGroupBy();
+    } else if (const Syntax* clause = GroupingClause()) {
+      Fail(*clause, "grouping needs a window", "add FROM tumble(...) or hop(...)");
+    }
+    BindSelectList();
+    if (from_.windowed) BindHaving();
+    if (!good_) return std::nullopt;
+    return std::move(query_);
+  }
+
+ private:
+  void Fail(const Syntax& node, const std::string& message, const std::string& hint = "") {
+    sql_.Error(node, message, hint);
+    good_ = false;
+  }
+
+  BindScope RowScope() {
+    BindScope scope;
+    scope.columns = &input_;
+    scope.qualifiers = {from_.qualifier};
+    scope.copies_left = &copies_left_;
+    if (from_.windowed) {
+      scope.no_window_columns =
+          "the window's start and end are known only after grouping; use them in SELECT or HAVING";
+    }
+    return scope;
+  }
+
+  BindScope GroupScope() {
+    BindScope scope = row_scope_;
+    scope.window_columns = from_.windowed;
+    scope.no_window_columns = "";
+    if (from_.windowed) {
+      scope.aggregates = &collector_;
+    } else {
+      scope.no_aggregates = "an aggregate needs a window";
+      scope.no_aggregates_hint = "add FROM tumble(...) or hop(...)";
+    }
+    return scope;
+  }
+
+  const Syntax* GroupingClause() const {
+    const Syntax* group = select_.Find("groupClause");
+    return group != nullptr ? group : select_.Find("havingClause");
+  }
+
+  void BindWhere() {
+    const Syntax* node = select_.Find("whereClause");
+    if (node == nullptr) return;
+    BindScope scope = row_scope_;
+    scope.no_aggregates = "aggregate functions are not allowed in WHERE";
+    scope.no_aggregates_hint = "use HAVING";
+    query_.where = ExpressionBinder(sql_, scope).BindCondition(*node, "WHERE");
+    good_ = good_ && query_.where.has_value();
+  }
+
+  void BindGroupBy() {
+    const std::vector<Syntax>& items = select_.List("groupClause");
+    const bool good_before = good_;
+    good_ = true;
+    for (const Syntax& item : items) BindGroupItem(item);
+    grouping_known_ = good_;
+    good_ = good_ && good_before;
+    if (query_.groups_by_start || query_.groups_by_end || !grouping_known_) return;
+    Fail(items.empty() ? select_ : items[0], "a query over a window must group by it",
+         items.empty() ? "add GROUP BY window_start, window_end"
+                       : "add window_start, window_end to GROUP BY");
+  }
+
+  // What a GROUP BY item stands for: itself, or the select item that it names or counts.
+  const Syntax* GroupedSyntax(const Syntax& item, std::string* name) {
+    const std::vector<Syntax>& targets = select_.List("targetList");
+    if (item.tag == "A_Const") {
+      const Syntax* ordinal = item.Find("ival");
+      if (ordinal == nullptr) {
+        Fail(item, "a constant in GROUP BY must be the position of a select item");
+        return nullptr;
+      }
+      const int64_t position = ordinal->Integer("ival");
+      if (position < 1 || position > int64_t(targets.size())) {
+        Fail(item, "GROUP BY position " + std::to_string(position) + " is not in the select list");
+        return nullptr;
+      }
+      const Syntax& target = targets[size_t(position - 1)];
+      *name = target.Text("name");
+      return target.Find("val");
+    }
+    const std::vector<Syntax>& fields = item.List("fields");
+    if (item.tag != "ColumnRef" || fields.size() != 1) return &item;
+    const std::string column = StringOf(fields[0]);
+    if (input_.IndexOf(column) >= 0 || column == "window_start" || column == "window_end") {
+      return &item;
+    }
+    for (const Syntax& target : targets) {
+      if (target.Text("name") != column || column.empty()) continue;
+      *name = column;
+      return target.Find("val");
+    }
+    return &item;
+  }
+
+  void BindGroupItem(const Syntax& item) {
+    if (item.tag == "GroupingSet") {
+      Fail(item, "ROLLUP, CUBE and GROUPING SETS are not supported");
+      return;
+    }
+    std::string name;
+    const Syntax* syntax = GroupedSyntax(item, &name);
+    if (syntax == nullptr) return;
+    BindScope scope = row_scope_;
+    scope.window_columns = true;
+    scope.no_aggregates = "aggregate functions are not allowed in GROUP BY";
+    std::optional<Expr> key = ExpressionBinder(sql_, scope).BindValue(*syntax);
+    if (!key.has_value()) {
+      good_ = false;
+      return;
+    }
+    if (key->kind == Expr::Kind::kColumn && key->column >= base_) {
+      (key->column == base_ ? query_.groups_by_start : query_.groups_by_end) = true;
+      return;
+    }
+    if (NamesWindow(*key)) {
+      Fail(item, "GROUP BY an expression over the window's columns is not supported",
+           "group by window_start and window_end; the expression may stand in SELECT");
+      return;
+    }
+    for (const BoundKey& other : query_.keys) {
+      if (other.expr == *key) return;
+    }
+    if (name.empty()) name = ImpliedName(*syntax);
+    if (name.empty()) name = FormatExpr(*key, input_);
+    query_.keys.push_back({std::move(*key), std::move(name)});
+  }
+
+  bool NamesWindow(const Expr& expr) const {
+    if (expr.kind == Expr::Kind::kColumn && expr.column >= base_) return true;
+    return std::ranges::any_of(expr.args, [&](const Expr& arg) { return NamesWindow(arg); });
+  }
+
+  void BindSelectList() {
+    const std::vector<Syntax>& targets = select_.List("targetList");
+    if (targets.empty()) Fail(select_, "the select list is empty");
+    for (const Syntax& target : targets) BindTarget(target);
+  }
+
+  void BindTarget(const Syntax& target) {
+    const Syntax* value = target.Find("val");
+    if (!RefuseOtherFields(sql_, target, {"name", "val"}) || value == nullptr) {
+      good_ = false;
+      return;
+    }
+    if (value->tag == "ColumnRef" && !value->List("fields").empty() &&
+        value->List("fields").back().tag == "A_Star") {
+      BindStar(*value);
+      return;
+    }
+    std::optional<Expr> expr = BindGrouped(*value, "");
+    if (!expr.has_value()) return;
+    std::string name = target.Text("name");
+    if (name.empty()) name = ImpliedName(*value);
+    if (name.empty()) {
+      Fail(*value, "this column has no name", "add AS and a name");
+      return;
+    }
+    AddColumn(target, std::move(name), std::move(*expr));
+  }
+
+  void BindStar(const Syntax& star) {
+    if (from_.windowed) {
+      Fail(star, "* is not supported with GROUP BY", "name the columns");
+      return;
+    }
+    const std::vector<Syntax>& fields = star.List("fields");
+    if (fields.size() > 2 || (fields.size() == 2 && StringOf(fields[0]) != from_.qualifier)) {
+      Fail(star, "'" + StringOf(fields[0]) + "' is not in FROM",
+           SuggestName(StringOf(fields[0]), std::vector<std::string>{from_.qualifier}));
+      return;
+    }
+    for (int i = 0; i < base_; ++i) {
+      Expr expr;
+      expr.kind = Expr::Kind::kColumn;
+      expr.column = i;
+      expr.type = input_.fields[size_t(i)].type;
+      AddColumn(star, input_.fields[size_t(i)].name, std::move(expr));
+    }
+  }
+
+  void AddColumn(const Syntax& node, std::string name, Expr expr) {
+    if (query_.columns.size() >= kColumnsMax) {
+      Fail(node, "a stream has at most " + std::to_string(kColumnsMax) + " columns");
+      return;
+    }
+    if (!names_.insert(name).second) {
+      Fail(node, "column '" + name + "' is selected twice", "give one another name with AS");
+      return;
+    }
+    query_.columns.push_back({std::move(name), std::move(expr)});
+  }
+
+  void BindHaving() {
+    const Syntax* node = select_.Find("havingClause");
+    if (node == nullptr) return;
+    query_.having = BindGrouped(*node, "HAVING");
+  }
+
+  // An expression of the select list or (with a clause's name) a condition: over the input for a
+  // plain query, over the window's output for a windowed one.
+  std::optional<Expr> BindGrouped(const Syntax& node, const std::string& clause) {
+    const BindScope scope = GroupScope();
+    ExpressionBinder binder(sql_, scope);
+    std::optional<Expr> expr =
+        clause.empty() ? binder.BindValue(node) : binder.BindCondition(node, clause);
+    if (!expr.has_value()) {
+      good_ = false;
+      return std::nullopt;
+    }
+    if (from_.windowed && !Lower(node, binder, &*expr)) return std::nullopt;
+    return expr;
+  }
+
+  // From the input with pseudo-columns to the window's output. As in PostgreSQL, what equals a
+  // grouping expression is that key; any other column of the input has no one value a group.
+  bool Lower(const Syntax& node, const ExpressionBinder& binder, Expr* expr) {
+    const int key_count = int(query_.keys.size());
+    for (int i = 0; i < key_count; ++i) {
+      if (query_.keys[size_t(i)].expr != *expr) continue;
+      const Type type = expr->type;
+      *expr = Expr();
+      expr->kind = Expr::Kind::kColumn;
+      expr->type = type;
+      expr->column = 2 + i;
+      return true;
+    }
+    if (expr->kind != Expr::Kind::kColumn) {
+      return std::ranges::all_of(expr->args,
+                                 [&](Expr& arg) { return Lower(node, binder, &arg); });
+    }
+    if (expr->column >= base_ + 2) {
+      expr->column += key_count - base_;
+      return true;
+    }
+    if (expr->column >= base_) {
+      expr->column -= base_;
+      return true;
+    }
+    ReportUngrouped(node, binder, expr->column);
+    return false;
+  }
+
+  void ReportUngrouped(const Syntax& node, const ExpressionBinder& binder, int column) {
+    good_ = false;
+    if (!grouping_known_) return;
+    int64_t offset = node.offset;
+    for (const ExpressionBinder::Reference& reference : binder.references()) {
+      if (reference.column != column) continue;
+      offset = reference.offset;
+      break;
+    }
+    sql_.Error(offset, "column '" + input_.fields[size_t(column)].name +
+                           "' must appear in the GROUP BY clause or be used in an aggregate "
+                           "function");
+  }
+
+  const SqlText& sql_;
+  const Syntax& select_;
+  const FromClause& from_;
+  const Schema& input_;
+  const int base_;
+  int64_t copies_left_ = kCopiedNodesMax;
+  BoundQuery query_;
+  const BindScope row_scope_;
+  AggregateCollector collector_;
+  std::set<std::string> names_;
+  bool grouping_known_ = true;  // no mistake in GROUP BY
+  bool good_ = true;
+};
+
+}  // namespace
+
+std::optional<BoundQuery> BindQuery(const SqlText& sql, const Syntax& select,
+                                    const FromClause& from, const Schema& input) {
+  return QueryBinder(sql, select, from, input).Bind();
+}
+
+}  // namespace millrace

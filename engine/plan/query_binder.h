@@ -1,0 +1,77 @@
+// Binds one SELECT to the schema of the stream in its FROM.
+//
+// A plain query is a filter and a list of expressions over its input. A windowed one has two
+// sides: what is computed a row before grouping (WHERE, keys, the aggregates' arguments and
+// filters) and what is computed a group (HAVING, the select list) over the window's output:
+// window_start, window_end, the keys, the aggregates.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "engine/base/time.h"
+#include "engine/plan/expression.h"
+#include "engine/plan/plan.h"
+#include "engine/plan/syntax_tree.h"
+
+namespace millrace {
+
+// A window has at most this many panes (size / gcd(size, slide)).
+inline constexpr int64_t kPanesMax = 10'000;
+
+struct FromClause {
+  std::string stream;
+  std::string qualifier;  // the alias, or the stream's name
+  int64_t offset = 0;     // of the stream's name in the SQL
+  bool windowed = false;
+  Micros size{0};
+  Micros slide{0};
+  Micros window_offset{0};  // in [0, slide)
+};
+
+struct BoundAggregate {
+  AggregateFunction function = AggregateFunction::kCount;
+  std::optional<Expr> argument;  // over the input
+  std::optional<Expr> filter;    // over the input
+  bool distinct = false;
+  double fraction = 0;
+  Type result = Type::kNull;
+  std::string name;  // for plans: "avg(temperature)"
+  std::string unit;
+
+  bool SameAs(const BoundAggregate& other) const {
+    return function == other.function && argument == other.argument && filter == other.filter &&
+           distinct == other.distinct && fraction == other.fraction;
+  }
+};
+
+struct BoundKey {
+  Expr expr;  // over the input
+  std::string name;
+};
+
+struct BoundColumn {
+  std::string name;
+  Expr expr;
+};
+
+struct BoundQuery {
+  std::optional<Expr> where;
+  std::vector<BoundKey> keys;
+  std::vector<BoundAggregate> aggregates;
+  bool groups_by_start = false;
+  bool groups_by_end = false;
+  std::optional<Expr> having;
+  std::vector<BoundColumn> columns;
+};
+
+// Reads FROM without knowing any stream, so that streams can be put in order first.
+std::optional<FromClause> ReadFrom(const SqlText& sql, const Syntax& select);
+
+// Nothing after an error; all errors of the query are reported.
+std::optional<BoundQuery> BindQuery(const SqlText& sql, const Syntax& select,
+                                    const FromClause& from, const Schema& input);
+
+}  // namespace millrace

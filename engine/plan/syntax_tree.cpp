@@ -1,0 +1,297 @@
+#include "engine/plan/syntax_tree.h"
+
+#include <pg_query.h>
+#include <simdjson.h>
+
+#include <algorithm>
+#include <array>
+#include <memory>
+#include <span>
+#include <utility>
+
+namespace millrace {
+namespace {
+
+using Named = std::pair<std::string_view, std::string_view>;
+
+// Fields of the grammar that are clauses of their own, by what a user calls them.
+constexpr std::array kClauses = std::to_array<Named>({
+    {"distinctClause", "DISTINCT"},
+    {"intoClause", "INTO"},
+    {"groupDistinct", "GROUP BY DISTINCT"},
+    {"windowClause", "WINDOW"},
+    {"valuesLists", "VALUES"},
+    {"sortClause", "ORDER BY"},
+    {"limitOffset", "OFFSET"},
+    {"limitCount", "LIMIT"},
+    {"lockingClause", "FOR UPDATE"},
+    {"withClause", "WITH (a common table expression)"},
+    {"over", "OVER (a window function)"},
+    {"func_variadic", "VARIADIC"},
+    {"agg_order", "ORDER BY in an argument list"},
+    {"agg_within_group", "WITHIN GROUP here"},
+    {"agg_filter", "FILTER here"},
+    {"agg_distinct", "DISTINCT in an argument list"},
+    {"agg_star", "* as an argument here"},
+    {"typmods", "a type modifier such as (10, 2)"},
+    {"arrayBounds", "an array type"},
+    {"setof", "SETOF"},
+    {"pct_type", "%TYPE"},
+    {"indirection", "a subscript or field selection"},
+    {"schemaname", "a schema name"},
+    {"catalogname", "a database name"},
+    {"colnames", "an alias with column names"},
+    {"coldeflist", "a column definition list"},
+    {"ordinality", "WITH ORDINALITY"},
+    {"lateral", "LATERAL"},
+    {"is_rowsfrom", "ROWS FROM"},
+    {"useOp", "ORDER BY ... USING"},
+    {"argisrow", "a row test"},
+});
+
+constexpr std::array kConstructs = std::to_array<Named>({
+    {"SubLink", "a subquery"},
+    {"RangeSubselect", "a subquery in FROM"},
+    {"JoinExpr", "JOIN"},
+    {"RangeTableSample", "TABLESAMPLE"},
+    {"RangeTableFunc", "XMLTABLE"},
+    {"A_ArrayExpr", "ARRAY"},
+    {"RowExpr", "ROW"},
+    {"ParamRef", "a parameter such as $1"},
+    {"A_Indirection", "a subscript or field selection"},
+    {"CollateClause", "COLLATE"},
+    {"GroupingFunc", "GROUPING"},
+    {"GroupingSet", "ROLLUP, CUBE or GROUPING SETS"},
+    {"XmlExpr", "XML"},
+    {"XmlSerialize", "XML"},
+    {"SetToDefault", "DEFAULT"},
+    {"NamedArgExpr", "a named argument here"},
+    {"SQLValueFunction", "CURRENT_TIMESTAMP or another value of the session"},
+    {"CurrentOfExpr", "CURRENT OF"},
+    {"A_Star", "* here"},
+});
+
+std::string_view NameIn(std::span<const Named> names, std::string_view key) {
+  for (const auto& [known, name] : names) {
+    if (known == key) return name;
+  }
+  return "";
+}
+
+bool IsTag(std::string_view key) { return !key.empty() && key[0] >= 'A' && key[0] <= 'Z'; }
+
+// Copies libpg_query's JSON into Syntax nodes.
+class TreeReader {
+ public:
+  bool too_deep() const { return too_deep_; }
+
+  Syntax Read(simdjson::dom::element element, int depth) {
+    Syntax node;
+    if (depth > kSqlDepthMax) {
+      too_deep_ = true;
+      return node;
+    }
+    switch (element.type()) {
+      case simdjson::dom::element_type::OBJECT:
+        ReadObject(element.get_object().value_unsafe(), depth, &node);
+        break;
+      case simdjson::dom::element_type::ARRAY: {
+        const simdjson::dom::array items = element.get_array().value_unsafe();
+        for (const auto item : items) Append("", item, depth, &node);
+        break;
+      }
+      case simdjson::dom::element_type::STRING:
+        node.scalar = std::string(element.get_string().value_unsafe());
+        break;
+      case simdjson::dom::element_type::BOOL:
+        node.scalar = element.get_bool().value_unsafe();
+        break;
+      case simdjson::dom::element_type::INT64:
+        node.scalar = element.get_int64().value_unsafe();
+        break;
+      default:
+        break;
+    }
+    return node;
+  }
+
+ private:
+  void ReadObject(simdjson::dom::object object, int depth, Syntax* node) {
+    if (object.size() == 1) {
+      const auto only = *object.begin();
+      if (IsTag(only.key) && only.value.is_object()) {
+        node->tag = std::string(only.key);
+        ReadFields(only.value.get_object().value_unsafe(), depth + 1, node);
+        return;
+      }
+    }
+    ReadFields(object, depth, node);
+  }
+
+  void ReadFields(simdjson::dom::object object, int depth, Syntax* node) {
+    int64_t own = -1;
+    for (const auto field : object) {
+      if (field.key == "location") {
+        int64_t location = -1;
+        if (field.value.get(location) == simdjson::SUCCESS) own = location;
+      }
+      Append(std::string(field.key), field.value, depth, node);
+    }
+    if (own >= 0) node->offset = own;
+  }
+
+  // A node without a place of its own stands where its first part does.
+  void Append(std::string name, simdjson::dom::element element, int depth, Syntax* node) {
+    if (!name.empty()) node->names.push_back(std::move(name));
+    node->values.push_back(Read(element, depth));
+    if (node->offset < 0) node->offset = node->values.back().offset;
+  }
+
+  bool too_deep_ = false;
+};
+
+void InheritOffsets(Syntax* node, int64_t inherited) {
+  if (node->offset < 0) node->offset = inherited;
+  for (Syntax& value : node->values) InheritOffsets(&value, node->offset);
+}
+
+// The byte at which character `position` (from 1, as PostgreSQL counts) begins.
+int64_t ByteOfCharacter(std::string_view text, int position) {
+  int seen = 0;
+  for (size_t i = 0; i < text.size(); ++i) {
+    if ((static_cast<unsigned char>(text[i]) & 0xC0) != 0x80) ++seen;
+    if (seen == position) return int64_t(i);
+  }
+  return int64_t(text.size());
+}
+
+struct ResultDeleter {
+  void operator()(PgQueryParseResult* result) const {
+    pg_query_free_parse_result(*result);
+    delete result;
+  }
+};
+
+std::string NotSupported(std::string_view construct) {
+  return std::string(construct) + " is not supported";
+}
+
+std::optional<Syntax> ReadTree(const SqlText& sql, std::string_view json) {
+  simdjson::dom::parser parser;
+  simdjson::dom::element root;
+  TreeReader reader;
+  const auto code = parser.parse(json.data(), json.size()).get(root);
+  Syntax tree;
+  if (code == simdjson::SUCCESS) tree = reader.Read(root, 0);
+  if (code == simdjson::DEPTH_ERROR || reader.too_deep()) {
+    sql.Error(0, "the SQL is nested too deeply; at most " + std::to_string(kSqlDepthMax) +
+                     " levels are allowed");
+    return std::nullopt;
+  }
+  if (code != simdjson::SUCCESS) {
+    sql.Error(0, std::string("the SQL parser's answer can't be read: ") +
+                     simdjson::error_message(code));
+    return std::nullopt;
+  }
+  InheritOffsets(&tree, 0);
+  return tree;
+}
+
+}  // namespace
+
+const Syntax* Syntax::Find(std::string_view name) const {
+  for (size_t i = 0; i < names.size(); ++i) {
+    if (names[i] == name) return &values[i];
+  }
+  return nullptr;
+}
+
+const std::vector<Syntax>& Syntax::List(std::string_view name) const {
+  static const std::vector<Syntax> none;
+  const Syntax* list = Find(name);
+  return list == nullptr ? none : list->values;
+}
+
+bool Syntax::Flag(std::string_view name) const {
+  const Syntax* value = Find(name);
+  const bool* flag = value == nullptr ? nullptr : std::get_if<bool>(&value->scalar);
+  return flag != nullptr && *flag;
+}
+
+std::string Syntax::Text(std::string_view name) const {
+  const Syntax* value = Find(name);
+  const auto* text = value == nullptr ? nullptr : std::get_if<std::string>(&value->scalar);
+  return text == nullptr ? "" : *text;
+}
+
+int64_t Syntax::Integer(std::string_view name) const {
+  const Syntax* value = Find(name);
+  const auto* number = value == nullptr ? nullptr : std::get_if<int64_t>(&value->scalar);
+  return number == nullptr ? 0 : *number;
+}
+
+std::string StringOf(const Syntax& node) { return node.tag == "String" ? node.Text("sval") : ""; }
+
+void SqlText::Error(int64_t offset, const std::string& message, const std::string& hint) const {
+  const int64_t in_text = std::max<int64_t>(0, offset - int64_t(prefix_.size()));
+  const SourcePlace place = text_.PlaceAt(size_t(in_text));
+  for (const Diagnostic& item : diagnostics_->items()) {
+    if (item.severity == Severity::kError && item.place == place) return;
+  }
+  diagnostics_->Error(place, message, hint);
+}
+
+std::optional<Syntax> ParseSelect(const SqlText& sql) {
+  if (sql.bytes() > kSqlBytesMax) {
+    sql.Error(0, "the SQL is longer than " + std::to_string(kSqlBytesMax) + " bytes");
+    return std::nullopt;
+  }
+  const std::string text = sql.Parsed();
+  if (text.find('\0') != std::string::npos) {
+    sql.Error(int64_t(text.find('\0')), "the SQL holds a null character");
+    return std::nullopt;
+  }
+  // libpg_query writes its JSON by recursion: 64 KiB of `1+1+...` take about 4 MB of stack.
+  const std::unique_ptr<PgQueryParseResult, ResultDeleter> result(
+      new PgQueryParseResult(pg_query_parse(text.c_str())));
+  if (result->error != nullptr) {
+    sql.Error(ByteOfCharacter(text, result->error->cursorpos), result->error->message);
+    return std::nullopt;
+  }
+  std::optional<Syntax> tree = ReadTree(sql, result->parse_tree);
+  if (!tree.has_value()) return std::nullopt;
+  const std::vector<Syntax>& statements = tree->List("stmts");
+  if (statements.size() != 1) {
+    sql.Error(statements.size() > 1 ? statements[1].offset : 0, "expected one SELECT statement");
+    return std::nullopt;
+  }
+  const Syntax* statement = statements[0].Find("stmt");
+  if (statement == nullptr || statement->tag != "SelectStmt") {
+    sql.Error(0, "expected a SELECT statement");
+    return std::nullopt;
+  }
+  return *statement;
+}
+
+bool RefuseOtherFields(const SqlText& sql, const Syntax& node,
+                       std::initializer_list<std::string_view> known) {
+  bool all_known = true;
+  for (size_t i = 0; i < node.names.size(); ++i) {
+    const std::string& name = node.names[i];
+    if (name == "location" || std::ranges::find(known, name) != known.end()) continue;
+    const std::string_view clause = NameIn(kClauses, name);
+    const std::string named =
+        clause.empty() ? "'" + name + "' of " + ConstructName(node) : std::string(clause);
+    sql.Error(node.values[i], NotSupported(named));
+    all_known = false;
+  }
+  return all_known;
+}
+
+std::string ConstructName(const Syntax& node) {
+  const std::string_view name = NameIn(kConstructs, node.tag);
+  if (!name.empty()) return std::string(name);
+  return node.tag.empty() ? "this construct" : "the construct " + node.tag;
+}
+
+}  // namespace millrace

@@ -1,0 +1,67 @@
+#include "engine/plan/type_syntax.h"
+
+#include <utility>
+
+namespace millrace {
+namespace {
+
+// PostgreSQL's bit masks of interval fields (utils/timestamp.h: INTERVAL_MASK), one field only.
+std::string IntervalUnit(int64_t mask) {
+  switch (mask) {
+    case 1 << 2:
+      return "year";
+    case 1 << 1:
+      return "month";
+    case 1 << 3:
+      return "day";
+    case 1 << 10:
+      return "hour";
+    case 1 << 11:
+      return "minute";
+    case 1 << 12:
+      return "second";
+    default:
+      return "";
+  }
+}
+
+}  // namespace
+
+std::optional<CastTarget> ReadTypeName(const SqlText& sql, const Syntax& type_name) {
+  const std::vector<Syntax>& names = type_name.List("names");
+  const std::string name = names.empty() ? "" : StringOf(names.back());
+  CastTarget target;
+  const std::optional<Type> type = TypeFromName(name);
+  const bool known_schema = names.size() == 1 ||
+                            (names.size() == 2 && StringOf(names[0]) == "pg_catalog");
+  if (!type.has_value() || !known_schema) {
+    sql.Error(type_name, "type '" + name + "' is not supported", SuggestName(name, ColumnTypeNames()));
+    return std::nullopt;
+  }
+  target.type = *type;
+  const std::vector<Syntax>& modifiers = type_name.List("typmods");
+  if (*type != Type::kInterval || modifiers.empty()) {
+    if (!RefuseOtherFields(sql, type_name, {"names", "typemod"})) return std::nullopt;
+    return target;
+  }
+  if (!RefuseOtherFields(sql, type_name, {"names", "typemod", "typmods"})) return std::nullopt;
+  const Syntax* mask = modifiers[0].Find("ival");
+  if (modifiers.size() == 1 && mask != nullptr) target.interval_unit = IntervalUnit(mask->Integer("ival"));
+  if (target.interval_unit.empty()) {
+    sql.Error(type_name, "an interval of several fields or with a precision is not supported",
+              "write INTERVAL '1 day 2 hours'");
+    return std::nullopt;
+  }
+  return target;
+}
+
+bool CanCast(Type from, Type to) {
+  if (from == to || from == Type::kNull) return true;
+  if (from == Type::kInterval || to == Type::kInterval) return false;
+  if (from == Type::kText || to == Type::kText) return true;
+  if (IsNumeric(from) && IsNumeric(to)) return true;
+  return (from == Type::kBoolean && to == Type::kInteger) ||
+         (from == Type::kInteger && to == Type::kBoolean);
+}
+
+}  // namespace millrace
