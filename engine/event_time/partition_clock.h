@@ -43,10 +43,25 @@ class PartitionClock {
   EventTime watermark_ = kEventTimeMin;
 };
 
+// End of the pane that holds `time`: panes are [k * pane + offset, (k + 1) * pane + offset).
+// kEventTimeMax where it would lie beyond.
+constexpr EventTime PaneEnd(EventTime time, Micros pane, Micros pane_offset) {
+  const auto floor_modulo = [&](int64_t value) {
+    const int64_t rest = value % pane.count();
+    return rest < 0 ? rest + pane.count() : rest;
+  };
+  const int64_t raw = time.time_since_epoch().count();
+  const int64_t phase = floor_modulo(pane_offset.count());
+  const int64_t position = floor_modulo(raw);
+  const int64_t left = phase - position + (position >= phase ? pane.count() : 0);
+  int64_t end = 0;
+  return __builtin_add_overflow(raw, left, &end) ? kEventTimeMax : EventTime(Micros(end));
+}
+
 // Late: the pane that holds the reading ended (with what is allowed) at or before the watermark.
 constexpr bool IsLate(EventTime event_time, Micros pane, Micros pane_offset, EventTime watermark) {
   if (watermark == kEventTimeMin) return false;
-  return FloorTo(event_time, pane, pane_offset) + pane <= watermark;
+  return PaneEnd(event_time, pane, pane_offset) <= watermark;
 }
 
 }  // namespace millrace

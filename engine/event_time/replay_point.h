@@ -2,11 +2,11 @@
 // that still matters to a window that has not been published. Pure; one a partition.
 //
 // Readings are kept as (bucket of event time -> first offset, watermark just before it). A bucket
-// is forgotten once a window that could hold its readings cannot be open any more.
+// is forgotten once every window that could hold one of its readings has been published. A clock
+// raised to the replay point's watermark judges what follows as it was judged the first time.
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <map>
 #include <span>
 
@@ -27,7 +27,8 @@ class ReplayTracker {
   ReplayTracker(Micros span, Micros bucket, size_t bucket_max = 4096);
 
   // One partition's readings in order, with the watermark before each. Null event times are
-  // INT64_MIN and are skipped.
+  // INT64_MIN and are skipped. Future readings are in no window: pass them as null, or one of them
+  // would hold the replay point back until its time has come.
   void Observe(std::span<const int64_t> offsets, std::span<const int64_t> event_times,
                std::span<const EventTime> watermark_before);
 
@@ -39,7 +40,7 @@ class ReplayTracker {
   Micros span_;
   Micros bucket_;
   size_t bucket_max_;
-  std::map<EventTime, ReplayPoint> first_by_bucket_;
+  std::map<EventTime, ReplayPoint> first_by_bucket_end_;
 };
 
 }  // namespace millrace

@@ -23,7 +23,9 @@ struct PartitionState {
 
 class StreamWatermark {
  public:
-  // A partition takes part from here on; until it reports it holds the watermark back.
+  // A partition takes part from here on: it holds the watermark where it is until it reports or is
+  // idle. Its readings are judged against at least what SetActive then returns. Known ones stay as
+  // they are.
   void AddPartition(const TopicPartition& partition);
   // Watermarks never go back; an older one changes nothing.
   void Report(const TopicPartition& partition, EventTime watermark);
@@ -32,10 +34,11 @@ class StreamWatermark {
   EventTime SetActive(const TopicPartition& partition, MonotonicTime now);
   void SetEnded(const TopicPartition& partition, MonotonicTime now);
 
-  // kEventTimeMax once every partition has ended; kEventTimeMin before the first report.
+  // kEventTimeMax once every partition has ended; kEventTimeMin before the first report, and for
+  // as long as no partition has had a reading (there is nothing to close).
   EventTime Advance(MonotonicTime now);
   EventTime watermark() const { return watermark_; }
-  // Whether Advance must be called as time goes by (all idle).
+  // Whether Advance must be called as time goes by: none is active, and there was a reading.
   bool moves_with_time() const;
 
   // The partition that holds the watermark back, for `describe`; none when all are idle or ended.
@@ -43,6 +46,13 @@ class StreamWatermark {
   const std::map<TopicPartition, PartitionState>& partitions() const { return partitions_; }
 
  private:
+  // The least watermark of the partitions that are neither idle nor ended; none without any.
+  std::optional<EventTime> LeastActive() const;
+  // Takes a partition out of the active ones by `leave`, and notes since when none is left.
+  void Leave(PartitionState* partition, bool PartitionState::*leave, MonotonicTime now);
+  void RaiseTo(EventTime watermark);
+  bool AllEnded() const;
+
   std::map<TopicPartition, PartitionState> partitions_;
   EventTime watermark_ = kEventTimeMin;
   std::optional<MonotonicTime> all_idle_since_;

@@ -2,8 +2,8 @@
 // Keys are [key group][window end][key] within an operator; the store adds the operator.
 //
 // An operator seals what it holds at a barrier and writes it here; a store that keeps it on disk
-// (issue: docs/decisions.md, "State behind an interface") takes the place of MemoryStateStore
-// without the operators' knowing.
+// takes the place of MemoryStateStore without the operators' knowing (docs/decisions.md, "State
+// behind an interface"). Bytes: docs/state-format.md.
 #pragma once
 
 #include <functional>
@@ -27,7 +27,8 @@ class StateWriter {
 class StateReader {
  public:
   virtual ~StateReader() = default;
-  // Every entry with first <= key < last, in order, until `visit` fails. "" as last: to the end.
+  // Every entry with first <= key < last, in order of their bytes, until `visit` fails (its status
+  // is returned). "" as last: to the end. `visit` must not write to the store.
   virtual Status Scan(std::string_view first, std::string_view last,
                       const std::function<Status(std::string_view key, std::string_view value)>&
                           visit) = 0;
