@@ -212,7 +212,8 @@ class Broker:
         """Gives a new data folder its cluster id; an existing one stays as it is."""
         if (self.folder / "data" / "meta.properties").exists():
             return
-        cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        # The leading zero byte keeps it from starting with a dash, which would read as an option.
+        cluster_id = base64.urlsafe_b64encode(b"\0" + uuid.uuid4().bytes[1:]).decode().rstrip("=")
         result = subprocess.run(
             [
                 *self._java("-Xmx128m", "-XX:TieredStopAtLevel=1"),

@@ -7,7 +7,7 @@ import shutil
 import signal
 from collections.abc import Sequence
 
-from devtool import build, check, console, install, paths, testing
+from devtool import build, check, console, demo, install, paths, testing
 from devtool.broker import DEFAULT_PORT, development_broker, uptime_seconds
 from devtool.console import ToolError
 
@@ -49,6 +49,15 @@ def _parser() -> argparse.ArgumentParser:
         "--full", action="store_true", help="slow ones too: sanitizer builds, slow companions"
     )
 
+    add = commands.add_parser(
+        "demo", help="smoke detection on a real Kafka, from nothing to alerts on this terminal"
+    )
+    add.add_argument(
+        "--once",
+        action="store_true",
+        help=f"{demo.READINGS:,} readings at {demo.RATE:,}/s, then a summary and the end",
+    )
+
     add = commands.add_parser("broker", help="a Kafka of your own on loopback, data in .run/broker")
     add.add_argument("action", choices=("start", "stop", "status"))
     add.add_argument("--port", type=int, help=f"default: {DEFAULT_PORT}, or as last time")
@@ -76,6 +85,8 @@ def _run(options: argparse.Namespace) -> int:
             build.build(options.preset)
         case "test":
             return testing.run_tests(options.pattern, options.full)
+        case "demo":
+            return demo.demo(options.once)
         case "broker":
             return _broker(options.action, options.port)
         case "format":

@@ -1,0 +1,305 @@
+"""`tools/dev bench`: a job's cost beside a raw drain of the same topic.
+
+Fills a topic once, then, in turn, several times: a raw librdkafka drain and the job with a Kafka
+sink, each a process of its own. Compares CPU, because the machine is shared with the broker and
+wall time says more about it than about the job; medians, because single runs vary. Every run's
+output is counted and must be exact. Figures are kept in docs/performance.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import re
+import shutil
+import statistics
+import subprocess
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from devtool import console, paths
+from devtool.broker import Broker
+from devtool.console import ToolError, say
+
+QUERIES = ("smoke", "q1", "q2")
+FOLDER = paths.RUN / "bench"
+READINGS = 10_000_000
+DEVICES = 1_000
+PARTITIONS = 4
+RUNS = 3
+# What the filler does: seconds since 1970 of the first round.
+FIRST_SECOND = 1_654_733_331
+# Windows of each query: size and slide in seconds.
+WINDOWS = {"smoke": (300, 60), "q1": (300, 60), "q2": (60, 60)}
+IDLE_SECONDS = 2.0
+RUN_TIMEOUT_SECONDS = 1800.0
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("query", choices=QUERIES)
+    parser.add_argument("--readings", type=int, default=READINGS, help=f"default: {READINGS:,}")
+    parser.add_argument("--runs", type=int, default=RUNS, help=f"default: {RUNS}")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="the figures as JSON")
+
+
+def run(args: argparse.Namespace) -> int:
+    """The exit code: 0, 1 when an output's count is wrong."""
+    if args.readings < DEVICES or args.readings % DEVICES != 0:
+        raise ToolError(f"--readings must be a multiple of {DEVICES}, one round of the devices")
+    if args.runs < 1:
+        raise ToolError("--runs must be at least 1")
+    for program in (paths.millrace(), _program("bench-fill"), _program("bench-drain")):
+        if not program.exists():
+            raise ToolError(f"{program.relative_to(paths.ROOT)} is missing: run tools/dev build")
+    shutil.rmtree(FOLDER, ignore_errors=True)
+    FOLDER.mkdir(parents=True)
+    with _broker() as broker:
+        bench = Bench(broker, args.query, args.readings)
+        bench.fill()
+        for number in range(1, args.runs + 1):
+            bench.drain(number)
+            bench.job(number)
+    result = bench.result()
+    for line in report(result):
+        print(line)
+    if args.json is not None:
+        args.json.write_text(json.dumps(result, indent=2) + "\n")
+    for problem in bench.problems:
+        say(f"error: {problem}")
+    return 1 if bench.problems else 0
+
+
+@contextlib.contextmanager
+def _broker() -> Iterator[Broker]:
+    broker = Broker(FOLDER / "broker")
+    with console.step("broker: start"):
+        broker.start()
+    try:
+        yield broker
+    finally:
+        broker.remove()
+
+
+def _program(name: str) -> Path:
+    return paths.build_dir() / "bin" / name
+
+
+@dataclass(frozen=True)
+class Figures:
+    """One run of one process. CPU and time of its busy part."""
+
+    seconds: float
+    cpu_seconds: float
+    peak_rss_bytes: int
+
+
+def expected_rows(query: str, readings: int) -> int:
+    """Windows that hold a reading: every device reports in every second."""
+    size, slide = WINDOWS[query]
+    last_second = FIRST_SECOND + readings // DEVICES - 1
+    # Window ends from the first after the first reading to the last that can hold the last one.
+    first_end = FIRST_SECOND // slide + 1
+    last_end = last_second // slide + size // slide
+    return (last_end - first_end + 1) * DEVICES
+
+
+class Bench:
+    def __init__(self, broker: Broker, query: str, readings: int) -> None:
+        self._broker = broker
+        self._query = query
+        self._readings = readings
+        self._input = "bench-input"
+        self._drains: list[Figures] = []
+        self._jobs: list[Figures] = []
+        self.problems: list[str] = []
+
+    def fill(self) -> None:
+        console.run_step(
+            f"fill: {self._readings:,} readings",
+            [
+                _program("bench-fill"),
+                self._broker.bootstrap,
+                self._input,
+                str(self._readings),
+                str(DEVICES),
+            ],
+            "bench-fill",
+        )
+
+    def drain(self, number: int) -> None:
+        title = f"drain {number}"
+        argv: list[str | Path] = [
+            _program("bench-drain"),
+            self._broker.bootstrap,
+            self._input,
+            str(self._readings),
+        ]
+        finished = _measure(title, argv, FOLDER / f"drain-{number}.log")
+        told = json.loads(finished.output)
+        if told["records"] != self._readings:
+            self.problems.append(f"{title}: {told['records']:,} records, not {self._readings:,}")
+        self._drains.append(Figures(told["seconds"], told["cpu_seconds"], told["peak_rss_bytes"]))
+
+    def job(self, number: int) -> None:
+        title = f"job {number}"
+        output = f"bench-output-{number}"
+        self._broker.create_topics({output: PARTITIONS}, {"retention.ms": "-1"})
+        job = _job_file(self._query, number)
+        summary_path = FOLDER / f"job-{number}.json"
+        argv: list[str | Path] = [
+            paths.millrace(), "run", job, "--brokers", self._broker.bootstrap,
+            "--end-when-idle", f"{IDLE_SECONDS:g}s", "--summary", summary_path,
+            "--data-dir", FOLDER / f"data-{number}", "--metrics-port", "0",
+        ]  # fmt: skip
+        env = {"MILLRACE_BENCH_INPUT": self._input, "MILLRACE_BENCH_OUTPUT": output}
+        finished = _measure(title, argv, FOLDER / f"job-{number}.log", env)
+        # The wait for silence at the end is no work.
+        seconds = finished.seconds - IDLE_SECONDS
+        self._jobs.append(Figures(seconds, finished.cpu_seconds, finished.peak_rss_bytes))
+        self._check(title, json.loads(summary_path.read_text()), output)
+
+    def _check(self, title: str, summary: Mapping[str, Any], output: str) -> None:
+        if summary["readings_in"] != self._readings:
+            self.problems.append(
+                f"{title}: {summary['readings_in']:,} readings in, not {self._readings:,}"
+            )
+        checked = subprocess.run(
+            [
+                paths.venv_python(),
+                paths.ROOT / "tools" / "bench" / "check_output.py",
+                self._broker.bootstrap,
+                output,
+            ],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if checked.returncode != 0:
+            raise ToolError(f"{title}: the output could not be read:\n{checked.stderr}")
+        found = json.loads(checked.stdout)
+        size, slide = WINDOWS[self._query]
+        rows = expected_rows(self._query, self._readings)
+        expected = {"rows": rows, "windows": rows, "readings": self._readings * (size // slide)}
+        if found != expected:
+            self.problems.append(f"{title}: the output holds {found}, expected {expected}")
+
+    def result(self) -> dict[str, Any]:
+        drain = summarise(self._drains, self._readings)
+        job = summarise(self._jobs, self._readings)
+        return {
+            "query": self._query,
+            "readings": self._readings,
+            "runs": len(self._jobs),
+            "cores": os.cpu_count(),
+            "drain": drain,
+            "job": job,
+            "cpu_ratio_to_drain": round(
+                job["cpu_seconds_per_million"] / drain["cpu_seconds_per_million"], 3
+            ),
+            "output_counts_correct": not self.problems,
+        }
+
+
+def _job_file(query: str, number: int) -> Path:
+    """The query's job under a name of its own, so that no run goes on where another ended."""
+    text = (paths.ROOT / "tools" / "bench" / f"{query}.yaml").read_text()
+    renamed, count = re.subn(
+        r"(?m)^metadata: \{name: ([a-z0-9-]+)\}$", rf"metadata: {{name: \1-{number}}}", text
+    )
+    if count != 1:
+        raise ToolError(f"tools/bench/{query}.yaml has no line 'metadata: {{name: ...}}'")
+    path = FOLDER / f"{query}-{number}.yaml"
+    path.write_text(renamed)
+    return path
+
+
+@dataclass(frozen=True)
+class Finished:
+    output: str
+    seconds: float
+    cpu_seconds: float
+    peak_rss_bytes: int
+
+
+def _measure(
+    title: str, argv: Sequence[str | Path], log: Path, env: Mapping[str, str] | None = None
+) -> Finished:
+    """Runs a process to its end; what it used, from the kernel. stderr goes to `log`."""
+    output = log.with_suffix(".out")
+    with console.step(title) as progress, output.open("wb") as out, log.open("wb") as err:
+        started = time.monotonic()
+        child = subprocess.Popen(
+            [str(word) for word in argv],
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=err,
+            env={**os.environ, **(env or {})},
+            start_new_session=True,
+        )
+        try:
+            usage = _wait(child, progress, started)
+        finally:
+            console.end_group(child)
+        seconds = time.monotonic() - started
+        if child.returncode != 0:
+            raise ToolError(
+                f"{title}: exit code {child.returncode}. The end of "
+                f"{log.relative_to(paths.ROOT)}:\n{console.tail(log)}"
+            )
+    return Finished(
+        output.read_text(), seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024
+    )
+
+
+def _wait(child: subprocess.Popen[bytes], progress: console.Progress, started: float) -> Any:
+    while True:
+        pid, status, usage = os.wait4(child.pid, os.WNOHANG)
+        if pid != 0:
+            child.returncode = os.waitstatus_to_exitcode(status)
+            return usage
+        if time.monotonic() - started > RUN_TIMEOUT_SECONDS:
+            raise ToolError(f"no end after {RUN_TIMEOUT_SECONDS:.0f} s")
+        progress.show()
+        time.sleep(0.05)
+
+
+def summarise(figures: Sequence[Figures], readings: int) -> dict[str, Any]:
+    """Medians, and as the spread (largest - smallest) / median of the CPU."""
+    millions = readings / 1e6
+    cpu = [one.cpu_seconds / millions for one in figures]
+    return {
+        "readings_per_second": round(statistics.median(readings / one.seconds for one in figures)),
+        "cpu_seconds_per_million": round(statistics.median(cpu), 4),
+        "cpu_spread": round((max(cpu) - min(cpu)) / statistics.median(cpu), 3),
+        "peak_rss_bytes": max(one.peak_rss_bytes for one in figures),
+        "runs": [
+            {
+                "seconds": round(one.seconds, 3),
+                "cpu_seconds": round(one.cpu_seconds, 3),
+                "peak_rss_bytes": one.peak_rss_bytes,
+            }
+            for one in figures
+        ],
+    }
+
+
+def report(result: Mapping[str, Any]) -> list[str]:
+    lines = [
+        f"{result['query']}: {result['readings']:,} readings, {result['runs']} runs in turn, "
+        f"{result['cores']} cores with the broker beside",
+        f"{'':8}{'readings/s':>12}{'CPU s/million':>15}{'spread':>9}{'peak MiB':>10}",
+    ]
+    for name in ("drain", "job"):
+        one = result[name]
+        lines.append(
+            f"{name:8}{one['readings_per_second']:>12,}{one['cpu_seconds_per_million']:>15.3f}"
+            f"{one['cpu_spread']:>8.0%} {one['peak_rss_bytes'] / 2**20:>9.0f}"
+        )
+    counts = "correct" if result["output_counts_correct"] else "WRONG"
+    lines.append(f"CPU to the drain's: {result['cpu_ratio_to_drain']:.2f}; output counts {counts}")
+    return lines

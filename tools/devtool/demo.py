@@ -1,0 +1,226 @@
+"""`tools/dev demo`: smoke detection from nothing to windows and alerts on this terminal.
+
+Set-up, build, a Kafka of its own, a simulated fleet that fills it, and the job. Everything it
+starts ends with it: on Ctrl-C, when a part fails, when the bounded run (--once) is complete, and
+when it is killed itself (the kernel then terminates the children). All its files are in .run/demo.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from devtool import build, console, install, paths, processes
+from devtool.broker import Broker
+from devtool.console import ToolError, say
+
+JOB = paths.ROOT / "jobs" / "smoke-detection" / "job.yaml"
+FOLDER = paths.RUN / "demo"
+INPUT_TOPIC = "smoke_sensor_data"
+ALERTS_TOPIC = "smoke_alerts"
+WINDOWS_TOPIC = "smoke_metrics"
+DEAD_LETTERS_TOPIC = "smoke_dead_letters"
+TOPICS = {INPUT_TOPIC: 4, WINDOWS_TOPIC: 4, ALERTS_TOPIC: 1, DEAD_LETTERS_TOPIC: 1}
+
+READINGS = 200_000  # of the bounded run
+RATE = 20_000  # readings a second; 100 s of event time each second
+# A fleet with the faults of real ones, so that there is something to see.
+FLEET = (
+    "--devices", "200", "--seed", "1", "--null-share", "0.02", "--late-share", "0.0005",
+    "--malformed-share", "0.0005", "--future-share", "0.0002", "--duplicate-share", "0.001",
+    "--stuck-devices", "2", "--gap-devices", "2", "--fires-per-day", "6",
+)  # fmt: skip
+IDLE_END = "3s"
+STOP_SECONDS = 10.0
+# A bounded run that has not ended by then hangs.
+ONCE_TIMEOUT_SECONDS = 180.0
+
+
+def demo(once: bool) -> int:
+    """The exit code. Endless unless `once`."""
+    install.setup()
+    build.build()
+    built = time.monotonic()
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(_alone())
+        shutil.rmtree(FOLDER, ignore_errors=True)
+        FOLDER.mkdir(parents=True)
+        broker = Broker(FOLDER / "broker")
+        stack.callback(broker.stop)
+        with console.step("broker: start"):
+            broker.start()
+        broker.create_topics(TOPICS, {"retention.ms": "-1"})
+        return _run(_Demo(broker.bootstrap, processes.free_port(), once), built)
+
+
+@contextlib.contextmanager
+def _alone() -> Iterator[None]:
+    paths.CACHE.mkdir(exist_ok=True)
+    with (paths.CACHE / "demo.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ToolError("a demo is running already") from None
+        yield
+
+
+@dataclass(frozen=True)
+class _Demo:
+    brokers: str
+    metrics_port: int
+    once: bool
+
+    @property
+    def summary_path(self) -> Path:
+        return FOLDER / "summary.json"
+
+    @property
+    def account_path(self) -> Path:
+        return FOLDER / "simulator.json"
+
+    def simulator(self) -> list[str]:
+        readings = READINGS if self.once else 0
+        return [
+            str(paths.millrace()), "simulate", "smoke", "--brokers", self.brokers,
+            "--topic", INPUT_TOPIC, "--readings", str(readings), "--rate", str(RATE),
+            "--account", str(self.account_path), *FLEET,
+        ]  # fmt: skip
+
+    def job(self) -> list[str]:
+        bounded = ["--end-when-idle", IDLE_END] if self.once else []
+        return [
+            str(paths.millrace()), "run", str(JOB), "--brokers", self.brokers,
+            "--metrics-port", str(self.metrics_port), "--data-dir", str(FOLDER / "data"),
+            "--summary", str(self.summary_path), *bounded,
+        ]  # fmt: skip
+
+
+def _run(demo: _Demo, built: float) -> int:
+    _say_where(demo)
+    simulator_log, job_log = FOLDER / "simulator.log", FOLDER / "job.log"
+    with _child(demo.simulator(), simulator_log) as simulator:
+        # Windows and alerts go straight to this terminal; the log does not.
+        with _child(demo.job(), job_log, show_output=True) as job:
+            say(f"job started {console.seconds(time.monotonic() - built)} after the build")
+            try:
+                _watch(demo, simulator, job)
+            except KeyboardInterrupt:
+                say("\nending the demo")
+            problems = [
+                *_end("the simulator", simulator, simulator_log),
+                *_end("the job", job, job_log),
+            ]
+    problems += _show_summary(demo)
+    for problem in problems:
+        say(f"error: {problem}")
+    return 1 if problems else 0
+
+
+def _say_where(demo: _Demo) -> None:
+    say(
+        f"metrics   http://127.0.0.1:{demo.metrics_port}/metrics\n"
+        f"broker    {demo.brokers}: topics {INPUT_TOPIC} -> {WINDOWS_TOPIC}, {ALERTS_TOPIC}, "
+        f"{DEAD_LETTERS_TOPIC}\n"
+        f"files     {FOLDER.relative_to(paths.ROOT)}: Parquet under data, logs, summary.json"
+    )
+    if not demo.once:
+        say("Ctrl-C ends everything")
+
+
+@contextlib.contextmanager
+def _child(
+    argv: Sequence[str], log: Path, show_output: bool = False
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A process in a session of its own, so that Ctrl-C reaches this tool alone, which ends it."""
+    with log.open("wb") as out:
+        child = subprocess.Popen(
+            argv,
+            cwd=FOLDER,
+            stdin=subprocess.DEVNULL,
+            stdout=None if show_output else out,
+            stderr=out,
+            start_new_session=True,
+            preexec_fn=processes.end_with_parent,
+        )
+    try:
+        yield child
+    finally:
+        console.end_group(child, STOP_SECONDS)
+
+
+def _watch(demo: _Demo, simulator: subprocess.Popen[bytes], job: subprocess.Popen[bytes]) -> None:
+    """Until the job ends, and a bounded simulator too; when either fails, at once."""
+    deadline = time.monotonic() + ONCE_TIMEOUT_SECONDS if demo.once else None
+    while job.poll() is None:
+        if simulator.poll() not in (None, 0):
+            return
+        if deadline is not None and time.monotonic() > deadline:
+            say(f"no end after {ONCE_TIMEOUT_SECONDS:.0f} s")
+            return
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            job.wait(0.2)
+    if demo.once and job.returncode == 0:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            simulator.wait(STOP_SECONDS)
+
+
+def _end(name: str, child: subprocess.Popen[bytes], log: Path) -> list[str]:
+    """Ends it if it still runs; what was wrong with its end."""
+    if child.poll() is None:
+        child.send_signal(signal.SIGTERM)
+        try:
+            child.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            return [f"{name} did not end within {STOP_SECONDS:.0f} s of SIGTERM"]
+    if child.returncode != 0:
+        return [f"{name} ended with exit code {child.returncode}:\n{console.tail(log, 20)}"]
+    return []
+
+
+def _show_summary(demo: _Demo) -> list[str]:
+    """Prints what came in and out; the differences in the account, which should be none."""
+    try:
+        summary = json.loads(demo.summary_path.read_text())
+        sent = json.loads(demo.account_path.read_text())["readings"]
+    except (OSError, ValueError, KeyError) as error:
+        return [f"no summary was written: {error}"]
+    for line in summary_lines(summary):
+        print(line)
+    return differences(summary, sent if demo.once else None)
+
+
+def summary_lines(summary: dict[str, Any]) -> list[str]:
+    def counts(group: dict[str, int]) -> str:
+        return ", ".join(f"{name} {count:,}" for name, count in sorted(group.items())) or "none"
+
+    latency = summary["latency_ms"]
+    return [
+        f"readings in    {summary['readings_in']:,}",
+        f"windows out    {summary['windows_out']:,}",
+        f"alerts         {counts(summary['alerts'])}",
+        f"dead letters   {counts(summary['dead_letters'])}",
+        f"latency        p50 {latency['p50']:.0f} ms, p99 {latency['p99']:.0f} ms, end to end",
+    ]
+
+
+def differences(summary: dict[str, Any], sent: int | None) -> list[str]:
+    """What breaks readings sent = readings in = rows counted + dead letters. `sent`: if known."""
+    dead = sum(summary["dead_letters"].values())
+    counted, readings = summary["rows_counted"], summary["readings_in"]
+    problems = []
+    if readings != counted + dead:
+        problems.append(
+            f"{readings:,} readings in, but {counted:,} counted + {dead:,} dead letters"
+        )
+    if sent is not None and readings != sent:
+        problems.append(f"{sent:,} readings were sent, but {readings:,} came in")
+    return problems
