@@ -5,9 +5,17 @@
 namespace millrace {
 
 SourcePlace PlacedText::PlaceAt(size_t offset) const {
-  SourcePlace at = place;
   const size_t end = std::min(offset, text.size());
-  for (size_t i = 0; i < end; ++i) {
+  SourcePlace at = place;
+  size_t begin = 0;
+  const auto after = std::upper_bound(
+      pieces.begin(), pieces.end(), end,
+      [](size_t wanted, const Piece& piece) { return wanted < piece.offset; });
+  if (after != pieces.begin()) {
+    at = std::prev(after)->place;
+    begin = std::prev(after)->offset;
+  }
+  for (size_t i = begin; i < end; ++i) {
     const auto byte = static_cast<unsigned char>(text[i]);
     if (byte == '\n') {
       ++at.line;

@@ -16,10 +16,16 @@ namespace millrace {
 
 // Text of the job file with where it stands. A block scalar (`sql: |`) keeps its line structure:
 // line n of the text is line place.line + n of the file (place.line: the first line of the text),
-// each indented by place.column - 1 characters.
+// each indented by place.column - 1 characters. Other scalars (folded, quoted with escapes, plain
+// over several lines) list where text and file part: `pieces`, in order of their offsets.
 struct PlacedText {
+  struct Piece {
+    size_t offset = 0;  // the first byte of the text that stands at `place`
+    SourcePlace place;
+  };
   std::string text;
   SourcePlace place;
+  std::vector<Piece> pieces = {};
   // The place in the file of byte `offset` of the text.
   SourcePlace PlaceAt(size_t offset) const;
 };

@@ -1,0 +1,165 @@
+#include "engine/model/job_file.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <fstream>
+#include <iterator>
+
+#include "engine/base/ids.h"
+#include "engine/model/job_fields.h"
+#include "engine/model/kafka_fields.h"
+#include "engine/model/output_fields.h"
+#include "engine/model/stream_fields.h"
+#include "engine/model/yaml_document.h"
+
+namespace millrace {
+namespace {
+
+constexpr std::string_view kApiVersion = "millrace.dev/v1";
+constexpr std::string_view kKind = "StreamJob";
+constexpr size_t kJobNameBytesMax = 63;
+constexpr size_t kStreamNameShownMax = 128;  // longer ones are refused and never suggested
+constexpr size_t kSecretBytesMax = 1 << 20;
+
+// A label as DNS has it: it becomes part of topic groups, folders and Kubernetes names.
+bool IsJobName(std::string_view name) {
+  const auto is_letter_or_digit = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
+  };
+  return !name.empty() && name.size() <= kJobNameBytesMax && is_letter_or_digit(name.front()) &&
+         is_letter_or_digit(name.back()) && std::all_of(name.begin(), name.end(), [&](char c) {
+           return is_letter_or_digit(c) || c == '-';
+         });
+}
+
+void CheckExactly(const JobFileContext& context, const YamlEntry* entry, std::string_view wanted) {
+  if (entry == nullptr) return;
+  const YamlNode& node = *entry->value;
+  if (node.kind == YamlNode::Kind::kText && node.text == wanted) return;
+  TellExpected(context, node, "'" + std::string(wanted) + "'");
+}
+
+void ReadMetadata(const JobFileContext& context, const YamlEntry& entry, JobSpec* job) {
+  const MapFields fields(context, *entry.value, entry.place, "'metadata'", {"name"});
+  const YamlEntry* found = fields.Require("name");
+  if (found == nullptr) return;
+  const auto name = ReadText(context, *found->value, "the job's name");
+  if (!name) return;
+  if (!IsJobName(*name)) {
+    context.Error(found->value->place,
+                  Quoted(*name) +
+                      " is not a job's name: lower case letters, digits and '-', a letter or "
+                      "digit first and last, at most 63");
+    return;
+  }
+  job->name = *name;
+}
+
+void ReadSettings(const JobFileContext& context, const MapFields& spec, JobSpec* job) {
+  if (const YamlEntry* entry = spec.Find("checkpoint")) {
+    const MapFields fields(context, *entry->value, entry->place, "'checkpoint'", {"interval"});
+    if (const YamlEntry* interval = fields.Require("interval")) {
+      Assign(ReadDuration(context, *interval->value, std::chrono::milliseconds(200),
+                          std::chrono::hours(1)),
+             &job->checkpoint_interval);
+    }
+  }
+  if (const YamlEntry* entry = spec.Find("parallelism")) {
+    if (auto number = ReadInteger(context, *entry->value, 1, kKeyGroupCount)) {
+      job->parallelism = int32_t(*number);
+    }
+  }
+  if (const YamlEntry* entry = spec.Find("kafka")) {
+    const MapFields fields(context, *entry->value, entry->place, "'kafka'", {"properties"});
+    if (const YamlEntry* properties = fields.Require("properties")) {
+      job->kafka_properties = ReadKafkaProperties(context, *properties->value);
+    }
+  }
+}
+
+void CheckStreamExists(const JobFileContext& context, const PlacedText& stream,
+                       const std::vector<std::string>& names) {
+  if (stream.text.empty() || std::find(names.begin(), names.end(), stream.text) != names.end()) {
+    return;
+  }
+  context.Error(stream.place, "there is no stream " + Quoted(stream.text),
+                Suggest(stream.text, names));
+}
+
+void ReadSpec(const JobFileContext& context, const YamlEntry& entry, JobSpec* job) {
+  const MapFields fields(context, *entry.value, entry.place, "'spec'",
+                         {"checkpoint", "parallelism", "kafka", "streams", "alerts", "sinks",
+                          "dead_letters"});
+  if (!fields.is_map()) return;
+  ReadSettings(context, fields, job);
+  std::vector<std::string> names;
+  if (const YamlEntry* streams = fields.Require("streams")) {
+    for (const YamlEntry& item : ReadMap(context, *streams->value, "a map of streams")) {
+      if (item.key.size() <= kStreamNameShownMax) names.push_back(item.key);
+      if (auto stream = ReadStream(context, item)) job->streams.push_back(std::move(*stream));
+    }
+  }
+  if (const YamlEntry* alerts = fields.Find("alerts")) {
+    job->alerts = ReadAlerts(context, *alerts->value);
+  }
+  if (const YamlEntry* sinks = fields.Find("sinks")) {
+    job->sinks = ReadSinks(context, *sinks->value);
+  }
+  if (const YamlEntry* dead_letters = fields.Find("dead_letters")) {
+    job->dead_letters = ReadDeadLetters(context, *dead_letters);
+  }
+  for (const AlertSpec& alert : job->alerts) CheckStreamExists(context, alert.stream, names);
+  for (const SinkSpec& sink : job->sinks) {
+    if (sink.stream) CheckStreamExists(context, *sink.stream, names);
+  }
+  CheckTargets(context, *job);
+  if (fields.Find("sinks") == nullptr) {
+    context.diagnostics->Warning(entry.place, "no sinks: what this job computes goes nowhere");
+  } else if (!job->alerts.empty() &&
+             std::none_of(job->sinks.begin(), job->sinks.end(),
+                          [](const SinkSpec& sink) { return sink.all_alerts; })) {
+    context.diagnostics->Warning(fields.Find("alerts")->place,
+                                 "no sink takes the alerts; add one with alerts: all");
+  }
+}
+
+}  // namespace
+
+SecretLookup SystemSecrets() {
+  SecretLookup secrets;
+  secrets.env = [](const std::string& name) -> std::optional<std::string> {
+    const char* value = std::getenv(name.c_str());
+    if (value == nullptr) return std::nullopt;
+    return std::string(value);
+  };
+  // Without the line end that editors and `kubectl create secret` leave.
+  secrets.file = [](const std::string& path) -> std::optional<std::string> {
+    std::ifstream stream(path, std::ios::binary);
+    std::string text(kSecretBytesMax + 1, '\0');
+    if (!stream.is_open()) return std::nullopt;
+    stream.read(text.data(), std::streamsize(text.size()));
+    if (stream.bad() || !stream.eof()) return std::nullopt;
+    text.resize(size_t(stream.gcount()));
+    while (!text.empty() && (text.back() == '\n' || text.back() == '\r')) text.pop_back();
+    return text;
+  };
+  return secrets;
+}
+
+JobSpec ReadJobFile(const SecretLookup& secrets, Diagnostics* diagnostics) {
+  JobSpec job;
+  job.file_name = diagnostics->file_name();
+  const YamlDocument document(diagnostics);
+  if (document.root() == nullptr) return job;
+  std::set<std::pair<SourcePlace, std::string>> told;
+  const JobFileContext context{secrets, document, diagnostics, &told};
+  const MapFields fields(context, *document.root(), document.root()->place, "a job file",
+                         {"apiVersion", "kind", "metadata", "spec"});
+  CheckExactly(context, fields.Require("apiVersion"), kApiVersion);
+  CheckExactly(context, fields.Require("kind"), kKind);
+  if (const YamlEntry* entry = fields.Require("metadata")) ReadMetadata(context, *entry, &job);
+  if (const YamlEntry* entry = fields.Require("spec")) ReadSpec(context, *entry, &job);
+  return job;
+}
+
+}  // namespace millrace

@@ -1,0 +1,270 @@
+#include "engine/model/stream_fields.h"
+
+#include <cctype>
+#include <map>
+
+#include "engine/model/kafka_fields.h"
+
+namespace millrace {
+namespace {
+
+constexpr Micros kLongest = std::chrono::days(365);
+
+const std::vector<std::string> kFormats = {"json", "csv", "parquet"};
+const std::vector<std::string> kTimestampUnits = {"iso8601", "seconds", "millis", "micros",
+                                                  "nanos"};
+
+// "Temperature[C]" becomes "temperature_c": a name to suggest. Empty beyond ASCII.
+std::string FoldedName(std::string_view name) {
+  std::string folded;
+  for (const char c : name) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte >= 0x80) return "";
+    if (std::isalnum(byte)) {
+      folded += char(std::tolower(byte));
+    } else if (!folded.empty() && folded.back() != '_') {
+      folded += '_';
+    }
+  }
+  while (!folded.empty() && folded.back() == '_') folded.pop_back();
+  if (!folded.empty() && std::isdigit(static_cast<unsigned char>(folded[0]))) folded.insert(0, "_");
+  return folded;
+}
+
+std::optional<Type> ReadColumnType(const JobFileContext& context, const YamlNode& node) {
+  const auto text = ReadText(context, node, "a type: " + OneOf(ColumnTypeNames()));
+  if (!text) return std::nullopt;
+  const std::optional<Type> type = TypeFromName(*text);
+  if (type && *type != Type::kInterval) return type;
+  std::string hint = Nearest(*text, ColumnTypeNames());
+  hint = hint.empty() ? "known: " + OneOf(ColumnTypeNames()) : "did you mean '" + hint + "'?";
+  context.Error(node.place, "unknown column type " + Quoted(*text), hint);
+  return std::nullopt;
+}
+
+// What a column says beyond its type, and whether that goes with its type and the format.
+void ReadColumnOptions(const JobFileContext& context, const MapFields& fields, Format format,
+                       SourceColumn* column) {
+  if (const YamlEntry* entry = fields.Find("from")) {
+    Assign(ReadText(context, *entry->value), &column->from);
+  }
+  if (const YamlEntry* entry = fields.Find("unit")) {
+    Assign(ReadText(context, *entry->value, "a unit such as Cel"), &column->field.unit);
+  }
+  const bool is_timestamp = column->field.type == Type::kTimestamp;
+  if (const YamlEntry* entry = fields.Find("timestamp")) {
+    if (!is_timestamp) {
+      context.Error(entry->place, "'timestamp' goes with columns of type timestamp only");
+    } else if (auto unit = ReadChoice(context, *entry->value, kTimestampUnits)) {
+      column->timestamp_unit = TimestampUnit(*unit);
+    }
+  }
+  if (const YamlEntry* entry = fields.Find("accept_text")) {
+    const bool is_text =
+        column->field.type == Type::kText ||
+        (is_timestamp && column->timestamp_unit == TimestampUnit::kIso8601);
+    if (format != Format::kJson) {
+      context.Error(entry->place, "'accept_text' goes with format json only");
+    } else if (is_text) {
+      context.Error(entry->place, "'accept_text' goes with numbers and booleans only");
+    } else {
+      Assign(ReadBoolean(context, *entry->value), &column->accept_text);
+    }
+  }
+}
+
+std::optional<SourceColumn> ReadColumn(const JobFileContext& context, const YamlEntry& entry,
+                                       Format format) {
+  std::string hint;
+  if (const std::string folded = FoldedName(entry.key); !folded.empty()) {
+    hint = "name it " + Quoted(folded) + " and say from: " + Quoted(entry.key);
+  }
+  bool good = CheckSqlName(context, entry.place, entry.key, "column name", hint);
+  SourceColumn column;
+  column.field.name = entry.key;
+  column.from = entry.key;
+  column.place = entry.place;
+  std::optional<Type> type;
+  if (entry.value->kind == YamlNode::Kind::kMap) {
+    const MapFields fields(context, *entry.value, entry.place, "column " + Quoted(entry.key),
+                           {"type", "from", "unit", "timestamp", "accept_text"});
+    if (const YamlEntry* found = fields.Require("type")) {
+      type = ReadColumnType(context, *found->value);
+    }
+    column.field.type = type.value_or(Type::kText);
+    if (type) ReadColumnOptions(context, fields, format, &column);
+  } else {
+    type = ReadColumnType(context, *entry.value);
+    column.field.type = type.value_or(Type::kText);
+  }
+  // A column of a wrong type still exists: nothing that names it is told as well.
+  if (!good) return std::nullopt;
+  return column;
+}
+
+std::vector<SourceColumn> ReadColumns(const JobFileContext& context, const YamlEntry& entry,
+                                      Format format) {
+  std::vector<SourceColumn> columns;
+  std::map<std::string, const YamlEntry*> from;
+  for (const YamlEntry& item : ReadMap(context, *entry.value, "a map of columns")) {
+    std::optional<SourceColumn> column = ReadColumn(context, item, format);
+    if (!column) continue;
+    const auto [first, inserted] = from.emplace(column->from, &item);
+    if (!inserted) {
+      context.Error(item.place, "columns " + Quoted(first->second->key) + " and " +
+                                    Quoted(item.key) + " both read " + Quoted(column->from));
+    }
+    columns.push_back(std::move(*column));
+  }
+  return columns;
+}
+
+void CheckEventTimeColumn(const JobFileContext& context, const YamlNode& node,
+                          const std::string& name, const SourceStreamSpec& spec) {
+  std::vector<std::string> timestamps;
+  for (const SourceColumn& column : spec.columns) {
+    if (column.field.type == Type::kTimestamp) timestamps.push_back(column.field.name);
+    if (column.field.name != name || column.field.type == Type::kTimestamp) continue;
+    context.Error(node.place, "the column of event time must be a timestamp; '" + name + "' is " +
+                                  std::string(TypeName(column.field.type)));
+    return;
+  }
+  for (const std::string& timestamp : timestamps) {
+    if (timestamp == name) return;
+  }
+  context.Error(node.place, "there is no column " + Quoted(name), Suggest(name, timestamps));
+}
+
+EventTimeSpec ReadEventTime(const JobFileContext& context, const YamlEntry& entry,
+                            const SourceStreamSpec& source) {
+  EventTimeSpec spec;
+  spec.place = entry.place;
+  const MapFields fields(context, *entry.value, entry.place, "'event_time'",
+                         {"column", "max_delay", "idle_after", "max_future"});
+  if (const YamlEntry* found = fields.Require("column")) {
+    if (auto name = ReadText(context, *found->value, "the name of a column")) {
+      spec.column = *name;
+      if (!source.columns.empty()) {
+        CheckEventTimeColumn(context, *found->value, *name, source);
+      }
+    }
+  }
+  if (const YamlEntry* found = fields.Require("max_delay")) {
+    Assign(ReadDuration(context, *found->value, Micros(0), kLongest), &spec.max_delay);
+  }
+  if (const YamlEntry* found = fields.Find("idle_after")) {
+    Assign(ReadDuration(context, *found->value, std::chrono::milliseconds(100), kLongest),
+           &spec.idle_after);
+  }
+  if (const YamlEntry* found = fields.Find("max_future")) {
+    if (std::holds_alternative<FilesSourceSpec>(source.input)) {
+      context.Error(found->place, "'max_future' goes with Kafka only: rows of files have no record "
+                                  "timestamp to hold it against");
+    } else {
+      spec.max_future = ReadDuration(context, *found->value, Micros(0), kLongest);
+    }
+  }
+  return spec;
+}
+
+std::optional<FilesSourceSpec> ReadFilesSource(const JobFileContext& context,
+                                               const YamlEntry& entry, Format format) {
+  static const std::vector<std::string> keys = {"paths", "path"};
+  FilesSourceSpec spec;
+  const MapFields fields(context, *entry.value, entry.place, "'files'",
+                         {"path", "paths", "null_text"});
+  if (!fields.is_map()) return std::nullopt;
+  if (const YamlEntry* found = fields.RequireOneOf(keys)) {
+    if (found->key == "path") {
+      if (auto path = ReadLocalPath(context, *found->value)) spec.paths.push_back(*path);
+    } else {
+      for (const YamlNode* item : ReadList(context, *found->value, "a list of paths")) {
+        if (auto path = ReadLocalPath(context, *item)) spec.paths.push_back(*path);
+      }
+    }
+  }
+  if (const YamlEntry* found = fields.Find("null_text")) {
+    if (format != Format::kCsv) {
+      context.Error(found->place, "'null_text' goes with format csv only");
+    } else {
+      Assign(ReadText(context, *found->value), &spec.null_text);
+    }
+  }
+  return spec;
+}
+
+Format ReadSourceFormat(const JobFileContext& context, const MapFields& fields, bool is_kafka) {
+  const YamlEntry* entry = is_kafka ? fields.Find("format") : fields.Require("format");
+  if (entry == nullptr) return Format::kJson;
+  const auto choice = ReadChoice(context, *entry->value, kFormats);
+  if (!choice) return Format::kJson;
+  if (is_kafka && Format(*choice) != Format::kJson) {
+    context.Error(entry->value->place, "from Kafka only json can be read, found '" +
+                                           entry->value->text + "'");
+  }
+  return Format(*choice);
+}
+
+void ReadSource(const JobFileContext& context, const MapFields& fields, const YamlEntry& input,
+                SourceStreamSpec* spec) {
+  const bool is_kafka = input.key == "kafka";
+  spec->format = ReadSourceFormat(context, fields, is_kafka);
+  if (is_kafka) {
+    spec->input = ReadKafkaSource(context, input).value_or(KafkaSourceSpec{});
+  } else {
+    spec->input = ReadFilesSource(context, input, spec->format).value_or(FilesSourceSpec{});
+  }
+  if (const YamlEntry* entry = fields.Require("columns")) {
+    spec->columns = ReadColumns(context, *entry, spec->format);
+  }
+  if (const YamlEntry* entry = fields.Find("event_time")) {
+    spec->event_time = ReadEventTime(context, *entry, *spec);
+  }
+}
+
+}  // namespace
+
+std::optional<std::string> ReadLocalPath(const JobFileContext& context, const YamlNode& node) {
+  const auto path = ReadResolvedText(context, node, "a path");
+  if (!path) return std::nullopt;
+  if (path->empty() || path->find('\0') != std::string::npos) {
+    context.Error(node.place, Quoted(node.text) + " is not a path");
+    return std::nullopt;
+  }
+  const size_t scheme = path->find("://");
+  if (scheme == std::string::npos) return path;
+  context.Error(node.place,
+                Quoted(path->substr(0, scheme + 3)) + " is not supported by this version",
+                "give the path of a local file or folder");
+  return std::nullopt;
+}
+
+std::optional<StreamSpec> ReadStream(const JobFileContext& context, const YamlEntry& entry) {
+  static const std::vector<std::string> kinds = {"kafka", "files", "sql"};
+  StreamSpec stream;
+  stream.name = entry.key;
+  stream.place = entry.place;
+  CheckSqlName(context, entry.place, entry.key, "stream name");
+  const MapFields fields(context, *entry.value, entry.place, "stream " + Quoted(entry.key),
+                         {"kafka", "files", "sql", "format", "columns", "event_time"});
+  if (!fields.is_map()) return std::nullopt;
+  const YamlEntry* kind = fields.RequireOneOf(kinds);
+  if (kind == nullptr) return stream;
+  if (kind->key != "sql") {
+    SourceStreamSpec source;
+    ReadSource(context, fields, *kind, &source);
+    stream.kind = std::move(source);
+    return stream;
+  }
+  for (const char* key : {"format", "columns", "event_time"}) {
+    if (const YamlEntry* found = fields.Find(key)) {
+      context.Error(found->place, "'" + found->key + "' does not go with 'sql'");
+    }
+  }
+  QueryStreamSpec query;
+  Assign(ReadPlacedText(context, *kind->value, "a query in SQL"), &query.sql);
+  stream.kind = std::move(query);
+  return stream;
+}
+
+}  // namespace millrace
