@@ -54,6 +54,25 @@ bool HasClosingQuote(std::string_view file, size_t offset) {
   return false;
 }
 
+// Where the '-' of an empty list item stands, for a mark at whatever follows it: the nearest line
+// above (or the mark's own, up to it) that is not blank and no comment. `offset` where it is none.
+size_t DashBefore(std::string_view file, size_t offset) {
+  size_t end = offset;
+  while (true) {
+    const size_t line_end = end == 0 ? std::string_view::npos : file.rfind('\n', end - 1);
+    const size_t begin = line_end == std::string_view::npos ? 0 : line_end + 1;
+    const std::string_view line = file.substr(begin, end - begin);
+    const size_t first = line.find_first_not_of(" \t\r");
+    if (first != std::string_view::npos && line[first] != '#') {
+      const size_t dashes_end = line.find_first_not_of("- \t\r", first);
+      const size_t dash = line.substr(0, dashes_end).rfind('-');
+      return dash == std::string_view::npos ? offset : begin + dash;
+    }
+    if (begin == 0) return offset;
+    end = begin - 1;
+  }
+}
+
 bool IsIndentedByTabs(std::string_view line) {
   return line.substr(0, line.find_first_not_of(" \t")).find('\t') != std::string_view::npos;
 }
@@ -205,12 +224,28 @@ class YamlDocument::Builder : public YAML::EventHandler {
     OpenNode& open = open_.back();
     open.node->weight += node->weight;
     if (open.node->kind == YamlNode::Kind::kList) {
-      open.node->items.push_back(node);
+      open.node->items.push_back(Item(node));
     } else if (!open.has_key) {
       AddKey(&open, *node);
     } else {
       AddValue(&open, node);
     }
+  }
+
+  // yaml-cpp places an empty value at whatever follows it.
+  const YamlNode* Item(const YamlNode* node) {
+    const std::string_view rest = document_->file_.text().substr(node->offset);
+    const bool is_written =
+        rest.starts_with('~') || rest.starts_with('n') || rest.starts_with('N');
+    if (node->kind != YamlNode::Kind::kNull || is_written) return node;
+    return Moved(*node, document_->file_.PlaceOf(
+                            DashBefore(document_->file_.text(), node->offset)));
+  }
+
+  const YamlNode* Moved(const YamlNode& node, SourcePlace place) {
+    YamlNode* moved = &document_->nodes_.emplace_back(node);
+    moved->place = place;
+    return moved;
   }
 
   void AddKey(OpenNode* open, const YamlNode& node) {
@@ -232,12 +267,7 @@ class YamlDocument::Builder : public YAML::EventHandler {
   void AddValue(OpenNode* open, const YamlNode* node) {
     open->has_key = false;
     if (open->drop) return;
-    if (node->kind == YamlNode::Kind::kNull && node->place != open->key.place) {
-      // yaml-cpp places an empty value at whatever follows it.
-      YamlNode* empty = &document_->nodes_.emplace_back(*node);
-      empty->place = open->key.place;
-      node = empty;
-    }
+    if (node->kind == YamlNode::Kind::kNull) node = Moved(*node, open->key.place);
     open->key.value = node;
     if (open->key.key == kMergeKey) {
       open->merged = node;
