@@ -96,13 +96,14 @@ def _clang_format() -> list[str]:
     if not files:
         return []
     said = _output("clang-format", ["clang-format", "--dry-run", "-Werror", *files])
-    places = FORMAT_ERROR.findall("\n".join(said))
-    if not places:
+    lines: dict[str, dict[str, None]] = {}
+    for path, line in FORMAT_ERROR.findall("\n".join(said)):
+        lines.setdefault(path, {})[line] = None
+    if not lines:
         return said
     return [
-        f"{path}: lines {', '.join(line for where, line in places if where == path)}: "
-        "not formatted (tools/dev format)"
-        for path in dict.fromkeys(path for path, _ in places)
+        f"{path}: lines {', '.join(numbers)}: not formatted (tools/dev format)"
+        for path, numbers in lines.items()
     ]
 
 
@@ -111,8 +112,7 @@ def _python(title: str, *arguments: str) -> list[str]:
 
 
 def _mypy() -> list[str]:
-    files = [folder for folder in ("tools/devtool", "tests") if (paths.ROOT / folder).is_dir()]
-    return _output("mypy", [str(_venv("mypy")), "--no-error-summary", *files])
+    return _output("mypy", [str(_venv("mypy")), "--no-error-summary", *python_folders()])
 
 
 def _clang_tidy(everything: bool) -> list[str]:

@@ -190,8 +190,8 @@ def _show_summary(demo: _Demo) -> list[str]:
     """Prints what came in and out; the differences in the account, which should be none."""
     try:
         summary = json.loads(demo.summary_path.read_text())
-        sent = json.loads(demo.account_path.read_text())["readings"]
-    except (OSError, ValueError, KeyError) as error:
+        sent = json.loads(demo.account_path.read_text())
+    except (OSError, ValueError) as error:
         return [f"no summary was written: {error}"]
     for line in summary_lines(summary):
         print(line)
@@ -200,27 +200,49 @@ def _show_summary(demo: _Demo) -> list[str]:
 
 def summary_lines(summary: dict[str, Any]) -> list[str]:
     def counts(group: dict[str, int]) -> str:
-        return ", ".join(f"{name} {count:,}" for name, count in sorted(group.items())) or "none"
+        return ", ".join(f"{count:,} {name}" for name, count in sorted(group.items())) or "none"
 
-    latency = summary["latency_ms"]
-    return [
+    p50_ms, p99_ms = (1000 * summary[f"latency_{name}_seconds"] for name in ("p50", "p99"))
+    lines = [
         f"readings in    {summary['readings_in']:,}",
         f"windows out    {summary['windows_out']:,}",
-        f"alerts         {counts(summary['alerts'])}",
-        f"dead letters   {counts(summary['dead_letters'])}",
-        f"latency        p50 {latency['p50']:.0f} ms, p99 {latency['p99']:.0f} ms, end to end",
+        f"alerts         {counts(summary['alerts_by_severity'])}",
+        f"dead letters   {counts(summary['dead_letters_by_reason'])}",
+        f"latency        p50 {p50_ms:.0f} ms, p99 {p99_ms:.0f} ms",
+        "account        in = counted + filtered + in open windows + dead letters",
     ]
+    for name, stream in summary["streams"].items():
+        parts = " + ".join(f"{stream[part]:,}" for part in ACCOUNT_PARTS)
+        lines.append(f"  {name:<12} {stream['rows_in']:,} = {parts}")
+    return lines
 
 
-def differences(summary: dict[str, Any], sent: int | None) -> list[str]:
-    """What breaks readings sent = readings in = rows counted + dead letters. `sent`: if known."""
-    dead = sum(summary["dead_letters"].values())
-    counted, readings = summary["rows_counted"], summary["readings_in"]
+ACCOUNT_PARTS = ("counted", "filtered", "open", "dead_letters")
+
+
+def differences(summary: dict[str, Any], sent: dict[str, Any] | None) -> list[str]:
+    """What does not add up: in every stream, and against the simulator's account where the run was
+    long enough to read all of it.
+    """
     problems = []
-    if readings != counted + dead:
-        problems.append(
-            f"{readings:,} readings in, but {counted:,} counted + {dead:,} dead letters"
-        )
-    if sent is not None and readings != sent:
-        problems.append(f"{sent:,} readings were sent, but {readings:,} came in")
+    if summary["error"]:
+        problems.append(summary["error"])
+    if summary["lost"]:
+        problems.append(f"{summary['lost']:,} offsets were lost before they were read")
+    for name, stream in summary["streams"].items():
+        parts = sum(stream[part] for part in ACCOUNT_PARTS)
+        if stream["rows_in"] != parts:
+            problems.append(
+                f"stream {name}: {stream['rows_in']:,} rows in, {parts:,} accounted for"
+            )
+    if sent is None:
+        return problems
+    injected = sent["late"] + sent["future"] + sent["malformed"]
+    dead = sum(summary["dead_letters_by_reason"].values())
+    for what, expected, found in (
+        ("readings", sent["readings"], summary["readings_in"]),
+        ("late, future and malformed readings", injected, dead),
+    ):
+        if expected != found:
+            problems.append(f"{what}: {expected:,} were sent, {found:,} came in")
     return problems
