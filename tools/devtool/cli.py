@@ -7,7 +7,7 @@ import shutil
 import signal
 from collections.abc import Sequence
 
-from devtool import build, check, console, demo, install, paths, testing
+from devtool import bench, build, check, console, demo, install, paths, testing
 from devtool.broker import DEFAULT_PORT, development_broker, uptime_seconds
 from devtool.console import ToolError
 
@@ -62,6 +62,9 @@ def _parser() -> argparse.ArgumentParser:
     add.add_argument("action", choices=("start", "stop", "status"))
     add.add_argument("--port", type=int, help=f"default: {DEFAULT_PORT}, or as last time")
 
+    add = commands.add_parser("bench", help="a job's speed and cost beside a raw drain of Kafka")
+    bench.add_arguments(add)
+
     commands.add_parser("format", help="rewrite C++ and Python sources in the house style")
 
     add = commands.add_parser("check", help="formatting, include direction, static analysis")
@@ -89,6 +92,10 @@ def _run(options: argparse.Namespace) -> int:
             return demo.demo(options.once)
         case "broker":
             return _broker(options.action, options.port)
+        case "bench":
+            install.setup()
+            build.build()
+            return bench.run(options)
         case "format":
             check.format_all()
         case "check":
