@@ -8,9 +8,9 @@ SourcePlace PlacedText::PlaceAt(size_t offset) const {
   const size_t end = std::min(offset, text.size());
   SourcePlace at = place;
   size_t begin = 0;
-  const auto after = std::upper_bound(
-      pieces.begin(), pieces.end(), end,
-      [](size_t wanted, const Piece& piece) { return wanted < piece.offset; });
+  const auto after =
+      std::upper_bound(pieces.begin(), pieces.end(), end,
+                       [](size_t wanted, const Piece& piece) { return wanted < piece.offset; });
   if (after != pieces.begin()) {
     at = std::prev(after)->place;
     begin = std::prev(after)->offset;

@@ -17,8 +17,8 @@ constexpr size_t kSuggestBytesMax = 128;
 
 // Of the language, but not of this version.
 constexpr std::array<std::string_view, 11> kLater = {
-    "alertmanager", "allowed_lateness", "delivery", "emit",       "for",    "generate",
-    "keep_firing_for", "live_table",    "lookups",  "per_key",    "prometheus"};
+    "alertmanager",    "allowed_lateness", "delivery", "emit",    "for",       "generate",
+    "keep_firing_for", "live_table",       "lookups",  "per_key", "prometheus"};
 
 bool IsLater(std::string_view key) {
   return std::find(kLater.begin(), kLater.end(), key) != kLater.end();
@@ -177,15 +177,15 @@ std::optional<std::string> ReadResolvedText(const JobFileContext& context, const
   return Resolve(context, context.document.Placed(node));
 }
 
-std::optional<int64_t> ReadInteger(const JobFileContext& context, const YamlNode& node,
-                                   int64_t min, int64_t max) {
+std::optional<int64_t> ReadInteger(const JobFileContext& context, const YamlNode& node, int64_t min,
+                                   int64_t max) {
   int64_t number = 0;
   if (node.kind == YamlNode::Kind::kText && ParseWhole(node.text, &number) && number >= min &&
       number <= max) {
     return number;
   }
-  TellExpected(context, node, "a whole number from " + std::to_string(min) + " to " +
-                                  std::to_string(max));
+  TellExpected(context, node,
+               "a whole number from " + std::to_string(min) + " to " + std::to_string(max));
   return std::nullopt;
 }
 
@@ -211,8 +211,8 @@ std::optional<Micros> ReadDuration(const JobFileContext& context, const YamlNode
     return std::nullopt;
   }
   if (*duration < min || *duration > max) {
-    TellExpected(context, node, "a duration from " + FormatDuration(min) + " to " +
-                                    FormatDuration(max));
+    TellExpected(context, node,
+                 "a duration from " + FormatDuration(min) + " to " + FormatDuration(max));
     return std::nullopt;
   }
   return *duration;
@@ -233,8 +233,9 @@ std::optional<int64_t> ReadBytes(const JobFileContext& context, const YamlNode& 
   int64_t number = 0;
   if (node.kind != YamlNode::Kind::kText || !ParseWhole(text, &number) ||
       __builtin_mul_overflow(number, unit, &number) || number < min || number > max) {
-    TellExpected(context, node, "a size from " + FormatBytes(min) + " to " + FormatBytes(max) +
-                                    ", in bytes or with KiB, MiB or GiB");
+    TellExpected(context, node,
+                 "a size from " + FormatBytes(min) + " to " + FormatBytes(max) +
+                     ", in bytes or with KiB, MiB or GiB");
     return std::nullopt;
   }
   return number;
@@ -246,8 +247,7 @@ std::optional<size_t> ReadChoice(const JobFileContext& context, const YamlNode& 
     const auto found = std::find(choices.begin(), choices.end(), node.text);
     if (found != choices.end()) return size_t(found - choices.begin());
   }
-  const std::string nearest =
-      node.kind == YamlNode::Kind::kText ? Nearest(node.text, choices) : "";
+  const std::string nearest = node.kind == YamlNode::Kind::kText ? Nearest(node.text, choices) : "";
   context.Error(node.place, "expected " + OneOf(choices) + ", found " + Found(node),
                 nearest.empty() ? "" : "did you mean '" + nearest + "'?");
   return std::nullopt;
@@ -287,13 +287,13 @@ std::span<const YamlNode* const> ReadList(const JobFileContext& context, const Y
                                           std::string_view what) {
   if (node.kind == YamlNode::Kind::kList && !node.items.empty()) {
     if (node.items.size() <= kItemsMax) return node.items;
-    context.Error(node.place, "a list has at most " + std::to_string(kItemsMax) +
-                                  " items, found " + std::to_string(node.items.size()));
+    context.Error(node.place, "a list has at most " + std::to_string(kItemsMax) + " items, found " +
+                                  std::to_string(node.items.size()));
     return {};
   }
-  context.Error(node.place, "expected " + std::string(what) + ", found " +
-                                (node.kind == YamlNode::Kind::kList ? "an empty list"
-                                                                    : Found(node)));
+  context.Error(node.place,
+                "expected " + std::string(what) + ", found " +
+                    (node.kind == YamlNode::Kind::kList ? "an empty list" : Found(node)));
   return {};
 }
 
@@ -301,13 +301,12 @@ std::span<const YamlEntry> ReadMap(const JobFileContext& context, const YamlNode
                                    std::string_view what) {
   if (node.kind == YamlNode::Kind::kMap && !node.entries.empty()) {
     if (node.entries.size() <= kItemsMax) return node.entries;
-    context.Error(node.place, "a map has at most " + std::to_string(kItemsMax) +
-                                  " keys, found " + std::to_string(node.entries.size()));
+    context.Error(node.place, "a map has at most " + std::to_string(kItemsMax) + " keys, found " +
+                                  std::to_string(node.entries.size()));
     return {};
   }
   context.Error(node.place, "expected " + std::string(what) + ", found " +
-                                (node.kind == YamlNode::Kind::kMap ? "an empty map"
-                                                                   : Found(node)));
+                                (node.kind == YamlNode::Kind::kMap ? "an empty map" : Found(node)));
   return {};
 }
 

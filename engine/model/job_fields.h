@@ -67,8 +67,8 @@ std::optional<PlacedText> ReadPlacedText(const JobFileContext& context, const Ya
 std::optional<std::string> ReadResolvedText(const JobFileContext& context, const YamlNode& node,
                                             std::string_view what, bool may_be_empty = false);
 
-std::optional<int64_t> ReadInteger(const JobFileContext& context, const YamlNode& node,
-                                   int64_t min, int64_t max);
+std::optional<int64_t> ReadInteger(const JobFileContext& context, const YamlNode& node, int64_t min,
+                                   int64_t max);
 std::optional<bool> ReadBoolean(const JobFileContext& context, const YamlNode& node);
 std::optional<Micros> ReadDuration(const JobFileContext& context, const YamlNode& node, Micros min,
                                    Micros max);

@@ -87,9 +87,9 @@ void CheckStreamExists(const JobFileContext& context, const PlacedText& stream,
 }
 
 void ReadSpec(const JobFileContext& context, const YamlEntry& entry, JobSpec* job) {
-  const MapFields fields(context, *entry.value, entry.place, "'spec'",
-                         {"checkpoint", "parallelism", "kafka", "streams", "alerts", "sinks",
-                          "dead_letters"});
+  const MapFields fields(
+      context, *entry.value, entry.place, "'spec'",
+      {"checkpoint", "parallelism", "kafka", "streams", "alerts", "sinks", "dead_letters"});
   if (!fields.is_map()) return;
   ReadSettings(context, fields, job);
   std::vector<std::string> names;

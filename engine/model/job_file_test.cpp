@@ -130,7 +130,8 @@ TEST(JobFile, ReadsTheDocumentedExample) {
   EXPECT_EQ(job.alerts[0].stream.text, "metrics");
   EXPECT_EQ(job.alerts[0].expr.text, "avg_temperature > 80");
   EXPECT_EQ(job.alerts[0].labels.at("severity").text, "critical");
-  EXPECT_EQ(job.alerts[0].annotations.at("summary").text, "{{ avg_temperature }} on {{ device_id }}");
+  EXPECT_EQ(job.alerts[0].annotations.at("summary").text,
+            "{{ avg_temperature }} on {{ device_id }}");
   ASSERT_EQ(job.sinks.size(), 4u);
   EXPECT_EQ(std::get<KafkaSinkSpec>(job.sinks[0].target).topic, "smoke_metrics");
   EXPECT_EQ(std::get<KafkaSinkSpec>(job.sinks[0].target).properties.at("linger.ms"), "5");
@@ -147,10 +148,10 @@ TEST(JobFile, ReadsTheDocumentedExample) {
 }
 
 TEST(JobFile, DefaultsAreTheSpecs) {
-  const Read read = ReadText(Job(
-      "  streams:\n    r: {kafka: {topic: raw}, columns: {a: double, t: timestamp},\n"
-      "        event_time: {column: t, max_delay: 0}}\n"
-      "  sinks:\n    - {stream: r, parquet: {path: out}}\n    - {stream: r, console: {}}\n"));
+  const Read read = ReadText(
+      Job("  streams:\n    r: {kafka: {topic: raw}, columns: {a: double, t: timestamp},\n"
+          "        event_time: {column: t, max_delay: 0}}\n"
+          "  sinks:\n    - {stream: r, parquet: {path: out}}\n    - {stream: r, console: {}}\n"));
   EXPECT_EQ(read.told, "");
   EXPECT_EQ(read.job.checkpoint_interval, seconds(1));
   EXPECT_FALSE(read.job.parallelism);
@@ -172,29 +173,29 @@ TEST(JobFile, DefaultsAreTheSpecs) {
 }
 
 TEST(JobFile, OffsetsSizesMergesAndSecrets) {
-  const Read read = ReadText(Job(
-      "  checkpoint: {interval: 200ms}\n"
-      "  kafka: {properties: &shared {sasl.username: '${env:USER_NAME}', debug: ''}}\n"
-      "  streams:\n"
-      "    r:\n"
-      "      kafka:\n"
-      "        topics: [a, 'b-${env:USER_NAME}']\n"
-      "        start_from: {offsets: {0: 12, 7: 9007199254740993}}\n"
-      "        properties: {<<: *shared, check.crcs: true}\n"
-      "      columns: {a: int8}\n"
-      "  sinks:\n"
-      "    - {stream: r, files: {path: out, roll_bytes: 16KiB, roll_interval: 1s}}\n"
-      "    - {stream: r, parquet: {path: out2, roll_bytes: 4096}}\n"
-      "  dead_letters: {files: {path: '/dead/${env:USER_NAME}'}}\n"));
+  const Read read =
+      ReadText(Job("  checkpoint: {interval: 200ms}\n"
+                   "  kafka: {properties: &shared {sasl.username: '${env:USER_NAME}', debug: ''}}\n"
+                   "  streams:\n"
+                   "    r:\n"
+                   "      kafka:\n"
+                   "        topics: [a, 'b-${env:USER_NAME}']\n"
+                   "        start_from: {offsets: {0: 12, 7: 9007199254740993}}\n"
+                   "        properties: {<<: *shared, check.crcs: true}\n"
+                   "      columns: {a: int8}\n"
+                   "  sinks:\n"
+                   "    - {stream: r, files: {path: out, roll_bytes: 16KiB, roll_interval: 1s}}\n"
+                   "    - {stream: r, parquet: {path: out2, roll_bytes: 4096}}\n"
+                   "  dead_letters: {files: {path: '/dead/${env:USER_NAME}'}}\n"));
   EXPECT_EQ(read.told, "");
   EXPECT_EQ(read.job.checkpoint_interval, milliseconds(200));
   const auto& source = std::get<SourceStreamSpec>(read.job.streams[0].kind);
   const auto& kafka = std::get<KafkaSourceSpec>(source.input);
   EXPECT_EQ(kafka.topics, (std::vector<std::string>{"a", "b-ada"}));
-  EXPECT_EQ(kafka.start_from.offsets,
-            (std::map<int32_t, int64_t>{{0, 12}, {7, 9007199254740993}}));
-  EXPECT_EQ(kafka.properties, (std::map<std::string, std::string>{
-                                  {"sasl.username", "ada"}, {"debug", ""}, {"check.crcs", "true"}}));
+  EXPECT_EQ(kafka.start_from.offsets, (std::map<int32_t, int64_t>{{0, 12}, {7, 9007199254740993}}));
+  EXPECT_EQ(kafka.properties,
+            (std::map<std::string, std::string>{
+                {"sasl.username", "ada"}, {"debug", ""}, {"check.crcs", "true"}}));
   EXPECT_EQ(std::get<FilesSinkSpec>(read.job.sinks[0].target).roll_bytes, 16384);
   EXPECT_EQ(std::get<ParquetSinkSpec>(read.job.sinks[1].target).roll_bytes, 4096);
   EXPECT_EQ(std::get<FilesSinkSpec>(read.job.dead_letters->target).path, "/dead/ada");
@@ -215,7 +216,8 @@ TEST(JobFile, PlacesInsideEveryKindOfText) {
   // `sql:` stands on line 7, its value from column 12.
   EXPECT_EQ(PlaceInSql("SELECT x FROM r", "x"), (SourcePlace{7, 19}));
   EXPECT_EQ(PlaceInSql("!!str SELECT x FROM r", "x"), (SourcePlace{7, 25}));
-  EXPECT_EQ(PlaceInSql("|\n        SELECT a,\n               \u00e9, x\n", "x"), (SourcePlace{9, 19}));
+  EXPECT_EQ(PlaceInSql("|\n        SELECT a,\n               \u00e9, x\n", "x"),
+            (SourcePlace{9, 19}));
   EXPECT_EQ(PlaceInSql("&q |2-\n          SELECT x", "SELECT"), (SourcePlace{8, 11}));
   EXPECT_EQ(PlaceInSql("|\n\n          SELECT\n          x", "x"), (SourcePlace{10, 11}));
   EXPECT_EQ(PlaceInSql(">\n        SELECT a,\n        x\n\n        FROM r", "x"),
@@ -231,7 +233,9 @@ TEST(JobFile, PlacesInsideEveryKindOfText) {
 
 TEST(JobFile, AcceptsAByteOrderMarkAndWindowsLines) {
   EXPECT_EQ(ReadText("\xEF\xBB\xBF" + Job("  streams:\r\n    q: {sql: SELECT 1}\r\n  sinks:\r\n"
-                                          "    - {stream: q, console: {}}\r\n")).told, "");
+                                          "    - {stream: q, console: {}}\r\n"))
+                .told,
+            "");
   EXPECT_EQ(ReadText("\xEF\xBB\xBFkind: X\n").told.substr(0, 23), "job.yaml:1:2: error: 'a");
 }
 
@@ -279,30 +283,41 @@ TEST(JobFile, MutatedFilesAreTold) {
   for (size_t size = 0; size < example.size(); ++size) check(example.substr(0, size));
   constexpr int kMutations = 3000;
   std::mt19937 random(20260131);
-  const std::string_view letters = "{}[]:,-&*!|>'\"%@`#?<~ \n\t\\$\xC3\x01" "0a";
+  const std::string_view letters =
+      "{}[]:,-&*!|>'\"%@`#?<~ \n\t\\$\xC3\x01"
+      "0a";
   for (int round = 0; round < kMutations; ++round) {
     std::string text = example;
     for (int change = 0; change <= round % 4; ++change) {
       const size_t at = random() % text.size();
       const char letter = letters[random() % letters.size()];
       switch (random() % 4) {
-        case 0: text[at] = letter; break;
-        case 1: text.insert(at, 1 + random() % 3, letter); break;
-        case 2: text.erase(at, 1 + random() % 20); break;
-        default: text.insert(at, text.substr(random() % text.size(), 30)); break;
+        case 0:
+          text[at] = letter;
+          break;
+        case 1:
+          text.insert(at, 1 + random() % 3, letter);
+          break;
+        case 2:
+          text.erase(at, 1 + random() % 20);
+          break;
+        default:
+          text.insert(at, text.substr(random() % text.size(), 30));
+          break;
       }
     }
     check(text);
   }
 }
 
-// A quarter of a mebibyte of what parsers are slow or recursive at. That each ends at all, within the time that
-// the whole test has, is what is asserted, and that it is told.
+// A quarter of a mebibyte of what parsers are slow or recursive at. That each ends at all, within
+// the time that the whole test has, is what is asserted, and that it is told.
 TEST(JobFile, HostileFilesAreTold) {
   for (const char* pattern :
-       {"[", "{", "- ", "? ", "a: ", "a: {", "&a ", "!a ", "[a, ", "{a: ", "'", "\"a\" ", "*a ", "- - ",
-        "a\n", "- a\n", "? a\n", "-\n", "a:\n", "[a]: ", "# \n", "|\n", "a b ", "---\n", "%A\n",
-        "{? ", "[? ", ": ", "- ? ", "{a: [", "\"\\x41", "\t", ","}) {
+       {"[",    "{",     "- ",     "? ",      "a: ",  "a: {",  "&a ",   "!a ",   "[a, ",
+        "{a: ", "'",     "\"a\" ", "*a ",     "- - ", "a\n",   "- a\n", "? a\n", "-\n",
+        "a:\n", "[a]: ", "# \n",   "|\n",     "a b ", "---\n", "%A\n",  "{? ",   "[? ",
+        ": ",   "- ? ",  "{a: [",  "\"\\x41", "\t",   ","}) {
     std::string text;
     while (text.size() + std::strlen(pattern) < (1 << 18)) text += pattern;
     Diagnostics diagnostics("job.yaml", text);

@@ -97,9 +97,8 @@ StartFrom ReadStartFrom(const JobFileContext& context, const YamlEntry& entry) {
       start.kind = StartFrom::Kind::kLatest;
       return start;
     }
-    const std::string nearest = node.kind == YamlNode::Kind::kText
-                                    ? Nearest(node.text, std::span(words).first(2))
-                                    : "";
+    const std::string nearest =
+        node.kind == YamlNode::Kind::kText ? Nearest(node.text, std::span(words).first(2)) : "";
     context.Error(node.place, "expected " + OneOf(words) + ", found " + Found(node),
                   nearest.empty() ? "" : "did you mean '" + nearest + "'?");
     return start;
@@ -132,8 +131,7 @@ std::map<std::string, std::string> ReadKafkaProperties(const JobFileContext& con
         std::find_if(kEngineProperties.begin(), kEngineProperties.end(),
                      [&](const EngineProperty& property) { return property.name == name; });
     if (refused != kEngineProperties.end()) {
-      context.Error(entry.place, "'" + entry.key + "' cannot be set",
-                    std::string(refused->reason));
+      context.Error(entry.place, "'" + entry.key + "' cannot be set", std::string(refused->reason));
       continue;
     }
     if (auto value = ReadResolvedText(context, *entry.value, "a text", /*may_be_empty=*/true)) {
@@ -147,8 +145,8 @@ std::optional<std::string> ReadTopic(const JobFileContext& context, const YamlNo
   const auto topic = ReadResolvedText(context, node, "the name of a topic");
   if (!topic) return std::nullopt;
   const auto is_allowed = [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-           c == '.' || c == '_' || c == '-';
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
+           c == '_' || c == '-';
   };
   if (topic->empty() || topic->size() > kTopicBytesMax || *topic == "." || *topic == ".." ||
       !std::all_of(topic->begin(), topic->end(), is_allowed)) {
@@ -164,9 +162,9 @@ std::optional<KafkaSourceSpec> ReadKafkaSource(const JobFileContext& context,
                                                const YamlEntry& entry) {
   static const std::vector<std::string> on_data_loss = {"fail", "continue"};
   KafkaSourceSpec spec;
-  const MapFields fields(context, *entry.value, entry.place, "'kafka'",
-                         {"topics", "topic", "properties", "start_from", "on_data_loss",
-                          "partition_discovery"});
+  const MapFields fields(
+      context, *entry.value, entry.place, "'kafka'",
+      {"topics", "topic", "properties", "start_from", "on_data_loss", "partition_discovery"});
   if (!fields.is_map()) return std::nullopt;
   ReadTopics(context, fields, &spec);
   if (const YamlEntry* found = fields.Find("properties")) {
@@ -181,9 +179,9 @@ std::optional<KafkaSourceSpec> ReadKafkaSource(const JobFileContext& context,
     }
   }
   if (const YamlEntry* found = fields.Find("partition_discovery")) {
-    Assign(ReadDuration(context, *found->value, std::chrono::milliseconds(100),
-                        std::chrono::hours(1)),
-           &spec.partition_discovery);
+    Assign(
+        ReadDuration(context, *found->value, std::chrono::milliseconds(100), std::chrono::hours(1)),
+        &spec.partition_discovery);
   }
   return spec;
 }

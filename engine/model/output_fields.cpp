@@ -19,10 +19,9 @@ bool IsLabelName(std::string_view name) {
   const auto is_letter = [](char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
   };
-  return !name.empty() && is_letter(name[0]) &&
-         std::all_of(name.begin(), name.end(), [&](char c) {
-           return is_letter(c) || (c >= '0' && c <= '9');
-         });
+  return !name.empty() && is_letter(name[0]) && std::all_of(name.begin(), name.end(), [&](char c) {
+    return is_letter(c) || (c >= '0' && c <= '9');
+  });
 }
 
 std::map<std::string, PlacedText> ReadTemplates(const JobFileContext& context,
@@ -235,7 +234,8 @@ std::vector<AlertSpec> ReadAlerts(const JobFileContext& context, const YamlNode&
     if (!alert) continue;
     const auto [first, inserted] = lines.emplace(alert->alert, alert->place.line);
     if (!inserted && !alert->alert.empty()) {
-      context.Error(alert->place, "alert " + Quoted(alert->alert) + " is given twice; first on line " +
+      context.Error(alert->place, "alert " + Quoted(alert->alert) +
+                                      " is given twice; first on line " +
                                       std::to_string(first->second));
     }
     alerts.push_back(std::move(*alert));

@@ -60,9 +60,8 @@ void ReadColumnOptions(const JobFileContext& context, const MapFields& fields, F
     }
   }
   if (const YamlEntry* entry = fields.Find("accept_text")) {
-    const bool is_text =
-        column->field.type == Type::kText ||
-        (is_timestamp && column->timestamp_unit == TimestampUnit::kIso8601);
+    const bool is_text = column->field.type == Type::kText ||
+                         (is_timestamp && column->timestamp_unit == TimestampUnit::kIso8601);
     if (format != Format::kJson) {
       context.Error(entry->place, "'accept_text' goes with format json only");
     } else if (is_text) {
@@ -158,8 +157,9 @@ EventTimeSpec ReadEventTime(const JobFileContext& context, const YamlEntry& entr
   }
   if (const YamlEntry* found = fields.Find("max_future")) {
     if (std::holds_alternative<FilesSourceSpec>(source.input)) {
-      context.Error(found->place, "'max_future' goes with Kafka only: rows of files have no record "
-                                  "timestamp to hold it against");
+      context.Error(found->place,
+                    "'max_future' goes with Kafka only: rows of files have no record "
+                    "timestamp to hold it against");
     } else {
       spec.max_future = ReadDuration(context, *found->value, Micros(0), kLongest);
     }
@@ -199,8 +199,8 @@ Format ReadSourceFormat(const JobFileContext& context, const MapFields& fields, 
   const auto choice = ReadChoice(context, *entry->value, kFormats);
   if (!choice) return Format::kJson;
   if (is_kafka && Format(*choice) != Format::kJson) {
-    context.Error(entry->value->place, "from Kafka only json can be read, found '" +
-                                           entry->value->text + "'");
+    context.Error(entry->value->place,
+                  "from Kafka only json can be read, found '" + entry->value->text + "'");
   }
   return Format(*choice);
 }

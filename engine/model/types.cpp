@@ -59,14 +59,22 @@ std::string Normalized(std::string_view name) {
 
 std::string_view TypeName(Type type) {
   switch (type) {
-    case Type::kNull: return "null";
-    case Type::kBoolean: return "boolean";
-    case Type::kInteger: return "integer";
-    case Type::kBigint: return "bigint";
-    case Type::kDouble: return "double precision";
-    case Type::kText: return "text";
-    case Type::kTimestamp: return "timestamp";
-    case Type::kInterval: return "interval";
+    case Type::kNull:
+      return "null";
+    case Type::kBoolean:
+      return "boolean";
+    case Type::kInteger:
+      return "integer";
+    case Type::kBigint:
+      return "bigint";
+    case Type::kDouble:
+      return "double precision";
+    case Type::kText:
+      return "text";
+    case Type::kTimestamp:
+      return "timestamp";
+    case Type::kInterval:
+      return "interval";
   }
   return "unknown";
 }
@@ -87,14 +95,21 @@ std::span<const std::string> ColumnTypeNames() {
 
 std::shared_ptr<arrow::DataType> ArrowType(Type type) {
   switch (type) {
-    case Type::kBoolean: return arrow::boolean();
-    case Type::kInteger: return arrow::int32();
-    case Type::kBigint: return arrow::int64();
-    case Type::kDouble: return arrow::float64();
-    case Type::kText: return arrow::utf8();
-    case Type::kTimestamp: return arrow::timestamp(arrow::TimeUnit::MICRO, "UTC");
+    case Type::kBoolean:
+      return arrow::boolean();
+    case Type::kInteger:
+      return arrow::int32();
+    case Type::kBigint:
+      return arrow::int64();
+    case Type::kDouble:
+      return arrow::float64();
+    case Type::kText:
+      return arrow::utf8();
+    case Type::kTimestamp:
+      return arrow::timestamp(arrow::TimeUnit::MICRO, "UTC");
     case Type::kNull:
-    case Type::kInterval: break;
+    case Type::kInterval:
+      break;
   }
   return arrow::null();
 }

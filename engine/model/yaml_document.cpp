@@ -185,13 +185,14 @@ class YamlDocument::Builder : public YAML::EventHandler {
 
   void CheckTag(const std::string& tag, const YAML::Mark& mark) {
     if (tag.empty() || tag == "?" || tag == "!") return;
-    static const std::vector<std::string> known = {"str", "int", "float", "bool",
+    static const std::vector<std::string> known = {"str",  "int", "float", "bool",
                                                    "null", "map", "seq"};
     if (tag.starts_with(kTagPrefix) &&
         std::find(known.begin(), known.end(), tag.substr(kTagPrefix.size())) != known.end()) {
       return;
     }
-    diagnostics_->Error(document_->file_.PlaceOf(OffsetOf(mark)), "the tag " + Quoted(tag) + " is not supported");
+    diagnostics_->Error(document_->file_.PlaceOf(OffsetOf(mark)),
+                        "the tag " + Quoted(tag) + " is not supported");
   }
 
   void Open(YamlNode::Kind kind, const YAML::Mark& mark, const std::string& tag,
@@ -235,11 +236,10 @@ class YamlDocument::Builder : public YAML::EventHandler {
   // yaml-cpp places an empty value at whatever follows it.
   const YamlNode* Item(const YamlNode* node) {
     const std::string_view rest = document_->file_.text().substr(node->offset);
-    const bool is_written =
-        rest.starts_with('~') || rest.starts_with('n') || rest.starts_with('N');
+    const bool is_written = rest.starts_with('~') || rest.starts_with('n') || rest.starts_with('N');
     if (node->kind != YamlNode::Kind::kNull || is_written) return node;
-    return Moved(*node, document_->file_.PlaceOf(
-                            DashBefore(document_->file_.text(), node->offset)));
+    return Moved(*node,
+                 document_->file_.PlaceOf(DashBefore(document_->file_.text(), node->offset)));
   }
 
   const YamlNode* Moved(const YamlNode& node, SourcePlace place) {
@@ -283,9 +283,7 @@ class YamlDocument::Builder : public YAML::EventHandler {
     if (open.merged == nullptr) return;
     std::vector<const YamlNode*> sources = open.merged->items;
     if (open.merged->kind == YamlNode::Kind::kMap) sources = {open.merged};
-    const auto is_map = [](const YamlNode* source) {
-      return source->kind == YamlNode::Kind::kMap;
-    };
+    const auto is_map = [](const YamlNode* source) { return source->kind == YamlNode::Kind::kMap; };
     if (sources.empty() || !std::all_of(sources.begin(), sources.end(), is_map)) {
       diagnostics_->Error(open.merge_place, "'<<' takes a map or a list of maps");
       return;
@@ -327,10 +325,14 @@ std::string Quoted(std::string_view text) {
 
 std::string Found(const YamlNode& node) {
   switch (node.kind) {
-    case YamlNode::Kind::kNull: return "nothing";
-    case YamlNode::Kind::kList: return "a list";
-    case YamlNode::Kind::kMap: return "a map";
-    case YamlNode::Kind::kText: break;
+    case YamlNode::Kind::kNull:
+      return "nothing";
+    case YamlNode::Kind::kList:
+      return "a list";
+    case YamlNode::Kind::kMap:
+      return "a map";
+    case YamlNode::Kind::kText:
+      break;
   }
   if (node.text.empty()) return "an empty text";
   return Quoted(node.text);
@@ -339,8 +341,8 @@ std::string Found(const YamlNode& node) {
 YamlDocument::YamlDocument(Diagnostics* diagnostics) : file_(diagnostics->text()) {
   const std::string& text = diagnostics->text();
   if (text.size() > kBytesMax) {
-    diagnostics->Error({}, "the file has " + std::to_string(text.size()) +
-                               " bytes; at most 1 MiB is read");
+    diagnostics->Error(
+        {}, "the file has " + std::to_string(text.size()) + " bytes; at most 1 MiB is read");
     return;
   }
   if (const size_t bad = FirstBadByte(text); bad != std::string_view::npos) {

@@ -27,12 +27,12 @@ struct YamlNode {
   Kind kind = Kind::kNull;
   // An empty value has its key's place.
   SourcePlace place;
-  std::string text;                      // kText
-  size_t offset = 0;                     // kText: where it begins in the file
-  std::vector<const YamlNode*> items;    // kList
-  std::vector<YamlEntry> entries;        // kMap: in the file's order, then what `<<` brings in
-  size_t weight = 1;                     // bytes of all texts below it, aliases expanded
-  bool complete = false;                 // false while it is being read
+  std::string text;                    // kText
+  size_t offset = 0;                   // kText: where it begins in the file
+  std::vector<const YamlNode*> items;  // kList
+  std::vector<YamlEntry> entries;      // kMap: in the file's order, then what `<<` brings in
+  size_t weight = 1;                   // bytes of all texts below it, aliases expanded
+  bool complete = false;               // false while it is being read
 
   const YamlEntry* Find(std::string_view key) const;
 };
