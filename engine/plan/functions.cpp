@@ -121,9 +121,9 @@ void AddText(CatalogBuilder* catalog) {
   catalog->Add("!~~", {kTxt, kTxt}, kBool, kFallible, "NOT LIKE");
   catalog->Add("~~*", {kTxt, kTxt}, kBool, kFallible, "ILIKE: LIKE in any letter case");
   catalog->Add("!~~*", {kTxt, kTxt}, kBool, kFallible, "NOT ILIKE");
-  catalog->Add("lower", {kTxt}, kTxt, kTotal, "in lower case");
-  catalog->Add("upper", {kTxt}, kTxt, kTotal, "in upper case");
-  catalog->Add("initcap", {kTxt}, kTxt, kTotal, "each word with a capital, the rest lower case");
+  catalog->Add("lower", {kTxt}, kTxt, kFallible, "in lower case");
+  catalog->Add("upper", {kTxt}, kTxt, kFallible, "in upper case");
+  catalog->Add("initcap", {kTxt}, kTxt, kFallible, "each word with a capital, the rest lower case");
   catalog->AddAliases({"length", "char_length", "character_length"}, {kTxt}, kInt, kTotal,
                       "number of characters");
   catalog->Add("octet_length", {kTxt}, kInt, kTotal, "number of bytes (UTF-8)");
@@ -155,7 +155,7 @@ void AddText(CatalogBuilder* catalog) {
   catalog->Add("rpad", {kTxt, kInt}, kTxt, kFallible, "filled with spaces, or cut, to n");
   catalog->Add("rpad", {kTxt, kInt, kTxt}, kTxt, kFallible, "filled with the third, or cut, to n");
   catalog->Add("repeat", {kTxt, kInt}, kTxt, kFallible, "n times; at most 1 MiB");
-  catalog->Add("reverse", {kTxt}, kTxt, kTotal, "characters from last to first");
+  catalog->Add("reverse", {kTxt}, kTxt, kFallible, "characters from last to first");
   catalog->Add("split_part", {kTxt, kTxt, kInt}, kTxt, kFallible,
                "the n-th part between the second's; n < 0 counts from the end");
 }

@@ -1,0 +1,308 @@
+#include "engine/operators/calendar.h"
+
+#include <algorithm>
+#include <array>
+#include <string>
+
+namespace millrace {
+namespace {
+
+constexpr int64_t kJulianDayOfEpoch = 2'440'588;
+
+struct CivilDate {
+  int64_t year;
+  int month;
+  int day;
+};
+
+// Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms".
+CivilDate DateFromDays(int64_t days) {
+  days += 719'468;
+  const int64_t era = FloorDivide(days, 146'097);
+  const int64_t day_of_era = days - era * 146'097;
+  const int64_t year_of_era =
+      (day_of_era - day_of_era / 1'460 + day_of_era / 36'524 - day_of_era / 146'096) / 365;
+  const int64_t day_of_year =
+      day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+  const int64_t shifted_month = (5 * day_of_year + 2) / 153;
+  const int day = int(day_of_year - (153 * shifted_month + 2) / 5 + 1);
+  const int month = int(shifted_month < 10 ? shifted_month + 3 : shifted_month - 9);
+  return {year_of_era + era * 400 + (month <= 2 ? 1 : 0), month, day};
+}
+
+// 1 Monday .. 7 Sunday.
+int IsoDayOfWeek(int64_t days) { return int(days + 3 - FloorDivide(days + 3, 7) * 7) + 1; }
+
+struct IsoWeek {
+  int64_t year;
+  int week;
+};
+
+IsoWeek IsoWeekOf(int64_t days) {
+  const int64_t thursday = days - (IsoDayOfWeek(days) - 1) + 3;
+  const int64_t year = DateFromDays(thursday).year;
+  return {year, int((thursday - DaysFromCivil(year, 1, 1)) / 7) + 1};
+}
+
+// PostgreSQL's formulas (timestamp.c) for units that count from year 1 and, backwards, from 1 BC.
+int64_t Decade(int64_t year) { return year >= 0 ? year / 10 : -((8 - (year - 1)) / 10); }
+int64_t Century(int64_t year) {
+  return year > 0 ? (year + 99) / 100 : -((99 - (year - 1)) / 100);
+}
+int64_t Millennium(int64_t year) {
+  return year > 0 ? (year + 999) / 1000 : -((999 - (year - 1)) / 1000);
+}
+
+int64_t FirstYear(TimeUnit unit, int64_t year) {
+  switch (unit) {
+    case TimeUnit::kDecade:
+      return year > 0 ? year / 10 * 10 : -((8 - (year - 1)) / 10) * 10;
+    case TimeUnit::kCentury:
+      return year > 0 ? (year + 99) / 100 * 100 - 99 : -((99 - (year - 1)) / 100) * 100 + 1;
+    case TimeUnit::kMillennium:
+      return year > 0 ? (year + 999) / 1000 * 1000 - 999
+                      : -((999 - (year - 1)) / 1000) * 1000 + 1;
+    default:
+      return year;
+  }
+}
+
+std::optional<int64_t> FloorMicros(int64_t micros, int64_t step, int64_t offset = 0) {
+  int64_t shifted;
+  if (__builtin_sub_overflow(micros, offset, &shifted)) return std::nullopt;
+  int64_t floored;
+  if (__builtin_mul_overflow(FloorDivide(shifted, step), step, &floored)) return std::nullopt;
+  return floored + offset;
+}
+
+struct UnitName {
+  std::string_view name;
+  TimeUnit unit;
+};
+
+constexpr std::array kUnitNames = std::to_array<UnitName>({
+    {"c", TimeUnit::kCentury},
+    {"cent", TimeUnit::kCentury},
+    {"centuries", TimeUnit::kCentury},
+    {"century", TimeUnit::kCentury},
+    {"d", TimeUnit::kDay},
+    {"day", TimeUnit::kDay},
+    {"days", TimeUnit::kDay},
+    {"dec", TimeUnit::kDecade},
+    {"decade", TimeUnit::kDecade},
+    {"decades", TimeUnit::kDecade},
+    {"decs", TimeUnit::kDecade},
+    {"dow", TimeUnit::kDayOfWeek},
+    {"doy", TimeUnit::kDayOfYear},
+    {"epoch", TimeUnit::kEpoch},
+    {"h", TimeUnit::kHour},
+    {"hour", TimeUnit::kHour},
+    {"hours", TimeUnit::kHour},
+    {"hr", TimeUnit::kHour},
+    {"hrs", TimeUnit::kHour},
+    {"isodow", TimeUnit::kIsoDayOfWeek},
+    {"isoyear", TimeUnit::kIsoYear},
+    {"j", TimeUnit::kJulian},
+    {"jd", TimeUnit::kJulian},
+    {"julian", TimeUnit::kJulian},
+    {"m", TimeUnit::kMinute},
+    {"microsecond", TimeUnit::kMicroseconds},
+    {"microseconds", TimeUnit::kMicroseconds},
+    {"mil", TimeUnit::kMillennium},
+    {"millennia", TimeUnit::kMillennium},
+    {"millennium", TimeUnit::kMillennium},
+    {"millisecond", TimeUnit::kMilliseconds},
+    {"milliseconds", TimeUnit::kMilliseconds},
+    {"mils", TimeUnit::kMillennium},
+    {"min", TimeUnit::kMinute},
+    {"mins", TimeUnit::kMinute},
+    {"minute", TimeUnit::kMinute},
+    {"minutes", TimeUnit::kMinute},
+    {"mon", TimeUnit::kMonth},
+    {"mons", TimeUnit::kMonth},
+    {"month", TimeUnit::kMonth},
+    {"months", TimeUnit::kMonth},
+    {"ms", TimeUnit::kMilliseconds},
+    {"msec", TimeUnit::kMilliseconds},
+    {"msecs", TimeUnit::kMilliseconds},
+    {"qtr", TimeUnit::kQuarter},
+    {"quarter", TimeUnit::kQuarter},
+    {"s", TimeUnit::kSecond},
+    {"sec", TimeUnit::kSecond},
+    {"second", TimeUnit::kSecond},
+    {"seconds", TimeUnit::kSecond},
+    {"secs", TimeUnit::kSecond},
+    {"timezone", TimeUnit::kTimezone},
+    {"timezone_hour", TimeUnit::kTimezoneHour},
+    {"timezone_minute", TimeUnit::kTimezoneMinute},
+    {"us", TimeUnit::kMicroseconds},
+    {"usec", TimeUnit::kMicroseconds},
+    {"usecs", TimeUnit::kMicroseconds},
+    {"w", TimeUnit::kWeek},
+    {"week", TimeUnit::kWeek},
+    {"weeks", TimeUnit::kWeek},
+    {"y", TimeUnit::kYear},
+    {"year", TimeUnit::kYear},
+    {"years", TimeUnit::kYear},
+    {"yr", TimeUnit::kYear},
+    {"yrs", TimeUnit::kYear},
+});
+
+}  // namespace
+
+int64_t DaysFromCivil(int64_t year, int month, int day) {
+  year -= month <= 2 ? 1 : 0;
+  const int64_t era = FloorDivide(year, 400);
+  const int64_t year_of_era = year - era * 400;
+  const int64_t day_of_year = (153 * (month + (month > 2 ? -3 : 9)) + 2) / 5 + day - 1;
+  const int64_t day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
+  return era * 146'097 + day_of_era - 719'468;
+}
+
+int DaysInMonth(int64_t year, int month) {
+  constexpr std::array<int, 12> kDays = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
+  const bool leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+  return month == 2 && leap ? 29 : kDays[size_t(month - 1)];
+}
+
+CivilTime ToCivil(int64_t micros) {
+  const int64_t days = FloorDivide(micros, kMicrosPerDay);
+  const int64_t of_day = micros - days * kMicrosPerDay;
+  const CivilDate date = DateFromDays(days);
+  CivilTime civil;
+  civil.year = date.year;
+  civil.month = date.month;
+  civil.day = date.day;
+  civil.hour = int(of_day / (3600 * kMicrosPerSecond));
+  civil.minute = int(of_day / (60 * kMicrosPerSecond) % 60);
+  civil.second = int(of_day / kMicrosPerSecond % 60);
+  civil.micros = int(of_day % kMicrosPerSecond);
+  return civil;
+}
+
+std::optional<int64_t> FromCivil(const CivilTime& civil) {
+  const int64_t of_day =
+      ((int64_t(civil.hour) * 60 + civil.minute) * 60 + civil.second) * kMicrosPerSecond +
+      civil.micros;
+  int64_t micros;
+  if (__builtin_mul_overflow(DaysFromCivil(civil.year, civil.month, civil.day), kMicrosPerDay,
+                             &micros) ||
+      __builtin_add_overflow(micros, of_day, &micros)) {
+    return std::nullopt;
+  }
+  return micros;
+}
+
+std::optional<int64_t> AddInterval(int64_t micros, const Interval& interval, int sign) {
+  int64_t result = micros;
+  if (interval.months != 0) {
+    CivilTime civil = ToCivil(micros);
+    const int64_t months = civil.year * 12 + civil.month - 1 + sign * int64_t(interval.months);
+    civil.year = FloorDivide(months, 12);
+    civil.month = int(months - civil.year * 12) + 1;
+    civil.day = std::min(civil.day, DaysInMonth(civil.year, civil.month));
+    const std::optional<int64_t> moved = FromCivil(civil);
+    if (!moved.has_value()) return std::nullopt;
+    result = *moved;
+  }
+  int64_t time;
+  if (__builtin_add_overflow(result, sign * int64_t(interval.days) * kMicrosPerDay, &result) ||
+      __builtin_mul_overflow(interval.micros, int64_t(sign), &time) ||
+      __builtin_add_overflow(result, time, &result)) {
+    return std::nullopt;
+  }
+  return result;
+}
+
+std::optional<TimeUnit> TimeUnitFromName(std::string_view name) {
+  std::array<char, 16> lower;
+  if (name.size() > lower.size()) return std::nullopt;
+  std::ranges::transform(name, lower.begin(),
+                         [](char c) { return c >= 'A' && c <= 'Z' ? char(c + 32) : c; });
+  const std::string_view wanted(lower.data(), name.size());
+  const auto found = std::ranges::find(kUnitNames, wanted, &UnitName::name);
+  if (found == kUnitNames.end()) return std::nullopt;
+  return found->unit;
+}
+
+std::optional<int64_t> TruncateTime(TimeUnit unit, int64_t micros) {
+  switch (unit) {
+    case TimeUnit::kMicroseconds:
+      return micros;
+    case TimeUnit::kMilliseconds:
+      return FloorMicros(micros, 1000);
+    case TimeUnit::kSecond:
+      return FloorMicros(micros, kMicrosPerSecond);
+    case TimeUnit::kMinute:
+      return FloorMicros(micros, 60 * kMicrosPerSecond);
+    case TimeUnit::kHour:
+      return FloorMicros(micros, 3600 * kMicrosPerSecond);
+    case TimeUnit::kDay:
+      return FloorMicros(micros, kMicrosPerDay);
+    case TimeUnit::kWeek:  // 1970-01-05 was a Monday
+      return FloorMicros(micros, 7 * kMicrosPerDay, 4 * kMicrosPerDay);
+    default:
+      break;
+  }
+  const CivilTime civil = ToCivil(micros);
+  CivilTime start;
+  start.year = FirstYear(unit, civil.year);
+  if (unit == TimeUnit::kMonth) start.month = civil.month;
+  if (unit == TimeUnit::kQuarter) start.month = (civil.month - 1) / 3 * 3 + 1;
+  return FromCivil(start);
+}
+
+double TimePart(TimeUnit unit, int64_t micros) {
+  const CivilTime civil = ToCivil(micros);
+  const int64_t days = FloorDivide(micros, kMicrosPerDay);
+  switch (unit) {
+    case TimeUnit::kMicroseconds:
+      return double(civil.second * kMicrosPerSecond + civil.micros);
+    case TimeUnit::kMilliseconds:
+      return double(civil.second * kMicrosPerSecond + civil.micros) / 1000.0;
+    case TimeUnit::kSecond:
+      return double(civil.second * kMicrosPerSecond + civil.micros) / 1e6;
+    case TimeUnit::kMinute:
+      return civil.minute;
+    case TimeUnit::kHour:
+      return civil.hour;
+    case TimeUnit::kDay:
+      return civil.day;
+    case TimeUnit::kWeek:
+      return IsoWeekOf(days).week;
+    case TimeUnit::kMonth:
+      return civil.month;
+    case TimeUnit::kQuarter:
+      return (civil.month - 1) / 3 + 1;
+    case TimeUnit::kYear:
+      return double(civil.year > 0 ? civil.year : civil.year - 1);
+    case TimeUnit::kDecade:
+      return double(Decade(civil.year));
+    case TimeUnit::kCentury:
+      return double(Century(civil.year));
+    case TimeUnit::kMillennium:
+      return double(Millennium(civil.year));
+    case TimeUnit::kEpoch:
+      return double(micros) / 1e6;
+    case TimeUnit::kDayOfWeek:
+      return IsoDayOfWeek(days) % 7;
+    case TimeUnit::kIsoDayOfWeek:
+      return IsoDayOfWeek(days);
+    case TimeUnit::kDayOfYear:
+      return double(days - DaysFromCivil(civil.year, 1, 1) + 1);
+    case TimeUnit::kIsoYear: {
+      const int64_t year = IsoWeekOf(days).year;
+      return double(year > 0 ? year : year - 1);
+    }
+    case TimeUnit::kJulian:
+      return double(days + kJulianDayOfEpoch) +
+             double(micros - days * kMicrosPerDay) / double(kMicrosPerDay);
+    case TimeUnit::kTimezone:
+    case TimeUnit::kTimezoneHour:
+    case TimeUnit::kTimezoneMinute:
+      return 0;
+  }
+  return 0;
+}
+
+}  // namespace millrace

@@ -1,0 +1,226 @@
+// Casts, by PostgreSQL's rules: doubles round half to even on their way to integers, what does not
+// fit is an error, and text is read by the input syntax of the type, with spaces around it allowed.
+#include <cmath>
+#include <limits>
+
+#include "engine/model/number.h"
+#include "engine/model/timestamp.h"
+#include "engine/operators/kernel_loops.h"
+#include "engine/operators/value_text.h"
+
+namespace millrace {
+namespace {
+
+bool IsSpace(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
+
+std::string_view Trimmed(std::string_view text) {
+  while (!text.empty() && IsSpace(text.front())) text.remove_prefix(1);
+  while (!text.empty() && IsSpace(text.back())) text.remove_suffix(1);
+  return text;
+}
+
+bool IsInteger(std::string_view text) {
+  if (!text.empty() && (text.front() == '-' || text.front() == '+')) text.remove_prefix(1);
+  return !text.empty() && text.find_first_not_of("0123456789") == std::string_view::npos;
+}
+
+template <typename From, typename To>
+struct Widen {
+  static To Call(From value) { return To(value); }
+};
+
+struct IntegerToBoolean {
+  static uint8_t Call(int32_t value) { return value != 0; }
+};
+
+struct BigintToInteger {
+  static int32_t Call(int64_t value) { return int32_t(value); }
+  static Fault Check(int64_t value, int32_t result) {
+    return value != result ? Fault::kIntegerOutOfRange : Fault::kNone;
+  }
+};
+
+template <typename To>
+struct DoubleTo {
+  static constexpr double kLimit = -double(std::numeric_limits<To>::min());
+  static bool Fits(double rounded) { return (rounded >= -kLimit) & (rounded < kLimit); }
+  static To Call(double value) {
+    const double rounded = std::rint(value);
+    return Fits(rounded) ? To(rounded) : To(0);
+  }
+  static Fault Check(double value, To) {
+    if (Fits(std::rint(value))) return Fault::kNone;
+    return sizeof(To) == 4 ? Fault::kIntegerOutOfRange : Fault::kBigintOutOfRange;
+  }
+};
+
+// True for a prefix of `word` that is at least `shortest` long, in any letter case.
+bool IsPrefix(std::string_view text, std::string_view word, size_t shortest) {
+  if (text.size() < shortest || text.size() > word.size()) return false;
+  for (size_t i = 0; i < text.size(); ++i) {
+    if (char(text[i] | 0x20) != word[i]) return false;
+  }
+  return true;
+}
+
+struct TextToBoolean {
+  static constexpr bool kShowsArgument = true;
+  static Fault Call(CallMemory*, std::string_view text, uint8_t* value) {
+    const std::string_view word = Trimmed(text);
+    if (word == "1" || IsPrefix(word, "true", 1) || IsPrefix(word, "yes", 1) ||
+        IsPrefix(word, "on", 2)) {
+      *value = 1;
+      return Fault::kNone;
+    }
+    *value = 0;
+    return word == "0" || IsPrefix(word, "false", 1) || IsPrefix(word, "no", 1) ||
+                   IsPrefix(word, "off", 2)
+               ? Fault::kNone
+               : Fault::kInvalidBoolean;
+  }
+};
+
+struct TextToBigint {
+  static constexpr bool kShowsArgument = true;
+  static Fault Call(CallMemory*, std::string_view text, int64_t* value) {
+    const std::string_view digits = Trimmed(text);
+    if (!IsInteger(digits)) return Fault::kInvalidBigint;
+    return ParseInt64(digits, value) ? Fault::kNone : Fault::kBigintOutOfRange;
+  }
+};
+
+struct TextToInteger {
+  static constexpr bool kShowsArgument = true;
+  static Fault Call(CallMemory*, std::string_view text, int32_t* value) {
+    const std::string_view digits = Trimmed(text);
+    if (!IsInteger(digits)) return Fault::kInvalidInteger;
+    int64_t wide;
+    if (!ParseInt64(digits, &wide) || wide != int32_t(wide)) return Fault::kIntegerOutOfRange;
+    *value = int32_t(wide);
+    return Fault::kNone;
+  }
+};
+
+struct TextToDouble {
+  static constexpr bool kShowsArgument = true;
+  static Fault Call(CallMemory*, std::string_view text, double* value) {
+    const std::string_view number = Trimmed(text);
+    if (number.find('(') != std::string_view::npos || !ParseDouble(number, value)) {
+      return Fault::kInvalidDouble;
+    }
+    return Fault::kNone;
+  }
+};
+
+struct TextToTimestamp {
+  static constexpr bool kShowsArgument = true;
+  static Fault Call(CallMemory*, std::string_view text, int64_t* value) {
+    EventTime time;
+    if (!ParseTimestamp(Trimmed(text), &time)) return Fault::kInvalidTimestamp;
+    *value = time.time_since_epoch().count();
+    return Fault::kNone;
+  }
+};
+
+Fault Keep(CallMemory* memory, std::string_view text, std::string_view* value) {
+  char* place;
+  if (const Fault fault = MakeText(memory, text.size(), &place); fault != Fault::kNone) {
+    return fault;
+  }
+  std::memcpy(place, text.data(), text.size());
+  *value = {place, text.size()};
+  return Fault::kNone;
+}
+
+struct BooleanToText {
+  static Fault Call(CallMemory*, uint8_t flag, std::string_view* value) {
+    *value = flag != 0 ? "true" : "false";
+    return Fault::kNone;
+  }
+};
+
+template <typename T>
+struct IntegerToText {
+  static Fault Call(CallMemory* memory, T number, std::string_view* value) {
+    char text[24];
+    char* end = text + sizeof(text);
+    char* begin = end;
+    const bool negative = number < 0;
+    uint64_t rest = negative ? 0 - uint64_t(number) : uint64_t(number);
+    do {
+      *--begin = char('0' + rest % 10);
+      rest /= 10;
+    } while (rest != 0);
+    if (negative) *--begin = '-';
+    return Keep(memory, {begin, size_t(end - begin)}, value);
+  }
+};
+
+struct DoubleToText {
+  static Fault Call(CallMemory* memory, double number, std::string_view* value) {
+    char text[kValueTextBytesMax];
+    return Keep(memory, {text, WriteDouble(number, text)}, value);
+  }
+};
+
+struct TimestampToText {
+  static Fault Call(CallMemory* memory, int64_t time, std::string_view* value) {
+    char text[kValueTextBytesMax];
+    return Keep(memory, {text, WriteTimestamp(time, text)}, value);
+  }
+};
+
+struct CastEntry {
+  Type from;
+  Type to;
+  Kernel kernel;
+  bool fallible;
+};
+
+const std::vector<CastEntry>& Casts() {
+  constexpr Type kBool = Type::kBoolean, kInt = Type::kInteger, kBig = Type::kBigint,
+                 kDbl = Type::kDouble, kTxt = Type::kText, kTime = Type::kTimestamp;
+  using Text = std::string_view;
+  static const std::vector<CastEntry> casts = {
+      {kBool, kInt, &Total<Widen<uint8_t, int32_t>, int32_t, uint8_t>, false},
+      {kInt, kBool, &Total<IntegerToBoolean, uint8_t, int32_t>, false},
+      {kInt, kBig, &Total<Widen<int32_t, int64_t>, int64_t, int32_t>, false},
+      {kInt, kDbl, &Total<Widen<int32_t, double>, double, int32_t>, false},
+      {kBig, kDbl, &Total<Widen<int64_t, double>, double, int64_t>, false},
+      {kBig, kInt, &Checked<BigintToInteger, int32_t, int64_t>, true},
+      {kDbl, kInt, &Checked<DoubleTo<int32_t>, int32_t, double>, true},
+      {kDbl, kBig, &Checked<DoubleTo<int64_t>, int64_t, double>, true},
+      {kTxt, kBool, &Custom<TextToBoolean, uint8_t, Text>, true},
+      {kTxt, kInt, &Custom<TextToInteger, int32_t, Text>, true},
+      {kTxt, kBig, &Custom<TextToBigint, int64_t, Text>, true},
+      {kTxt, kDbl, &Custom<TextToDouble, double, Text>, true},
+      {kTxt, kTime, &Custom<TextToTimestamp, int64_t, Text>, true},
+      {kBool, kTxt, &Custom<BooleanToText, Text, uint8_t>, false},
+      {kInt, kTxt, &Custom<IntegerToText<int32_t>, Text, int32_t>, true},
+      {kBig, kTxt, &Custom<IntegerToText<int64_t>, Text, int64_t>, true},
+      {kDbl, kTxt, &Custom<DoubleToText, Text, double>, true},
+      {kTime, kTxt, &Custom<TimestampToText, Text, int64_t>, true},
+  };
+  return casts;
+}
+
+const CastEntry* Find(Type from, Type to) {
+  for (const CastEntry& cast : Casts()) {
+    if (cast.from == from && cast.to == to) return &cast;
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+Kernel FindCast(Type from, Type to) {
+  const CastEntry* const cast = Find(from, to);
+  return cast == nullptr ? nullptr : cast->kernel;
+}
+
+bool CastIsFallible(Type from, Type to) {
+  const CastEntry* const cast = Find(from, to);
+  return cast != nullptr && cast->fallible;
+}
+
+}  // namespace millrace

@@ -1,0 +1,167 @@
+// + - * / % abs and negation, with PostgreSQL's overflow and zero rules (int4.c, int8.c, float.h).
+#include <cfloat>
+#include <cmath>
+#include <limits>
+
+#include "engine/operators/kernel_loops.h"
+
+namespace millrace {
+namespace {
+
+template <typename T>
+constexpr Fault OutOfRange() {
+  return std::is_same_v<T, int32_t> ? Fault::kIntegerOutOfRange : Fault::kBigintOutOfRange;
+}
+
+template <typename T>
+using Unsigned = std::make_unsigned_t<T>;
+
+// Bitwise instead of short-circuit logic below: no branch stands in a loop's way.
+inline bool IsInfinite(double value) { return std::fabs(value) > DBL_MAX; }
+
+template <typename T>
+struct Add {
+  static T Call(T a, T b) { return T(Unsigned<T>(a) + Unsigned<T>(b)); }
+  static Fault Check(T a, T b, T sum) {
+    return ((a ^ sum) & (b ^ sum)) < 0 ? OutOfRange<T>() : Fault::kNone;
+  }
+};
+
+template <typename T>
+struct Subtract {
+  static T Call(T a, T b) { return T(Unsigned<T>(a) - Unsigned<T>(b)); }
+  static Fault Check(T a, T b, T difference) {
+    return ((a ^ b) & (a ^ difference)) < 0 ? OutOfRange<T>() : Fault::kNone;
+  }
+};
+
+template <typename T>
+struct Multiply {
+  static T Call(T a, T b) { return T(Unsigned<T>(a) * Unsigned<T>(b)); }
+  static Fault Check(T a, T b, T) {
+    T product;
+    return __builtin_mul_overflow(a, b, &product) ? OutOfRange<T>() : Fault::kNone;
+  }
+};
+
+template <typename T>
+struct Divide {
+  static T Call(T a, T b) {
+    if (b == 0) return 0;
+    return b == -1 ? T(Unsigned<T>(0) - Unsigned<T>(a)) : a / b;
+  }
+  static Fault Check(T a, T b, T) {
+    if (b == 0) return Fault::kDivisionByZero;
+    return (b == -1) & (a == std::numeric_limits<T>::min()) ? OutOfRange<T>() : Fault::kNone;
+  }
+};
+
+template <typename T>
+struct Remainder {
+  static T Call(T a, T b) { return b == 0 || b == -1 ? 0 : a % b; }
+  static Fault Check(T, T b, T) { return b == 0 ? Fault::kDivisionByZero : Fault::kNone; }
+};
+
+template <typename T>
+struct Negate {
+  static T Call(T a) { return T(Unsigned<T>(0) - Unsigned<T>(a)); }
+  static Fault Check(T a, T) {
+    return a == std::numeric_limits<T>::min() ? OutOfRange<T>() : Fault::kNone;
+  }
+};
+
+template <typename T>
+struct Absolute {
+  static T Call(T a) { return a < 0 ? Negate<T>::Call(a) : a; }
+  static Fault Check(T a, T result) { return Negate<T>::Check(a, result); }
+};
+
+template <typename T>
+struct Same {
+  static T Call(T a) { return a; }
+};
+
+template <>
+struct Add<double> {
+  static double Call(double a, double b) { return a + b; }
+  static Fault Check(double a, double b, double sum) {
+    return IsInfinite(sum) & !IsInfinite(a) & !IsInfinite(b) ? Fault::kDoubleOverflow
+                                                             : Fault::kNone;
+  }
+};
+
+template <>
+struct Subtract<double> {
+  static double Call(double a, double b) { return a - b; }
+  static Fault Check(double a, double b, double difference) {
+    return Add<double>::Check(a, b, difference);
+  }
+};
+
+template <>
+struct Multiply<double> {
+  static double Call(double a, double b) { return a * b; }
+  static Fault Check(double a, double b, double product) {
+    if (IsInfinite(product) & !IsInfinite(a) & !IsInfinite(b)) return Fault::kDoubleOverflow;
+    return (product == 0) & (a != 0) & (b != 0) ? Fault::kDoubleUnderflow : Fault::kNone;
+  }
+};
+
+template <>
+struct Divide<double> {
+  static double Call(double a, double b) { return a / b; }
+  static Fault Check(double a, double b, double quotient) {
+    if ((b == 0) & (a == a)) return Fault::kDivisionByZero;
+    if (IsInfinite(quotient) & !IsInfinite(a)) return Fault::kDoubleOverflow;
+    return (quotient == 0) & (a != 0) & !IsInfinite(b) ? Fault::kDoubleUnderflow : Fault::kNone;
+  }
+};
+
+// PostgreSQL has no % of doubles, only of numeric, which is double here.
+template <>
+struct Remainder<double> {
+  static double Call(double a, double b) { return std::fmod(a, b); }
+  static Fault Check(double a, double b, double) {
+    return (b == 0) & (a == a) ? Fault::kDivisionByZero : Fault::kNone;
+  }
+};
+
+template <>
+struct Negate<double> {
+  static double Call(double a) { return -a; }
+};
+
+template <>
+struct Absolute<double> {
+  static double Call(double a) { return std::fabs(a); }
+};
+
+template <typename T>
+void AddKernels(Type type, std::vector<NamedKernel>* kernels) {
+  kernels->push_back({"+", {type, type}, &Checked<Add<T>, T, T, T>});
+  kernels->push_back({"-", {type, type}, &Checked<Subtract<T>, T, T, T>});
+  kernels->push_back({"*", {type, type}, &Checked<Multiply<T>, T, T, T>});
+  kernels->push_back({"/", {type, type}, &Checked<Divide<T>, T, T, T>});
+  kernels->push_back({"%", {type, type}, &Checked<Remainder<T>, T, T, T>});
+  kernels->push_back({"mod", {type, type}, &Checked<Remainder<T>, T, T, T>});
+  kernels->push_back({"+", {type}, &Total<Same<T>, T, T>});
+  if constexpr (std::is_same_v<T, double>) {
+    kernels->push_back({"-", {type}, &Total<Negate<T>, T, T>});
+    kernels->push_back({"abs", {type}, &Total<Absolute<T>, T, T>});
+  } else {
+    kernels->push_back({"-", {type}, &Checked<Negate<T>, T, T>});
+    kernels->push_back({"abs", {type}, &Checked<Absolute<T>, T, T>});
+  }
+}
+
+}  // namespace
+
+std::vector<NamedKernel> ArithmeticKernels() {
+  std::vector<NamedKernel> kernels;
+  AddKernels<int32_t>(Type::kInteger, &kernels);
+  AddKernels<int64_t>(Type::kBigint, &kernels);
+  AddKernels<double>(Type::kDouble, &kernels);
+  return kernels;
+}
+
+}  // namespace millrace

@@ -1,0 +1,181 @@
+// Mathematical functions of doubles, with PostgreSQL's domains and range errors (float.c). What
+// the C library computes for NaN and infinities is what PostgreSQL wants but where noted.
+#include <cfloat>
+#include <cmath>
+#include <numbers>
+
+#include "engine/operators/kernel_loops.h"
+#include "engine/operators/value_text.h"
+
+namespace millrace {
+namespace {
+
+// An operation without errors, from a function of one double.
+template <double (*kFunction)(double)>
+struct Plain {
+  static double Call(double x) { return kFunction(x); }
+};
+
+double Sign(double x) { return double(x > 0) - double(x < 0); }  // NaN: 0, as in PostgreSQL
+double Radians(double x) { return x * (std::numbers::pi / 180.0); }
+double Ceil(double x) { return std::ceil(x); }
+double Floor(double x) { return std::floor(x); }
+double Rint(double x) { return std::rint(x); }
+double Trunc(double x) { return std::trunc(x); }
+double Cbrt(double x) { return std::cbrt(x); }
+double Atan(double x) { return std::atan(x); }
+
+Fault RangeFault(double result, bool finite_arguments, bool zero_allowed) {
+  if (std::isinf(result) && finite_arguments) return Fault::kDoubleOverflow;
+  return result == 0 && !zero_allowed ? Fault::kDoubleUnderflow : Fault::kNone;
+}
+
+struct SquareRoot {
+  static double Call(double x) { return std::sqrt(x); }
+  static Fault Check(double x, double) {
+    return x < 0 ? Fault::kSquareRootOfNegative : Fault::kNone;
+  }
+};
+
+struct Exponential {
+  static double Call(double x) { return std::exp(x); }
+  static Fault Check(double x, double result) {
+    if (std::isinf(x)) return Fault::kNone;
+    return RangeFault(result, true, false);
+  }
+};
+
+Fault LogarithmFault(double x) {
+  if (x == 0) return Fault::kLogarithmOfZero;
+  return x < 0 ? Fault::kLogarithmOfNegative : Fault::kNone;
+}
+
+struct NaturalLogarithm {
+  static double Call(double x) { return std::log(x); }
+  static Fault Check(double x, double) { return LogarithmFault(x); }
+};
+
+struct CommonLogarithm {
+  static double Call(double x) { return std::log10(x); }
+  static Fault Check(double x, double) { return LogarithmFault(x); }
+};
+
+// numeric's in PostgreSQL; the bases that people use are exact for whole powers.
+struct Logarithm {
+  static double Call(double base, double x) {
+    if (base == 2) return std::log2(x);
+    if (base == 10) return std::log10(x);
+    return std::log(x) / std::log(base);
+  }
+  static Fault Check(double base, double x, double) {
+    if (const Fault fault = LogarithmFault(base); fault != Fault::kNone) return fault;
+    if (const Fault fault = LogarithmFault(x); fault != Fault::kNone) return fault;
+    return base == 1 ? Fault::kDivisionByZero : Fault::kNone;
+  }
+};
+
+struct Power {
+  static double Call(double x, double y) { return std::pow(x, y); }
+  static Fault Check(double x, double y, double result) {
+    if (std::isnan(x) || std::isnan(y)) return Fault::kNone;
+    if (x == 0 && y < 0) return Fault::kZeroToNegativePower;
+    if (x < 0 && std::floor(y) != y) return Fault::kComplexPower;
+    if (std::isinf(x) || std::isinf(y)) return Fault::kNone;
+    return RangeFault(result, true, x == 0);
+  }
+};
+
+template <double (*kFunction)(double)>
+struct OfAngle {
+  static double Call(double x) { return kFunction(x); }
+  static Fault Check(double x, double) {
+    return std::isinf(x) ? Fault::kInputOutOfRange : Fault::kNone;
+  }
+};
+
+double Sin(double x) { return std::sin(x); }
+double Cos(double x) { return std::cos(x); }
+double Tan(double x) { return std::tan(x); }
+
+template <double (*kFunction)(double)>
+struct OfUnitRange {
+  static double Call(double x) { return kFunction(x); }
+  static Fault Check(double x, double) {
+    return x < -1 || x > 1 ? Fault::kInputOutOfRange : Fault::kNone;
+  }
+};
+
+double Asin(double x) { return std::asin(x); }
+double Acos(double x) { return std::acos(x); }
+
+struct Atan2 {
+  static double Call(double y, double x) { return std::atan2(y, x); }
+};
+
+struct Degrees {
+  static double Call(double x) { return x / (std::numbers::pi / 180.0); }
+  static Fault Check(double x, double result) {
+    return RangeFault(result, !std::isinf(x), true);
+  }
+};
+
+struct RoundTo {
+  static double Call(double x, int32_t places) { return RoundDecimal(x, places); }
+  static Fault Check(double x, int32_t, double result) {
+    return RangeFault(result, !std::isinf(x), true);
+  }
+};
+
+struct TruncTo {
+  static double Call(double x, int32_t places) { return TruncateDecimal(x, places); }
+};
+
+Status Pi(const KernelCall&, Column* out) {
+  static constexpr double kPi = std::numbers::pi;
+  *out = Column();
+  out->type = Type::kDouble;
+  out->constant = true;
+  out->values = &kPi;
+  return Status::OK();
+}
+
+}  // namespace
+
+std::vector<NamedKernel> MathematicsKernels() {
+  constexpr Type kDbl = Type::kDouble;
+  const std::vector<Type> one = {kDbl};
+  const std::vector<Type> two = {kDbl, kDbl};
+  const std::vector<Type> places = {kDbl, Type::kInteger};
+  return {
+      {"ceil", one, &Total<Plain<&Ceil>, double, double>},
+      {"ceiling", one, &Total<Plain<&Ceil>, double, double>},
+      {"floor", one, &Total<Plain<&Floor>, double, double>},
+      {"round", one, &Total<Plain<&Rint>, double, double>},
+      {"round", places, &Checked<RoundTo, double, double, int32_t>},
+      {"trunc", one, &Total<Plain<&Trunc>, double, double>},
+      {"trunc", places, &Total<TruncTo, double, double, int32_t>},
+      {"sign", one, &Total<Plain<&Sign>, double, double>},
+      {"sqrt", one, &Checked<SquareRoot, double, double>},
+      {"cbrt", one, &Total<Plain<&Cbrt>, double, double>},
+      {"^", two, &Checked<Power, double, double, double>},
+      {"power", two, &Checked<Power, double, double, double>},
+      {"pow", two, &Checked<Power, double, double, double>},
+      {"exp", one, &Checked<Exponential, double, double>},
+      {"ln", one, &Checked<NaturalLogarithm, double, double>},
+      {"log", one, &Checked<CommonLogarithm, double, double>},
+      {"log10", one, &Checked<CommonLogarithm, double, double>},
+      {"log", two, &Checked<Logarithm, double, double, double>},
+      {"sin", one, &Checked<OfAngle<&Sin>, double, double>},
+      {"cos", one, &Checked<OfAngle<&Cos>, double, double>},
+      {"tan", one, &Checked<OfAngle<&Tan>, double, double>},
+      {"asin", one, &Checked<OfUnitRange<&Asin>, double, double>},
+      {"acos", one, &Checked<OfUnitRange<&Acos>, double, double>},
+      {"atan", one, &Total<Plain<&Atan>, double, double>},
+      {"atan2", two, &Total<Atan2, double, double, double>},
+      {"radians", one, &Total<Plain<&Radians>, double, double>},
+      {"degrees", one, &Checked<Degrees, double, double>},
+      {"pi", {}, &Pi},
+  };
+}
+
+}  // namespace millrace

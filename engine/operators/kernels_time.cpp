@@ -1,0 +1,91 @@
+// Timestamps: intervals, date_trunc, date_part (extract), to_timestamp. All in UTC.
+#include <cmath>
+
+#include "engine/operators/calendar.h"
+#include "engine/operators/kernel_loops.h"
+
+namespace millrace {
+namespace {
+
+template <int kSign>
+struct Move {
+  static Fault Call(CallMemory*, int64_t time, const Interval& interval, int64_t* result) {
+    const std::optional<int64_t> moved = AddInterval(time, interval, kSign);
+    if (!moved.has_value()) return Fault::kTimestampOutOfRange;
+    *result = *moved;
+    return Fault::kNone;
+  }
+};
+
+struct MoveReversed {
+  static Fault Call(CallMemory* memory, const Interval& interval, int64_t time, int64_t* result) {
+    return Move<1>::Call(memory, time, interval, result);
+  }
+};
+
+// The unit of the last row, which is nearly always a literal.
+class LastUnit : public KernelState {
+ public:
+  static std::optional<TimeUnit> Of(CallMemory* memory, std::string_view name) {
+    if (memory->state == nullptr) memory->state = std::make_unique<LastUnit>();
+    auto* const last = static_cast<LastUnit*>(memory->state.get());
+    if (!last->unit_.has_value() || last->name_ != name) {
+      last->name_ = name;
+      last->unit_ = TimeUnitFromName(name);
+    }
+    return last->unit_;
+  }
+
+ private:
+  std::string name_;
+  std::optional<TimeUnit> unit_;
+};
+
+struct DateTrunc {
+  static constexpr bool kShowsArgument = true;
+  static Fault Call(CallMemory* memory, std::string_view name, int64_t time, int64_t* result) {
+    const std::optional<TimeUnit> unit = LastUnit::Of(memory, name);
+    if (!unit.has_value() || !CanTruncateTo(*unit)) return Fault::kUnknownTimeUnit;
+    const std::optional<int64_t> start = TruncateTime(*unit, time);
+    if (!start.has_value()) return Fault::kTimestampOutOfRange;
+    *result = *start;
+    return Fault::kNone;
+  }
+};
+
+struct DatePart {
+  static constexpr bool kShowsArgument = true;
+  static Fault Call(CallMemory* memory, std::string_view name, int64_t time, double* result) {
+    const std::optional<TimeUnit> unit = LastUnit::Of(memory, name);
+    if (!unit.has_value()) return Fault::kUnknownTimeUnit;
+    *result = TimePart(*unit, time);
+    return Fault::kNone;
+  }
+};
+
+struct ToTimestamp {
+  static Fault Call(CallMemory*, double seconds, int64_t* result) {
+    const double micros = std::rint(seconds * 1e6);
+    if (!(micros >= -0x1p63 && micros < 0x1p63)) return Fault::kTimestampOutOfRange;
+    *result = int64_t(micros);
+    return Fault::kNone;
+  }
+};
+
+}  // namespace
+
+std::vector<NamedKernel> TimeKernels() {
+  constexpr Type kTime = Type::kTimestamp;
+  constexpr Type kSpan = Type::kInterval;
+  using Text = std::string_view;
+  return {
+      {"+", {kTime, kSpan}, &Custom<Move<1>, int64_t, int64_t, Interval>},
+      {"-", {kTime, kSpan}, &Custom<Move<-1>, int64_t, int64_t, Interval>},
+      {"+", {kSpan, kTime}, &Custom<MoveReversed, int64_t, Interval, int64_t>},
+      {"date_trunc", {Type::kText, kTime}, &Custom<DateTrunc, int64_t, Text, int64_t>},
+      {"date_part", {Type::kText, kTime}, &Custom<DatePart, double, Text, int64_t>},
+      {"to_timestamp", {Type::kDouble}, &Custom<ToTimestamp, int64_t, double>},
+  };
+}
+
+}  // namespace millrace
