@@ -488,6 +488,10 @@ std::optional<Bound> ExpressionBinder::BindCast(const Syntax& node) {
 std::optional<Bound> ExpressionBinder::BindFunction(const Syntax& node) {
   std::string name = FunctionNameOf(sql_, node);
   if (name.empty()) return std::nullopt;
+  if (const Syntax* over = node.Find("over")) {
+    sql_.Error(*over, "window functions (OVER) are not supported by this version");
+    return std::nullopt;
+  }
   if (IsAggregateName(name)) {
     if (scope_.aggregates != nullptr) return scope_.aggregates->BindAggregate(node, name);
     sql_.Error(node, scope_.no_aggregates, scope_.no_aggregates_hint);

@@ -38,5 +38,368 @@ source readings: kafka sensors, json
 )");
 }
 
+
+// The shape of the smoke detection job.
+TestJob SmokeJob() {
+  TestJob job;
+  job.Readings()
+      .Query("metrics",
+             "SELECT window_start, window_end, device_id, count(*) AS records,\n"
+             "       avg(temperature) AS avg_temperature, stddev_samp(temperature) AS deviation,\n"
+             "       percentile_cont(0.95) WITHIN GROUP (ORDER BY temperature) AS p95,\n"
+             "       count(*) FILTER (WHERE fire_alarm = 1) AS fire_alarms\n"
+             "FROM hop(readings, size => INTERVAL '5 minutes', slide => INTERVAL '1 minute')\n"
+             "WHERE temperature IS NOT NULL\n"
+             "GROUP BY window_start, window_end, device_id\n"
+             "HAVING count(*) > 0")
+      .Alert("Hot", "metrics", "avg_temperature > 80")
+      .Alert("Warm", "metrics", "avg_temperature BETWEEN 60 AND 80")
+      .Alert("Fire", "readings", "fire_alarm = 1")
+      .Sink("metrics")
+      .Sink("");
+  AlertSpec& hot = job.spec().alerts[0];
+  hot.labels["severity"] = {"critical", {120, 1}};
+  hot.annotations["summary"] = {"{{ avg_temperature }} on {{device_id}}!", {121, 1}};
+  SinkSpec& lake = job.spec().sinks[0];
+  ParquetSinkSpec parquet;
+  parquet.path = "/lake/smoke";
+  parquet.partition_by = {"date"};
+  lake.target = parquet;
+  KafkaSinkSpec kafka;
+  kafka.topic = "smoke_alerts";
+  job.spec().sinks[1].target = kafka;
+  return job;
+}
+
+TEST(Plan, ShowsASmokeDetectionJob) {
+  TestJob job = SmokeJob();
+  EXPECT_EQ(job.Messages(), "");
+  EXPECT_EQ(FormatPlan(job.Plan()),
+            R"(job test
+source readings: kafka sensors, json
+    reads: device_id text, observed_at timestamp, temperature double precision, fire_alarm bigint (4 of 7 columns)
+    event time: observed_at, at most 10m late, idle after 30s
+  project metrics.input
+      filter: temperature IS NOT NULL
+      columns: observed_at, device_id, temperature, fire_alarm = 1::bigint
+    exchange by hash(device_id)
+    window metrics.window: hop 5m by 1m, panes of 1m
+        event time: observed_at
+        keys: device_id
+        aggregates: count(*), avg(temperature), stddev_samp(temperature), percentile_cont(0.95) WITHIN GROUP (ORDER BY temperature), count(*) FILTER (WHERE fire_alarm = 1::bigint)
+      project metrics.output
+          filter: count(*) > 0::bigint
+          columns: window_start, window_end, device_id, count(*) AS records, avg(temperature) AS avg_temperature, stddev_samp(temperature) AS deviation, percentile_cont(0.95) WITHIN GROUP (ORDER BY temperature) AS p95, count(*) FILTER (WHERE fire_alarm = 1::bigint) AS fire_alarms
+        alerts metrics.alerts
+            Hot: avg_temperature > 80::double precision
+              severity: critical
+              summary: {{ avg_temperature }} on {{ device_id }}!
+            Warm: (avg_temperature >= 60::double precision) AND (avg_temperature <= 80::double precision)
+            about: device_id
+          sink sink.1.metrics: kafka smoke_alerts
+              keys: key
+              time: event_time
+        sink sink.0: parquet /lake/smoke
+            keys: device_id
+            partitions: date
+            time: window_end
+  alerts readings.alerts
+      Fire: fire_alarm = 1::bigint
+    sink sink.1.readings: kafka smoke_alerts
+        keys: key
+        time: event_time
+)");
+}
+
+TEST(Plan, SettlesKeysTimesAndOwners) {
+  TestJob job = SmokeJob();
+  const JobPlan plan = job.Plan();
+  const PlanNode& source = NodeNamed(plan, "readings");
+  const PlanNode& window = NodeNamed(plan, "metrics.window");
+  const PlanNode& output = NodeNamed(plan, "metrics.output");
+  const PlanNode& alerts = NodeNamed(plan, "metrics.alerts");
+  const PlanNode& sink = NodeNamed(plan, "sink.0");
+
+  EXPECT_EQ(std::get<SourceNode>(source.kind).used_columns, (std::vector<int>{0, 1, 2, 4}));
+  EXPECT_EQ(source.event_time, 1);
+  EXPECT_EQ(source.window_end, -1);
+  EXPECT_EQ(source.span, Micros(0));
+
+  const auto& kind = std::get<WindowAggregateNode>(window.kind);
+  EXPECT_EQ(kind.event_time, 0);
+  EXPECT_EQ(kind.keys, std::vector<int>{1});
+  ASSERT_EQ(kind.aggregates.size(), 5u);
+  EXPECT_EQ(kind.aggregates[0].argument, -1);
+  EXPECT_EQ(kind.aggregates[1].argument, 2);
+  EXPECT_EQ(kind.aggregates[2].argument, 2);
+  EXPECT_EQ(kind.aggregates[3].fraction, 0.95);
+  EXPECT_EQ(kind.aggregates[4].filter, 3);
+  EXPECT_EQ(window.event_time, 1);
+  EXPECT_EQ(window.window_end, 1);
+  EXPECT_EQ(window.span, Micros(std::chrono::minutes(5)));
+  EXPECT_EQ(window.output.fields[3].type, Type::kBigint);
+  EXPECT_EQ(window.output.fields[4].unit, "Cel");
+  EXPECT_EQ(output.event_time, 1);
+  EXPECT_EQ(output.window_end, 1);
+
+  const auto& rules = std::get<AlertNode>(alerts.kind);
+  EXPECT_TRUE(rules.windowed);
+  EXPECT_EQ(rules.keys, std::vector<int>{2});
+  EXPECT_EQ(rules.time_column, 1);
+  ASSERT_EQ(rules.rules.size(), 2u);
+  const Template& summary = rules.rules[0].annotations[0].second;
+  EXPECT_EQ(summary.literals, (std::vector<std::string>{"", " on ", "!"}));
+  EXPECT_EQ(summary.columns, (std::vector<int>{4, 2}));
+  const PlanNode& single = NodeNamed(plan, "readings.alerts");
+  EXPECT_FALSE(std::get<AlertNode>(single.kind).windowed);
+  EXPECT_EQ(std::get<AlertNode>(single.kind).time_column, 1);
+  EXPECT_TRUE(std::get<AlertNode>(single.kind).keys.empty());
+  EXPECT_EQ(std::get<AlertNode>(single.kind).rules[0].condition.args[0].column, 3);
+
+  EXPECT_EQ(std::get<SinkNode>(sink.kind).keys, std::vector<int>{2});
+  EXPECT_EQ(std::get<SinkNode>(sink.kind).time_column, 1);
+  EXPECT_EQ(std::get<SinkNode>(sink.kind).sink_index, 0);
+  EXPECT_EQ(std::get<SinkNode>(NodeNamed(plan, "sink.1.metrics").kind).sink_index, 1);
+  EXPECT_EQ(std::get<SinkNode>(NodeNamed(plan, "sink.1.readings").kind).sink_index, 1);
+
+  EXPECT_EQ(plan.OwnerOf(sink.id), window.id);
+  EXPECT_EQ(plan.OwnerOf(single.id), source.id);
+  EXPECT_EQ(plan.OwnerOf(NodeNamed(plan, "metrics.input").id), source.id);
+  EXPECT_EQ(plan.SourceOf(sink.id), source.id);
+  EXPECT_EQ(plan.Children(output.id), (std::vector<NodeId>{alerts.id, sink.id}));
+  for (const PlanNode& node : plan.nodes) EXPECT_LT(node.input, node.id) << node.name;
+}
+
+TEST(Plan, WindowsOverWindows) {
+  TestJob job;
+  // In the file, the reader of a stream may stand before it.
+  job.Query("hours",
+            "SELECT window_end, max(top) AS top, count(*) AS minutes\n"
+            "FROM tumble(named, INTERVAL '1 hour') GROUP BY window_end")
+      .Query("named", "SELECT upper(device_id) AS device, top, window_end AS minute FROM minutes")
+      .Query("minutes",
+             "SELECT window_end, device_id, max(temperature) AS top\n"
+             "FROM tumble(readings, INTERVAL '1 minute') GROUP BY window_end, device_id")
+      .Readings()
+      .Sink("hours")
+      .Sink("named");
+  ASSERT_EQ(job.Messages(), "");
+  const JobPlan plan = job.Plan();
+  const PlanNode& input = NodeNamed(plan, "hours.input");
+  const auto& project = std::get<ProjectNode>(input.kind);
+  EXPECT_EQ(FormatExpr(project.columns[0], NodeNamed(plan, "named").output),
+            "minute - INTERVAL '1 microseconds'");
+  EXPECT_EQ(input.output.Names(), (std::vector<std::string>{"event_time", "top"}));
+  const PlanNode& named = NodeNamed(plan, "named");
+  EXPECT_EQ(named.event_time, 2);
+  EXPECT_EQ(named.window_end, 2);
+  EXPECT_EQ(named.span, Micros(std::chrono::minutes(1)));
+  EXPECT_EQ(NodeNamed(plan, "hours.window").span, Micros(std::chrono::minutes(61)));
+  // The device's name is not the grouping column any more: the window is what is left as key.
+  EXPECT_EQ(std::get<SinkNode>(NodeNamed(plan, "sink.1").kind).keys, std::vector<int>{2});
+  EXPECT_EQ(std::get<SinkNode>(NodeNamed(plan, "sink.0").kind).keys, std::vector<int>{0});
+  EXPECT_EQ(plan.OwnerOf(input.id), NodeNamed(plan, "minutes.window").id);
+  for (const PlanNode& node : plan.nodes) EXPECT_LT(node.input, node.id) << node.name;
+}
+
+TEST(Plan, SinksOnASourceReadAllItsColumns) {
+  TestJob job;
+  job.Readings().Sink("readings");
+  ASSERT_EQ(job.Messages(), "");
+  const JobPlan plan = job.Plan();
+  EXPECT_EQ(NodeNamed(plan, "readings").output.fields.size(), 7u);
+  EXPECT_EQ(NodeNamed(plan, "sink.0").output, NodeNamed(plan, "readings").output);
+  EXPECT_TRUE(std::get<SinkNode>(NodeNamed(plan, "sink.0").kind).keys.empty());
+  EXPECT_EQ(std::get<SinkNode>(NodeNamed(plan, "sink.0").kind).time_column, 1);
+}
+
+TEST(Plan, ABatchKeepsAColumn) {
+  TestJob job;
+  job.Readings().Query("q", "SELECT 1 AS one FROM readings").Sink("q");
+  std::get<SourceStreamSpec>(job.spec().streams[0].kind).event_time.reset();
+  ASSERT_EQ(job.Messages(), "");
+  const JobPlan plan = job.Plan();
+  EXPECT_EQ(std::get<SourceNode>(NodeNamed(plan, "readings").kind).used_columns,
+            std::vector<int>{0});
+  EXPECT_EQ(NodeNamed(plan, "q").event_time, -1);
+}
+
+// Mistakes between streams
+
+const char* const kWindowed =
+    " FROM tumble(readings, INTERVAL '1 minute') GROUP BY window_end, device_id";
+
+TEST(Planner, TellsCycles) {
+  EXPECT_EQ(TestJob().Query("a", "SELECT x FROM a").Sink("a").Messages(),
+            "10:15 stream 'a' reads itself\n");
+  EXPECT_EQ(TestJob()
+                .Query("a", "SELECT x FROM b")
+                .Query("b", "SELECT x FROM c")
+                .Query("c", "SELECT x FROM b")
+                .Sink("a")
+                .Messages(),
+            "20:15 streams read each other in a cycle: b -> c -> b\n");
+}
+
+TEST(Planner, TellsOneMistakeOnce) {
+  // What reads a broken stream is not told as broken too.
+  EXPECT_EQ(TestJob()
+                .Readings()
+                .Query("a", "SELECT temprature FROM readings")
+                .Query("b", "SELECT anything FROM a")
+                .Alert("A", "a", "anything > 1")
+                .Sink("b")
+                .Sink("")
+                .Messages(),
+            "10:8 unknown column 'temprature'; did you mean 'temperature'?\n");
+}
+
+TEST(Planner, WindowsNeedAnEventTime) {
+  const std::string window = "SELECT count(*) FROM tumble(a, INTERVAL '1 h') GROUP BY window_end";
+  const auto messages = [&](const std::string& sql) {
+    return TestJob().Readings().Query("a", sql).Query("b", window).Sink("b").Messages();
+  };
+  EXPECT_EQ(messages("SELECT level FROM readings"),
+            "20:29 a window needs an event time, and 'a' has none; select observed_at in 'a'\n");
+  EXPECT_EQ(messages("SELECT observed_at FROM readings"), "");
+  EXPECT_EQ(messages(std::string("SELECT count(*)") + kWindowed),
+            "20:29 a window needs an event time, and 'a' has none; select window_end in 'a'\n");
+  TestJob job;
+  job.Readings().Query("b", "SELECT count(*) FROM tumble(readings, INTERVAL '1 h') GROUP BY 1").Sink("b");
+  std::get<SourceStreamSpec>(job.spec().streams[0].kind).event_time.reset();
+  EXPECT_EQ(job.Messages(),
+            "10:29 a window needs an event time, and 'readings' has none; add event_time to "
+            "'readings'\n"
+            "10:8 aggregate functions are not allowed in GROUP BY\n");
+}
+
+TEST(Planner, ChecksAlerts) {
+  const auto messages = [](const std::string& stream, const std::string& expr) {
+    return TestJob()
+        .Readings()
+        .Query("m", std::string("SELECT window_end, device_id, max(level) AS top") + kWindowed)
+        .Query("anonymous", std::string("SELECT window_start, max(level) AS top") + kWindowed)
+        .Alert("A", stream, expr)
+        .Sink("m")
+        .Sink("anonymous")
+        .Sink("")
+        .Messages();
+  };
+  EXPECT_EQ(messages("m", "top > 1 -- of all\n AND device_id <> 'x'"), "");
+  EXPECT_EQ(messages("m", "top"), "100:1 argument of expr must be type boolean, not type integer\n");
+  EXPECT_EQ(messages("m", "  topp > 1"),
+            "100:3 unknown column 'topp'; did you mean 'top'?\n");
+  EXPECT_EQ(messages("m", "top >"), "100:6 syntax error at end of input\n");
+  EXPECT_EQ(messages("m", ""), "100:1 expected one expression\n");
+  EXPECT_EQ(messages("m", "top > 1, top > 2"), "100:10 expected one expression\n");
+  EXPECT_EQ(messages("m", "top > 1 AS x"), "100:1 expected one expression\n");
+  EXPECT_EQ(messages("m", "top > 1 FROM m"), "100:14 FROM here is not supported\n");
+  EXPECT_EQ(messages("m", "top > 1 UNION SELECT true"), "100:1 expected one expression\n");
+  EXPECT_EQ(messages("m", "avg(top) > 1"),
+            "100:1 aggregate functions are not allowed in an alert; compute the aggregate in the "
+            "stream\n");
+  EXPECT_EQ(messages("n", "top > 1"), "99:1 unknown stream 'n'; did you mean 'm'?\n");
+  EXPECT_EQ(messages("anonymous", "top > 1"),
+            "99:1 an alert needs to know the window and the key of 'anonymous'; select window_end, "
+            "device_id there\n");
+}
+
+TEST(Planner, ChecksTemplates) {
+  TestJob job;
+  job.Readings().Alert("A", "readings", "ok").Sink("");
+  job.spec().alerts[0].annotations["a"] = {"x {{ levle }} {{", {110, 5}};
+  job.spec().alerts[0].annotations["b"] = {"{{}}", {120, 5}};
+  EXPECT_EQ(job.Messages(),
+            "110:7 unknown column 'levle'; did you mean 'level'?\n"
+            "110:19 '{{' without '}}'\n"
+            "120:5 expected a column between '{{' and '}}'; known: device_id, observed_at, "
+            "temperature, humidity, fire_alarm, level, ok\n");
+}
+
+TEST(Planner, ChecksSinksAndUse) {
+  TestJob none;
+  none.Readings();
+  EXPECT_EQ(none.Messages(),
+            "0:0 the job has no sinks; add spec.sinks\n"
+            "1:5 warning: nothing uses stream 'readings'; add a sink, an alert or a query that "
+            "reads it\n");
+  EXPECT_EQ(TestJob().Readings().Sink("reading").Sink("readings").Messages(),
+            "1000:1 unknown stream 'reading'; did you mean 'readings'?\n");
+  EXPECT_EQ(TestJob().Readings().Sink("readings").Sink("").Messages(),
+            "1001:1 there are no alerts for this sink\n");
+  EXPECT_EQ(TestJob().Readings().Alert("A", "readings", "ok").Sink("readings").Messages(),
+            "98:1 warning: no sink takes the alerts; add a sink with alerts: all\n");
+  EXPECT_EQ(TestJob()
+                .Readings()
+                .Query("q", "SELECT level FROM readings")
+                .Sink("readings")
+                .Messages(),
+            "2:5 warning: nothing uses stream 'q'; add a sink, an alert or a query that reads it\n");
+  TestJob job;
+  job.Readings().Query("q", "SELECT level FROM readings").Sink("q");
+  ParquetSinkSpec parquet;
+  parquet.partition_by = {"levl", "date"};
+  job.spec().sinks[0].target = parquet;
+  EXPECT_EQ(job.Messages(),
+            "1000:1 unknown column 'levl' in partition_by; did you mean 'level'?\n"
+            "1000:1 partition_by date needs a time; select window_end or the event time in the "
+            "stream\n");
+}
+
+// A mistaken job file must never end the process: statements mutated token by token plan or fail,
+// and what plans is whole.
+TEST(Planner, SurvivesMutatedStatements) {
+  const std::vector<std::string> tokens = {
+      "SELECT", "FROM", "WHERE", "GROUP BY", "HAVING", "window_start", "window_end", "device_id",
+      "level", "temperature", "ok", "observed_at", "count(*)", "avg(level)", "max(", "(", ")", ",",
+      "+", "-", "/", "=", ">", "AND", "OR", "NOT", "IS NULL", "IS NOT TRUE", "BETWEEN", "IN (1, 2)",
+      "CASE WHEN", "THEN", "ELSE", "END", "1", "2.5", "'x'", "'1'", "NULL", "true", "AS a", "AS b",
+      "tumble(readings, INTERVAL '1 minute')", "hop(readings, size => INTERVAL '5 min', slide =>",
+      "INTERVAL '1 min'", "readings", "*", "DISTINCT", "FILTER (WHERE ok)", "OVER ()", "::bigint",
+      "coalesce(", "nullif(level, 1)", "percentile_cont(0.5) WITHIN GROUP (ORDER BY level)", "ORDER BY",
+      "LIMIT 1", "JOIN", "UNION", "ARRAY[1]", "[1]", ".", "\"q\"", "$1", ";", "--", "/*", "\u00e9"};
+  const std::vector<std::string> statement = {
+      "SELECT", "window_end", ",", "device_id", ",", "count(*)", "AS a", ",", "avg(level)", "+", "1",
+      "AS b", ",", "CASE WHEN", "max(", "level", ")", ">", "1", "THEN", "'x'", "ELSE", "device_id",
+      "END", "FROM", "tumble(readings, INTERVAL '1 minute')", "WHERE", "level", "BETWEEN", "1", "AND",
+      "2.5", "GROUP BY", "window_end", ",", "device_id", "HAVING", "count(*)", ">", "1"};
+  uint64_t state = 20261121;
+  const auto random = [&](size_t below) {
+    state = state * 6364136223846793005u + 1442695040888963407u;
+    return size_t(state >> 33) % below;
+  };
+  int planned = 0;
+  int refused = 0;
+  for (int round = 0; round < 20'000; ++round) {
+    std::vector<std::string> mutated = statement;
+    for (size_t n = 1 + random(4); n > 0; --n) {
+      const size_t at = random(mutated.size());
+      switch (random(3)) {
+        case 0: mutated[at] = tokens[random(tokens.size())]; break;
+        case 1: mutated.insert(mutated.begin() + long(at), tokens[random(tokens.size())]); break;
+        default: mutated.erase(mutated.begin() + long(at)); break;
+      }
+    }
+    std::string sql;
+    for (const std::string& token : mutated) sql += token + " ";
+    TestJob job;
+    if (round % 4 == 0) {
+      job.Readings().Alert("A", "readings", sql.substr(random(sql.size()))).Sink("");
+    } else {
+      job.Readings().Query("q", sql).Sink("q");
+    }
+    const JobPlan plan = job.Plan();
+    if (job.diagnostics().has_errors()) {
+      ++refused;
+      EXPECT_TRUE(plan.nodes.empty());
+      continue;
+    }
+    ++planned;
+    EXPECT_EQ(FormatPlan(plan).substr(0, 8), "job test");
+  }
+  EXPECT_GT(planned, 500);
+  EXPECT_GT(refused, 10'000);
+}
+
 }  // namespace
 }  // namespace millrace

@@ -23,7 +23,8 @@ std::string_view TrimSpaces(std::string_view text) {
 
 class Planner {
  public:
-  Planner(const JobSpec& job, Diagnostics* diagnostics) : job_(job), diagnostics_(diagnostics) {}
+  Planner(const JobSpec& job, Diagnostics* diagnostics)
+      : job_(job), diagnostics_(diagnostics), told_before_(diagnostics->items().size()) {}
 
   JobPlan Plan() {
     ReadStreams();
@@ -46,7 +47,8 @@ class Planner {
 
   // The job file's reader and the planner may find the same mistake: it is told once.
   void Error(SourcePlace place, const std::string& message, const std::string& hint = "") {
-    for (const Diagnostic& item : diagnostics_->items()) {
+    for (size_t i = 0; i < told_before_; ++i) {
+      const Diagnostic& item = diagnostics_->items()[i];
       if (item.severity == Severity::kError && item.place == place && place.line > 0) return;
     }
     diagnostics_->Error(place, message, hint);
@@ -89,10 +91,6 @@ class Planner {
       stream.input = *input;
       syntax_[i] = std::move(select);
     }
-  }
-
-  bool IsSource(int index) const {
-    return std::holds_alternative<SourceStreamSpec>(job_.streams[size_t(index)].kind);
   }
 
   // Inputs before what reads them. What is left reads a broken stream, or itself.
@@ -396,7 +394,11 @@ class Planner {
     for (const BoundStream& stream : bound_.streams) {
       if (stream.input >= 0) read[size_t(stream.input)] = true;
     }
-    for (size_t i = 0; i < bound_.streams.size(); ++i) {
+    // A query that could not be read may have named any stream.
+    const bool all_read = std::ranges::all_of(bound_.streams, [](const BoundStream& stream) {
+      return stream.input >= 0 || std::holds_alternative<SourceStreamSpec>(stream.spec->kind);
+    });
+    for (size_t i = 0; all_read && i < bound_.streams.size(); ++i) {
       if (bound_.streams[i].used || read[i]) continue;
       diagnostics_->Warning(job_.streams[i].place,
                             "nothing uses stream '" + job_.streams[i].name + "'",
@@ -412,6 +414,7 @@ class Planner {
 
   const JobSpec& job_;
   Diagnostics* diagnostics_;
+  const size_t told_before_;  // mistakes that the file's reader found
   BoundJob bound_;
   std::vector<std::optional<Syntax>> syntax_;
 };

@@ -210,6 +210,10 @@ class QueryBinder {
     }
     if (value->tag == "ColumnRef" && !value->List("fields").empty() &&
         value->List("fields").back().tag == "A_Star") {
+      if (target.Find("name") != nullptr) {
+        Fail(target, "* cannot have a name");
+        return;
+      }
       BindStar(*value);
       return;
     }

@@ -17,6 +17,10 @@ using Named = std::pair<std::string_view, std::string_view>;
 // Fields of the grammar that are clauses of their own, by what a user calls them.
 constexpr std::array kClauses = std::to_array<Named>({
     {"distinctClause", "DISTINCT"},
+    {"fromClause", "FROM here"},
+    {"whereClause", "WHERE here"},
+    {"groupClause", "GROUP BY here"},
+    {"havingClause", "HAVING here"},
     {"intoClause", "INTO"},
     {"groupDistinct", "GROUP BY DISTINCT"},
     {"windowClause", "WINDOW"},
@@ -144,7 +148,8 @@ class TreeReader {
   void Append(std::string name, simdjson::dom::element element, int depth, Syntax* node) {
     if (!name.empty()) node->names.push_back(std::move(name));
     node->values.push_back(Read(element, depth));
-    if (node->offset < 0) node->offset = node->values.back().offset;
+    const int64_t part = node->values.back().offset;
+    if (part >= 0 && (node->offset < 0 || part < node->offset)) node->offset = part;
   }
 
   bool too_deep_ = false;

@@ -1,0 +1,232 @@
+// What expressions are bound to: casts that become visible, types, and what is refused.
+#include "engine/plan/expression_binder.h"
+
+#include <gtest/gtest.h>
+
+#include <utility>
+#include <vector>
+
+#include "engine/plan/functions.h"
+#include "engine/plan/plan_test_job.h"
+
+namespace millrace {
+namespace {
+
+// "FORMATTED : TYPE" of an expression over readings, or its errors. The expression begins at
+// column 8 of line 10.
+std::string BoundText(const std::string& expression) {
+  TestJob job;
+  job.Readings().Query("q", "SELECT " + expression + " AS x FROM readings").Sink("q");
+  const JobPlan plan = job.Plan();
+  if (job.diagnostics().has_errors()) return job.Messages();
+  const PlanNode& node = NodeNamed(plan, "q");
+  const Expr& expr = std::get<ProjectNode>(node.kind).columns[0];
+  EXPECT_EQ(node.output.fields[0].type, expr.type);
+  return FormatExpr(expr, NodeNamed(plan, "readings").output) + " : " +
+         std::string(TypeName(expr.type));
+}
+
+using Cases = std::vector<std::pair<const char*, const char*>>;
+
+void ExpectBound(const Cases& cases) {
+  for (const auto& [expression, expected] : cases) {
+    EXPECT_EQ(BoundText(expression), expected) << expression;
+  }
+}
+
+TEST(ExpressionBinder, LiteralsHavePostgresTypes) {
+  ExpectBound({
+      {"1", "1 : integer"},
+      {"0", "0 : integer"},
+      {"-2147483648", "-2147483648 : integer"},
+      {"2147483648", "2147483648 : bigint"},
+      {"9223372036854775808", "9223372036854775808.0 : double precision"},
+      {"1.50", "1.5 : double precision"},
+      {"2.0", "2.0 : double precision"},
+      {"1e400", "10:8 the number 1e400 is out of range for type double precision\n"},
+      {"'it''s'", "'it''s' : text"},
+      {"''", "'' : text"},
+      {"NULL", "NULL : text"},
+      {"true", "true : boolean"},
+      {"false", "false : boolean"},
+      {"TIMESTAMP '2022-06-13 14:14:45.5'",
+       "TIMESTAMP '2022-06-13T14:14:45.500000Z' : timestamp"},
+      {"TIMESTAMP '2022-13-13'", "10:18 invalid input for type timestamp: '2022-13-13'\n"},
+      {"INTERVAL '1 day'",
+       "10:8 an interval cannot be a column; intervals may be added to and subtracted from "
+       "timestamps\n"},
+  });
+}
+
+TEST(ExpressionBinder, ImplicitCastsAreNodes) {
+  ExpectBound({
+      {"temperature + 1", "temperature + 1::double precision : double precision"},
+      {"level + fire_alarm", "level::bigint + fire_alarm : bigint"},
+      {"level / 2", "level / 2 : integer"},
+      {"level + 1 > temperature", "(level + 1)::double precision > temperature : boolean"},
+      {"temperature > '80'", "temperature > 80.0 : boolean"},
+      {"level = '7'", "level = 7 : boolean"},
+      {"level = 'x'", "10:16 invalid input for type integer: 'x'\n"},
+      {"observed_at > '2022-06-13'",
+       "observed_at > TIMESTAMP '2022-06-13T00:00:00.000000Z' : boolean"},
+      {"ok = 'yes'", "ok = true : boolean"},
+      {"device_id || level", "device_id || level::text : text"},
+      {"observed_at - INTERVAL '1 min 30 s'",
+       "observed_at - INTERVAL '90 seconds' : timestamp"},
+      {"temperature + NULL", "temperature + NULL : double precision"},
+      {"device_id + level",
+       "10:18 operator does not exist: text + integer; a cast may be needed, such as x::double "
+       "precision\n"},
+      {"ok > level",
+       "10:11 operator does not exist: boolean > integer; a cast may be needed, such as "
+       "x::double precision\n"},
+      {"-device_id", "10:8 operator does not exist: - text\n"},
+  });
+}
+
+TEST(ExpressionBinder, CastsAreThoseOfPostgres) {
+  ExpectBound({
+      {"device_id::double precision", "device_id::double precision : double precision"},
+      {"CAST(temperature AS integer)", "temperature::integer : integer"},
+      {"temperature::numeric", "temperature : double precision"},
+      {"'12'::bigint", "12 : bigint"},
+      {"ok::int", "ok::integer : integer"},
+      {"NULL::integer", "NULL : integer"},
+      {"ok::bigint", "10:10 cannot cast type boolean to bigint\n"},
+      {"observed_at::integer", "10:19 cannot cast type timestamp to integer\n"},
+      {"temperature::numeric(10, 2)",
+       "10:29 a type modifier such as (10, 2) is not supported\n"},
+      {"device_id::date", "10:19 type 'date' is not supported; known: boolean, integer, bigint, "
+                          "double, text, timestamp\n"},
+      {"level::int[]", "10:15 an array type is not supported\n"},
+  });
+}
+
+TEST(ExpressionBinder, LogicAndTests) {
+  ExpectBound({
+      {"ok AND level > 1 AND NOT ok", "ok AND (level > 1) AND (NOT ok) : boolean"},
+      {"ok OR NULL", "ok OR NULL : boolean"},
+      {"level AND ok", "10:8 argument of AND must be type boolean, not type integer\n"},
+      {"level IS NULL", "level IS NULL : boolean"},
+      {"level + 1 IS NOT NULL", "(level + 1) IS NOT NULL : boolean"},
+      {"ok IS TRUE", "coalesce(ok, false) : boolean"},
+      {"ok IS NOT FALSE", "NOT coalesce(NOT ok, false) : boolean"},
+      {"ok IS UNKNOWN", "ok IS NULL : boolean"},
+      {"level IS TRUE", "10:8 argument of IS TRUE must be type boolean, not type integer\n"},
+      {"level IN (1, 2)", "(level = 1) OR (level = 2) : boolean"},
+      {"level NOT IN (1, 2.5)",
+       "(level <> 1) AND (level::double precision <> 2.5) : boolean"},
+      {"device_id IN ('a')", "device_id = 'a' : boolean"},
+      {"temperature BETWEEN 1 AND 2",
+       "(temperature >= 1::double precision) AND (temperature <= 2::double precision) : boolean"},
+      {"level NOT BETWEEN 1 AND 2", "(level < 1) OR (level > 2) : boolean"},
+      {"level IS DISTINCT FROM 1", "level IS DISTINCT FROM 1 : boolean"},
+      {"level IS NOT DISTINCT FROM NULL", "NOT (level IS DISTINCT FROM NULL) : boolean"},
+      {"device_id LIKE 'a%'", "device_id LIKE 'a%' : boolean"},
+      {"device_id NOT ILIKE 'a%'", "device_id NOT ILIKE 'a%' : boolean"},
+      {"device_id LIKE 'a' ESCAPE 'x'",
+       "10:18 LIKE ... ESCAPE is not supported; escape with a backslash\n"},
+  });
+}
+
+TEST(ExpressionBinder, ConditionalsHaveOneType) {
+  ExpectBound({
+      {"CASE WHEN ok THEN 1 ELSE 2.5 END",
+       "CASE WHEN ok THEN 1::double precision ELSE 2.5 END : double precision"},
+      {"CASE WHEN ok THEN 1 END", "CASE WHEN ok THEN 1 ELSE NULL END : integer"},
+      {"CASE level WHEN 1 THEN 'one' WHEN 2 THEN 'two' ELSE device_id END",
+       "CASE WHEN level = 1 THEN 'one' WHEN level = 2 THEN 'two' ELSE device_id END : text"},
+      {"CASE WHEN ok THEN 1 ELSE '2' END", "CASE WHEN ok THEN 1 ELSE 2 END : integer"},
+      {"CASE WHEN ok THEN 1 ELSE device_id END",
+       "10:33 CASE types integer and text cannot be matched\n"},
+      {"CASE WHEN level THEN 1 END",
+       "10:18 argument of CASE/WHEN must be type boolean, not type integer\n"},
+      {"coalesce(level, temperature, 0)",
+       "coalesce(level::double precision, temperature, 0::double precision) : double precision"},
+      {"nullif(temperature, 0)",
+       "nullif(temperature, 0::double precision) : double precision"},
+      {"greatest(level, fire_alarm)", "greatest(level::bigint, fire_alarm) : bigint"},
+      {"least(1, device_id)", "10:17 LEAST types integer and text cannot be matched\n"},
+  });
+}
+
+TEST(ExpressionBinder, FunctionsAndNames) {
+  ExpectBound({
+      {"abs(level)", "abs(level) : integer"},
+      {"sqrt(level)", "sqrt(level::double precision) : double precision"},
+      {"extract(hour FROM observed_at)", "date_part('hour', observed_at) : double precision"},
+      {"position('a' IN device_id)", "strpos(device_id, 'a') : integer"},
+      {"substring(device_id FROM 1 FOR 2)", "substring(device_id, 1, 2) : text"},
+      {"readings.level", "level : integer"},
+      {"sqr(level)", "10:8 unknown function 'sqr'; did you mean 'sqrt'?\n"},
+      {"sqrt(device_id)",
+       "10:8 function does not exist: sqrt(text); there is sqrt(double precision)\n"},
+      {"temprature", "10:8 unknown column 'temprature'; did you mean 'temperature'?\n"},
+      {"reading.level", "10:8 'reading' is not in FROM; did you mean 'readings'?\n"},
+      {"\"Level\"", "10:8 unknown column 'Level'; did you mean 'level'?\n"},
+      {"LEVEL", "level : integer"},
+      {"string_agg(device_id, ',')", "10:8 aggregate function string_agg is not supported\n"},
+      {"\"not\"(ok)", "10:8 unknown function 'not'\n"},
+  });
+}
+
+TEST(ExpressionBinder, RefusesByNameWithPlace) {
+  ExpectBound({
+      {"(SELECT 1)", "10:8 a subquery is not supported\n"},
+      {"level = ANY (ARRAY[1])", "10:14 ANY (array) is not supported\n"},
+      {"ARRAY[1]", "10:8 ARRAY is not supported\n"},
+      {"ROW(1, 2)", "10:8 ROW is not supported\n"},
+      {"$1", "10:8 a parameter such as $1 is not supported\n"},
+      {"current_timestamp",
+       "10:8 CURRENT_TIMESTAMP or another value of the session is not supported\n"},
+      {"device_id COLLATE \"C\"", "10:18 COLLATE is not supported\n"},
+      {"device_id SIMILAR TO 'a'", "10:18 SIMILAR TO is not supported\n"},
+      {"level BETWEEN SYMMETRIC 1 AND 2", "10:14 BETWEEN SYMMETRIC is not supported\n"},
+      {"level OPERATOR(pg_catalog.+) 1", "10:14 OPERATOR(...) is not supported\n"},
+      {"row_number() OVER (ORDER BY level)", "10:26 window functions (OVER) are not supported by this version\n"},
+      {"abs(level) OVER ()", "10:24 window functions (OVER) are not supported by this version\n"},
+      {"abs(DISTINCT level)", "10:8 DISTINCT in an argument list is not supported\n"},
+      {"abs(level) FILTER (WHERE ok)", "10:33 FILTER here is not supported\n"},
+      {"abs(x => level)", "10:12 a named argument here is not supported\n"},
+      {"concat(VARIADIC device_id)", "10:8 VARIADIC is not supported\n"},
+      {"s.abs(level)", "10:8 a schema name before a function is not supported\n"},
+      {"readings.*", "10:8 * cannot have a name\n"},
+      {"B'101'", "10:8 'bsval' of the construct A_Const is not supported\n"},
+  });
+}
+
+TEST(ExpressionBinder, TellsPlacesInCharactersAndLines) {
+  EXPECT_EQ(BoundText("'\u00e9\u00e9' || temprature"),
+            "10:16 unknown column 'temprature'; did you mean 'temperature'?\n");
+  EXPECT_EQ(BoundText("'\u00e9\u00e9' || )"), "10:16 syntax error at or near \")\"\n");
+  EXPECT_EQ(BoundText("level,\n  humidty"),
+            "11:3 unknown column 'humidty'; did you mean 'humidity'?\n");
+}
+
+std::string Nested(const std::string& open, const std::string& close, int times) {
+  std::string text;
+  for (int i = 0; i < times; ++i) text += open;
+  text += "level";
+  for (int i = 0; i < times; ++i) text += close;
+  return text;
+}
+
+TEST(ExpressionBinder, BoundsDepthLengthAndCopies) {
+  const std::string deep = "10:1 the SQL is nested too deeply; at most 200 levels are allowed\n";
+  EXPECT_EQ(BoundText(Nested("abs(", ")", 150)).substr(0, 8), "abs(abs(");
+  EXPECT_EQ(BoundText(Nested("abs(", ")", 250)), deep);
+  EXPECT_EQ(BoundText(Nested("", "+1", 150)).substr(0, 3), "(((");
+  EXPECT_EQ(BoundText(Nested("", "+1", 30'000)), deep);
+  EXPECT_NE(BoundText(Nested("(", ")", 15'000)).find("memory exhausted"), std::string::npos);
+  EXPECT_EQ(BoundText(Nested("", " AND ok", 2000)),
+            "10:8 argument of AND must be type boolean, not type integer\n");
+  EXPECT_EQ(BoundText(std::string(70'000, '1')), "10:1 the SQL is longer than 65536 bytes\n");
+  const std::string doubling = BoundText(Nested("(", " BETWEEN 1 AND 2)::int", 40));
+  EXPECT_NE(doubling.find("the expression is too large; BETWEEN, IN and CASE repeat what stands "
+                          "before them"),
+            std::string::npos)
+      << doubling;
+}
+
+}  // namespace
+}  // namespace millrace
