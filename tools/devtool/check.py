@@ -145,6 +145,10 @@ def _clang_tidy(everything: bool) -> list[str]:
 FOREIGN_OPTIONS = re.compile(r"\s(-include \S*cmake_pch\S*|-fpch-preprocess|-Winvalid-pch)(?=\s)")
 
 
+# Older ones refuse what g++ 12's <ranges> is made of.
+CLANG_TIDY = "clang-tidy-16"
+
+
 def write_tidy_database(entries: list[dict[str, str]]) -> Path:
     """compile_commands.json as clang understands it; returns its folder."""
     folder = paths.CACHE / "clang-tidy"
@@ -156,7 +160,7 @@ def write_tidy_database(entries: list[dict[str, str]]) -> Path:
 
 def _tidy_one(database_dir: Path, path: str) -> list[str]:
     result = subprocess.run(
-        ["clang-tidy", "--quiet", "-p", str(database_dir), path],
+        [CLANG_TIDY, "--quiet", "-p", str(database_dir), path],
         cwd=paths.ROOT,
         capture_output=True,
         text=True,
