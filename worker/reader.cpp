@@ -101,6 +101,10 @@ Reader::Partition& Reader::PartitionOf(const TopicPartition& id) {
 }
 
 Status Reader::Start(const StartReading& start) {
+  // What an earlier run has published stays published: while readings are read again, neither the
+  // committed horizon nor the offset below which all is published may go back, or a second restart
+  // would publish parts of windows.
+  forwarded_ = start.horizon;
   std::vector<StartPosition> positions;
   for (const StartReading::Partition& from : start.partitions) {
     Partition& partition = PartitionOf(from.start.partition);
@@ -358,7 +362,7 @@ Status Reader::OnCommit(const CommitPositions& commit) {
     PositionMetadata metadata;
     metadata.watermark = safe.watermark;
     metadata.horizon = commit.horizon;
-    metadata.published_before = snapshot->next_offset;
+    metadata.published_before = std::max(partition.published_before, snapshot->next_offset);
     metadata.last_offset = snapshot->last_offset;
     metadata.last_hash = snapshot->last_hash;
     positions.push_back({id, safe.offset, EncodePositionMetadata(metadata)});

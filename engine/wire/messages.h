@@ -60,6 +60,8 @@ struct StartReading {
     int64_t published_before = -1;        // rows below this offset feed windows only
   };
   std::vector<Partition> partitions;
+  // Every window that ends at or before it was published by an earlier run.
+  EventTime horizon = kEventTimeMin;
 };
 
 struct AddPartition {
