@@ -46,7 +46,7 @@ def write(path: Path, text: str) -> Path:
 def test_googletest_report_is_read(tmp_path: Path) -> None:
     assert results.read_report(write(tmp_path / "a.xml", GTEST_XML), "clock_test: ") == [
         Case("clock_test: Clock.Ticks", Outcome.PASSED, 0.25),
-        Case("clock_test: Clock.Stops", Outcome.FAILED, 0.0),
+        Case("clock_test: Clock.Stops", Outcome.FAILED, 0.0, "a.cpp:3"),
         Case("clock_test: Clock.Later", Outcome.SKIPPED, 0.0),
     ]
 
@@ -81,6 +81,18 @@ def test_crash_is_a_failed_test(tmp_path: Path) -> None:
     assert testing.program_cases("a_test", cut, -6, "exit code -6", 0.0) == [
         Case("a_test: exit code -6", Outcome.FAILED, 0.0)
     ]
+
+
+def test_what_failed_is_shown(tmp_path: Path) -> None:
+    log = write(tmp_path / "log", "one\nsegmentation fault\n")
+    passed = Case("a.A", Outcome.PASSED)
+    assert testing.failure_text([passed], log) == ""
+    told = Case("a.B", Outcome.FAILED, 0.0, "b.cpp:3: 1 is not 2")
+    crashed = Case("a: exit code -11", Outcome.FAILED)
+    assert testing.failure_text([passed, told, crashed], log) == (
+        "--- a.B\nb.cpp:3: 1 is not 2\n"
+        f"--- a: exit code -11\none\nsegmentation fault\n(all output: {log})"
+    )
 
 
 def test_failed_case_is_counted_once(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ class Case:
     name: str
     outcome: Outcome
     seconds: float = 0.0
+    message: str = ""  # what failed
 
 
 def read_report(path: Path, prefix: str = "") -> list[Case]:
@@ -36,14 +37,18 @@ def read_report(path: Path, prefix: str = "") -> list[Case]:
 def _read_case(element: ElementTree.Element, prefix: str) -> Case | None:
     if element.get("status") == "notrun":  # GoogleTest: filtered out, or DISABLED_
         return None
-    if element.find("failure") is not None or element.find("error") is not None:
+    failures = [*element.iter("failure"), *element.iter("error")]
+    if failures:
         outcome = Outcome.FAILED
     elif element.find("skipped") is not None or element.get("result") == "skipped":
         outcome = Outcome.SKIPPED
     else:
         outcome = Outcome.PASSED
     name = f"{prefix}{element.get('classname', '')}.{element.get('name', '')}"
-    return Case(name, outcome, float(element.get("time") or 0.0))
+    message = "\n".join(
+        (failure.text or failure.get("message") or "").strip() for failure in failures
+    )
+    return Case(name, outcome, float(element.get("time") or 0.0), message)
 
 
 def count(cases: Iterable[Case], outcome: Outcome) -> int:

@@ -173,10 +173,17 @@ def run_program(preset: str, program: Program, names: str) -> Ran:
         finally:
             console.end_group(child)
     cases = program_cases(program.name, xml, code, ending, time.monotonic() - start)
-    if not any(case.outcome is Outcome.FAILED for case in cases):
-        return Ran(cases)
-    end = console.tail(log, FAILURE_TAIL_LINES)
-    return Ran(cases, f"--- {label}: {ending}; the end of {log.relative_to(paths.ROOT)}\n{end}")
+    return Ran(cases, failure_text(cases, log))
+
+
+def failure_text(cases: list[Case], log: Path) -> str:
+    """What each failed case says; the log's end for what no case says (a crash)."""
+    said = [
+        f"--- {case.name}\n{case.message or console.tail(log, FAILURE_TAIL_LINES)}"
+        for case in cases
+        if case.outcome is Outcome.FAILED
+    ]
+    return "\n".join([*said, f"(all output: {log})"]) if said else ""
 
 
 def program_cases(name: str, xml: Path, code: int, ending: str, seconds: float) -> list[Case]:
