@@ -152,11 +152,14 @@ TEST(QueryBinder, SelectItemsHaveNames) {
   job.Readings()
       .Query("q",
              "SELECT abs(level), level::bigint, CASE WHEN ok THEN 1 END, coalesce(level, 0), "
-             "greatest(level, 1), nullif(level, 0), temperature FROM readings")
+             "greatest(level, 1), nullif(level, 0), temperature, CASE WHEN ok THEN 1 ELSE "
+             "sqrt(level) END, '1'::integer, (CASE WHEN ok THEN 1 END)::double precision "
+             "FROM readings")
       .Sink("q");
   const Schema schema = NodeNamed(job.Plan(), "q").output;
   EXPECT_EQ(schema.Names(), (std::vector<std::string>{"abs", "level", "case", "coalesce",
-                                                      "greatest", "nullif", "temperature"}));
+                                                      "greatest", "nullif", "temperature", "sqrt", "int4",
+                                                      "float8"}));
   EXPECT_EQ(schema.fields[6].unit, "Cel");
 }
 
