@@ -38,6 +38,12 @@ TEST(ExpressionBinder, LiteralsHavePostgresTypes) {
   ExpectBound({
       {"1", "1 : integer"},
       {"0", "0 : integer"},
+      {"-1", "-1 : integer"},
+      {"- 10", "-10 : integer"},
+      {"-(/* 5 /* 6 */ */ 10)", "-10 : integer"},
+      {"- -- 5\n (-(-7))", "-7 : integer"},
+      {"-0", "0 : integer"},
+      {"-2147483647", "-2147483647 : integer"},
       {"-2147483648", "-2147483648 : integer"},
       {"2147483648", "2147483648 : bigint"},
       {"9223372036854775808", "9223372036854775808.0 : double precision"},

@@ -160,6 +160,47 @@ void InheritOffsets(Syntax* node, int64_t inherited) {
   for (Syntax& value : node->values) InheritOffsets(&value, node->offset);
 }
 
+// Past what may stand between a minus and its number: space, parentheses, comments, more signs.
+size_t SkipToDigit(std::string_view text, size_t at) {
+  while (at < text.size() && !(text[at] >= '0' && text[at] <= '9')) {
+    if (text.substr(at, 2) == "--") {
+      at = std::min(text.find('\n', at), text.size());
+    } else if (text.substr(at, 2) == "/*") {
+      int depth = 0;
+      do {
+        const std::string_view pair = text.substr(at, 2);
+        depth += int(pair == "/*") - int(pair == "*/");
+        at += pair == "/*" || pair == "*/" ? 2 : 1;
+      } while (depth > 0 && at < text.size());
+    } else {
+      ++at;
+    }
+  }
+  return at;
+}
+
+// libpg_query 15 leaves negative integers out of its JSON, as if they were 0 (it folds the minus
+// into the constant, and writes only what is > 0): they are read from the text again.
+void RestoreNegatives(std::string_view text, Syntax* node) {
+  for (Syntax& value : node->values) RestoreNegatives(text, &value);
+  if (node->tag != "A_Const" || node->offset < 0 || size_t(node->offset) >= text.size()) return;
+  const auto field = std::ranges::find(node->names, "ival");
+  if (field == node->names.end()) return;
+  Syntax& integer = node->values[size_t(field - node->names.begin())];
+  if (integer.Find("ival") != nullptr || text[size_t(node->offset)] != '-') return;
+  const size_t digits = SkipToDigit(text, size_t(node->offset));
+  size_t end = digits;
+  int64_t magnitude = 0;  // at most 10 digits: the parser took it for 32 bits
+  for (; end < text.size() && text[end] >= '0' && text[end] <= '9'; ++end) {
+    magnitude = magnitude * 10 + (text[end] - '0');
+  }
+  Syntax number;
+  number.offset = node->offset;
+  number.scalar = -magnitude;
+  integer.names.push_back("ival");
+  integer.values.push_back(std::move(number));
+}
+
 // The byte at which character `position` (from 1, as PostgreSQL counts) begins.
 int64_t ByteOfCharacter(std::string_view text, int position) {
   int seen = 0;
@@ -265,6 +306,7 @@ std::optional<Syntax> ParseSelect(const SqlText& sql) {
   }
   std::optional<Syntax> tree = ReadTree(sql, result->parse_tree);
   if (!tree.has_value()) return std::nullopt;
+  RestoreNegatives(text, &*tree);
   const std::vector<Syntax>& statements = tree->List("stmts");
   if (statements.size() != 1) {
     sql.Error(statements.size() > 1 ? statements[1].offset : 0, "expected one SELECT statement");
