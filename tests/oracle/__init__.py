@@ -1,0 +1,1 @@
+"""Results held against what DuckDB computes from the same input."""
