@@ -53,7 +53,7 @@ void AddArithmetic(CatalogBuilder* catalog) {
     catalog->Add("-", {type, type}, type, kFallible, "difference");
     catalog->Add("*", {type, type}, type, kFallible, "product");
     catalog->Add("/", {type, type}, type, kFallible,
-                 type == kDbl ? "quotient" : "quotient, truncated towards zero");
+                 "quotient; of integers truncated towards zero");
     catalog->Add("%", {type, type}, type, kFallible, "remainder, with the sign of the dividend");
     catalog->Add("mod", {type, type}, type, kFallible, "remainder, with the sign of the dividend");
     catalog->Add("-", {type}, type, type == kDbl ? kTotal : kFallible, "negation");
@@ -117,10 +117,10 @@ void AddMathematics(CatalogBuilder* catalog) {
 
 void AddText(CatalogBuilder* catalog) {
   catalog->Add("||", {kTxt, kTxt}, kTxt, kFallible, "concatenation; other types as text");
-  catalog->Add("~~", {kTxt, kTxt}, kBool, kFallible, "LIKE: % any text, _ one character");
-  catalog->Add("!~~", {kTxt, kTxt}, kBool, kFallible, "NOT LIKE");
-  catalog->Add("~~*", {kTxt, kTxt}, kBool, kFallible, "ILIKE: LIKE in any letter case");
-  catalog->Add("!~~*", {kTxt, kTxt}, kBool, kFallible, "NOT ILIKE");
+  catalog->Add("~~", {kTxt, kTxt}, kBool, kFallible, "matches, where `%` is any text, `_` one character, `\\` an escape");
+  catalog->Add("!~~", {kTxt, kTxt}, kBool, kFallible, "does not match");
+  catalog->Add("~~*", {kTxt, kTxt}, kBool, kFallible, "matches in any letter case");
+  catalog->Add("!~~*", {kTxt, kTxt}, kBool, kFallible, "does not match in any letter case");
   catalog->Add("lower", {kTxt}, kTxt, kFallible, "in lower case");
   catalog->Add("upper", {kTxt}, kTxt, kFallible, "in upper case");
   catalog->Add("initcap", {kTxt}, kTxt, kFallible, "each word with a capital, the rest lower case");
@@ -143,7 +143,7 @@ void AddText(CatalogBuilder* catalog) {
   catalog->Add("rtrim", {kTxt}, kTxt, kTotal, "without spaces at the end");
   catalog->Add("rtrim", {kTxt, kTxt}, kTxt, kTotal, "without the second's characters at the end");
   catalog->Add("replace", {kTxt, kTxt, kTxt}, kTxt, kFallible, "every second replaced by the third");
-  catalog->Add("strpos", {kTxt, kTxt}, kInt, kTotal, "where the second begins (from 1), else 0");
+  catalog->Add("strpos", {kTxt, kTxt}, kInt, kTotal, "where the second begins (from 1), else 0; also `position(b IN a)`");
   catalog->Add("starts_with", {kTxt, kTxt}, kBool, kTotal, "whether it begins with the second");
   catalog->Add("concat", {kTxt}, kTxt, kVariadic | kNullable | kFallible,
                "all joined; nulls count as empty");
@@ -164,7 +164,7 @@ void AddTime(CatalogBuilder* catalog) {
   catalog->Add("date_trunc", {kTxt, kTime}, kTime, kFallible,
                "start of the unit (microseconds ... millennium), UTC; weeks start on Monday");
   catalog->Add("date_part", {kTxt, kTime}, kDbl, kFallible,
-               "a field, UTC: year, month, day, hour, minute, second, epoch, dow, doy, week, ...");
+               "a field, UTC: year ... microseconds, epoch, dow, doy, week; also `extract(field FROM t)`");
   catalog->Add("to_timestamp", {kDbl}, kTime, kFallible, "seconds since 1970-01-01 UTC");
 }
 

@@ -3,7 +3,13 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cctype>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <map>
 #include <set>
+#include <sstream>
 
 namespace millrace {
 namespace {
@@ -113,6 +119,142 @@ TEST(FunctionsTest, NamesLeaveOutOperators) {
   EXPECT_TRUE(std::ranges::binary_search(names, "concat_ws"));
   EXPECT_FALSE(std::ranges::binary_search(names, "||"));
   EXPECT_FALSE(std::ranges::binary_search(names, "not"));
+}
+
+// The tables of docs/sql.md, made from the catalogue. Overloads that differ in one type only share
+// a row, and so do names for the same thing.
+class FunctionTables {
+ public:
+  FunctionTables() {
+    for (const FunctionSignature& signature : FunctionCatalog()) Collect(signature);
+    for (const Overloads& overloads : overloads_) {
+      std::string* names = &names_[overloads.is_operator][ResultAndSummary(overloads)];
+      if (!names->empty()) *names += ", ";
+      *names += "`" + Shown(overloads) + "`";
+    }
+  }
+
+  std::string ToMarkdown() const {
+    std::string text =
+        "`number` is integer, bigint or double precision, `any` also boolean, text or timestamp; "
+        "arguments of one call take the widest type among them. A null argument gives null but "
+        "where the table says otherwise. A text that a function makes is at most 1 MiB; a longer "
+        "one fails its row (`text_too_long`).\n\n"
+        "Where PostgreSQL has a function of numeric only (`round` and `trunc` to places, `log` "
+        "with a base, `%` of fractions), it works on doubles here: rounding on their shortest "
+        "decimal form, so that `round(2.675, 2)` is 2.68. `round(2.5)` is 2, as of any double "
+        "precision. `concat` writes booleans as `true` and `false`. A LIKE pattern that ends with "
+        "a backslash always fails the row.\n\n";
+    for (const bool operators : {true, false}) {
+      text += operators ? "| Operator " : "| Function ";
+      text += "| Result | Computes |\n";
+      text += "|---|---|---|\n";
+      std::vector<std::string> rows;
+      for (const auto& [rest, names] : names_[operators]) rows.push_back("| " + names + rest);
+      if (!operators) std::ranges::sort(rows);
+      for (const std::string& row : rows) text += row + "\n";
+      text += "\n";
+    }
+    return text;
+  }
+
+ private:
+  struct Overloads {
+    FunctionSignature first;
+    bool is_operator;
+    std::vector<Type> types;  // of all arguments, where they share one
+    bool same_result;         // of the arguments' type
+  };
+
+  static bool Uniform(const FunctionSignature& signature) {
+    return !signature.args.empty() &&
+           std::ranges::all_of(signature.args,
+                               [&](Type type) { return type == signature.args[0]; });
+  }
+
+  void Collect(const FunctionSignature& signature) {
+    if (Uniform(signature)) {
+      for (Overloads& overloads : overloads_) {
+        const FunctionSignature& first = overloads.first;
+        if (first.name != signature.name || first.args.size() != signature.args.size() ||
+            !Uniform(first) || first.variadic != signature.variadic) {
+          continue;
+        }
+        overloads.types.push_back(signature.args[0]);
+        overloads.same_result = overloads.same_result && signature.result == signature.args[0];
+        return;
+      }
+    }
+    const bool is_operator = std::isalpha(uint8_t(signature.name[0])) == 0 ||
+                             signature.name == "not" || signature.name == "is_distinct_from";
+    std::vector<Type> types;
+    if (Uniform(signature)) types = {signature.args[0]};
+    const bool same = Uniform(signature) && signature.result == signature.args[0];
+    overloads_.push_back({signature, is_operator, types, same});
+  }
+
+  static std::string Named(const Overloads& overloads, Type type) {
+    if (overloads.types.size() == 3) return "number";
+    if (overloads.types.size() > 3) return "any";
+    return std::string(TypeName(type));
+  }
+
+  static std::string ResultAndSummary(const Overloads& overloads) {
+    const FunctionSignature& first = overloads.first;
+    return " | " +
+           (overloads.same_result ? Named(overloads, first.result)
+                                  : std::string(TypeName(first.result))) +
+           " | " + std::string(first.summary) + " |";
+  }
+
+  static std::string Symbol(std::string_view name) {
+    static const std::map<std::string_view, std::string> words = {
+        {"~~", "LIKE"},     {"!~~", "NOT LIKE"},
+        {"~~*", "ILIKE"},   {"!~~*", "NOT ILIKE"},
+        {"not", "NOT"},     {"is_distinct_from", "IS DISTINCT FROM"},
+        {"||", "\\|\\|"}};
+    const auto found = words.find(name);
+    return found == words.end() ? std::string(name) : found->second;
+  }
+
+  static std::string Shown(const Overloads& overloads) {
+    const FunctionSignature& first = overloads.first;
+    if (overloads.is_operator) {
+      const std::string last = Named(overloads, first.args.back());
+      const std::string start = first.args.size() == 1 ? "" : Named(overloads, first.args[0]) + " ";
+      return start + Symbol(first.name) + " " + last;
+    }
+    std::string text(first.name);
+    text += "(";
+    for (size_t i = 0; i < first.args.size(); ++i) {
+      text += (i > 0 ? ", " : "") + Named(overloads, first.args[i]);
+    }
+    return text + (first.variadic ? ", ...)" : ")");
+  }
+
+  std::vector<Overloads> overloads_;
+  std::map<std::string, std::string> names_[2];  // the rest of the row -> what is called
+};
+
+// MILLRACE_WRITE_DOCS=1 in the environment writes the tables instead of comparing them.
+TEST(FunctionsTest, DocumentedAsTheyAre) {
+  const auto path = std::filesystem::path(__FILE__).parent_path() / "../../docs/sql.md";
+  std::stringstream content;
+  content << std::ifstream(path).rdbuf();
+  const std::string document = content.str();
+  const std::string open = "<!-- functions -->\n";
+  const size_t start = document.find(open);
+  const size_t end = document.find("<!-- /functions -->");
+  ASSERT_NE(start, std::string::npos) << path;
+  ASSERT_NE(end, std::string::npos) << path;
+  const size_t from = start + open.size();
+  const std::string expected = FunctionTables().ToMarkdown();
+  if (std::getenv("MILLRACE_WRITE_DOCS") != nullptr) {
+    std::ofstream(path) << document.substr(0, from) << expected << document.substr(end);
+    return;
+  }
+  EXPECT_EQ(document.substr(from, end - from), expected)
+      << "run this test with MILLRACE_WRITE_DOCS=1 to write the tables";
 }
 
 }  // namespace

@@ -40,7 +40,8 @@ constexpr std::array kUnits = std::to_array<Unit>({
 const Unit* FindUnit(std::string_view name) {
   for (const Unit& unit : kUnits) {
     if (name == unit.name) return &unit;
-    if (unit.name.size() > 1 && name.size() == unit.name.size() + 1 && name.back() == 's' &&
+    const bool has_plural = unit.name.size() > 1 && unit.name.back() != 's';
+    if (has_plural && name.size() == unit.name.size() + 1 && name.back() == 's' &&
         name.starts_with(unit.name)) {
       return &unit;
     }
@@ -71,7 +72,7 @@ class IntervalReader {
   std::optional<Interval> Read() {
     bool any = false;
     for (SkipSpaces(); !rest_.empty(); SkipSpaces()) {
-      if (!ReadPart()) return std::nullopt;
+      if (!ReadPart(/*alone=*/!any)) return std::nullopt;
       any = true;
     }
     if (!any || !Fits(months_, std::numeric_limits<int32_t>::max()) ||
@@ -89,7 +90,8 @@ class IntervalReader {
 
   void SkipSpaces() { rest_ = Trim(rest_); }
 
-  bool ReadPart() {
+  // `alone`: nothing stands before it; only then may it be a bare number.
+  bool ReadPart(bool alone) {
     Wide sign = 1;
     if (rest_.front() == '+' || rest_.front() == '-') {
       sign = rest_.front() == '-' ? -1 : 1;
@@ -104,7 +106,7 @@ class IntervalReader {
     size_t letters = 0;
     while (letters < rest_.size() && rest_[letters] >= 'a' && rest_[letters] <= 'z') ++letters;
     if (letters == 0) {
-      if (!rest_.empty()) return false;
+      if (!rest_.empty() || !alone) return false;
       return Add(sign, whole, fraction, *FindUnit("second"));
     }
     const Unit* unit = FindUnit(rest_.substr(0, letters));
