@@ -133,8 +133,7 @@ class AlertOperatorImpl final : public AlertOperator {
   }
 
   // {"device_id":"d1"} into key_.
-  void AppendObject(const std::vector<int>& columns, const arrow::RecordBatch& batch,
-                    int64_t row) {
+  void AppendObject(const std::vector<int>& columns, const arrow::RecordBatch& batch, int64_t row) {
     key_.push_back('{');
     for (const int column : columns) {
       if (key_.size() > 1) key_.push_back(',');

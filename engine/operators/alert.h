@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "engine/base/status.h"
-#include "engine/operators/evaluator.h"
 #include "engine/model/rows.h"
+#include "engine/operators/evaluator.h"
 #include "engine/plan/plan.h"
 
 namespace millrace {

@@ -44,7 +44,7 @@ std::string Cell(const Alerted& alerted, const std::string& column, int64_t row)
 }
 
 Alerted Raise(const AlertNode& node, const TestBatch& input, std::shared_ptr<Origins> origins,
-            const std::string& job = "smoke") {
+              const std::string& job = "smoke") {
   return AlertOperator::Make(node, job, "metrics", input.schema)
       .ValueOrDie()
       ->Apply({input.batch, std::move(origins)})

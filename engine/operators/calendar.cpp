@@ -46,9 +46,7 @@ IsoWeek IsoWeekOf(int64_t days) {
 
 // PostgreSQL's formulas (timestamp.c) for units that count from year 1 and, backwards, from 1 BC.
 int64_t Decade(int64_t year) { return year >= 0 ? year / 10 : -((8 - (year - 1)) / 10); }
-int64_t Century(int64_t year) {
-  return year > 0 ? (year + 99) / 100 : -((99 - (year - 1)) / 100);
-}
+int64_t Century(int64_t year) { return year > 0 ? (year + 99) / 100 : -((99 - (year - 1)) / 100); }
 int64_t Millennium(int64_t year) {
   return year > 0 ? (year + 999) / 1000 : -((999 - (year - 1)) / 1000);
 }
@@ -60,8 +58,7 @@ int64_t FirstYear(TimeUnit unit, int64_t year) {
     case TimeUnit::kCentury:
       return year > 0 ? (year + 99) / 100 * 100 - 99 : -((99 - (year - 1)) / 100) * 100 + 1;
     case TimeUnit::kMillennium:
-      return year > 0 ? (year + 999) / 1000 * 1000 - 999
-                      : -((999 - (year - 1)) / 1000) * 1000 + 1;
+      return year > 0 ? (year + 999) / 1000 * 1000 - 999 : -((999 - (year - 1)) / 1000) * 1000 + 1;
     default:
       return year;
   }

@@ -24,11 +24,13 @@ std::shared_ptr<arrow::Array> Values(Type type, int64_t rows, bool nulls) {
     case Type::kBoolean:
       return Filled(arrow::BooleanBuilder(), rows, nulls, [](int64_t r) { return r % 2 == 0; });
     case Type::kInteger:
-      return Filled(arrow::Int32Builder(), rows, nulls, [](int64_t r) { return int32_t(r % 9) - 4; });
+      return Filled(arrow::Int32Builder(), rows, nulls,
+                    [](int64_t r) { return int32_t(r % 9) - 4; });
     case Type::kBigint:
       return Filled(arrow::Int64Builder(), rows, nulls, [](int64_t r) { return r % 9 - 4; });
     case Type::kDouble:
-      return Filled(arrow::DoubleBuilder(), rows, nulls, [](int64_t r) { return double(r % 9) / 2 - 1; });
+      return Filled(arrow::DoubleBuilder(), rows, nulls,
+                    [](int64_t r) { return double(r % 9) / 2 - 1; });
     case Type::kTimestamp:
       return Filled(arrow::TimestampBuilder(ArrowType(type), arrow::default_memory_pool()), rows,
                     nulls, [](int64_t r) { return r * 3'600'123'456 - 1'000'000'000'000; });
@@ -130,8 +132,8 @@ std::string TestName(const testing::TestParamInfo<int>& info) {
   return name;
 }
 
-INSTANTIATE_TEST_SUITE_P(Functions, CatalogTest,
-                         testing::Range(0, int(FunctionCatalog().size())), TestName);
+INSTANTIATE_TEST_SUITE_P(Functions, CatalogTest, testing::Range(0, int(FunctionCatalog().size())),
+                         TestName);
 
 }  // namespace
 }  // namespace millrace

@@ -119,7 +119,7 @@ char* TextArena::Allocate(size_t size) {
 
 Column NullColumn(Type type) {
   static const uint8_t kIsNull = 1;
-  static const Interval kZero;                      // zeroes enough for any fixed width
+  static const Interval kZero;  // zeroes enough for any fixed width
   static const std::string_view kEmpty = std::string_view("");
   Column column;
   column.type = type;
@@ -162,8 +162,7 @@ std::vector<RowError> Frame::TakeErrors() {
   return errors;
 }
 
-void ExpandBits(const uint8_t* bits, int64_t offset, int64_t count, bool inverted,
-                uint8_t* bytes) {
+void ExpandBits(const uint8_t* bits, int64_t offset, int64_t count, bool inverted, uint8_t* bytes) {
   const uint8_t flip = inverted ? 0xFF : 0;
   bits += offset / 8;
   const int shift = int(offset % 8);
@@ -171,8 +170,8 @@ void ExpandBits(const uint8_t* bits, int64_t offset, int64_t count, bool inverte
   for (; i + 8 <= count; i += 8, ++bits) {
     uint32_t eight = uint32_t(bits[0]) >> shift;
     if (shift > 0) eight |= uint32_t(bits[1]) << (8 - shift);
-    const uint64_t spread = (uint64_t(uint8_t(eight) ^ flip) * 0x0101010101010101ULL) &
-                            0x8040201008040201ULL;
+    const uint64_t spread =
+        (uint64_t(uint8_t(eight) ^ flip) * 0x0101010101010101ULL) & 0x8040201008040201ULL;
     const uint64_t ones = ((spread + 0x7F7F7F7F7F7F7F7FULL) >> 7) & 0x0101010101010101ULL;
     std::memcpy(bytes + i, &ones, 8);
   }

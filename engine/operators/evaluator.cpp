@@ -23,8 +23,7 @@ class TreeEvaluator final : public Evaluator {
   Result<Evaluated> Evaluate(const arrow::RecordBatch& batch) override {
     frame_.Begin(batch);
     Column column;
-    ARROW_RETURN_NOT_OK(
-        root_->Evaluate(&frame_, Selection{nullptr, batch.num_rows()}, &column));
+    ARROW_RETURN_NOT_OK(root_->Evaluate(&frame_, Selection{nullptr, batch.num_rows()}, &column));
     Evaluated evaluated;
     ARROW_ASSIGN_OR_RAISE(evaluated.values, ToArray(column, &frame_));
     evaluated.errors = frame_.TakeErrors();

@@ -31,19 +31,18 @@ TEST(EvaluatorTest, AColumnIsReturnedItself) {
 TEST(EvaluatorTest, CaseGuardsDivision) {
   const TestBatch input({{"a", Type::kInteger, Integers({6, 7, std::nullopt, 9})},
                          {"b", Type::kInteger, Integers({2, 0, 1, std::nullopt})}});
-  const Expr guarded = Make(Kind::kCase, Type::kInteger,
-                            {Call("<>", {input["b"], Int(0)}), Call("/", {input["a"], input["b"]}),
-                             Int(-1)});
+  const Expr guarded =
+      Make(Kind::kCase, Type::kInteger,
+           {Call("<>", {input["b"], Int(0)}), Call("/", {input["a"], input["b"]}), Int(-1)});
   ExpectValues(guarded, input, Integers({3, -1, std::nullopt, -1}));
 }
 
 TEST(EvaluatorTest, CaseTakesTheFirstBranchThatHolds) {
   const TestBatch input({{"x", Type::kDouble, Doubles({95, 85, 75, 5, std::nullopt})}});
-  const Expr grade = Make(Kind::kCase, Type::kText,
-                          {Call(">", {input["x"], Double(90)}), Text("high"),
-                           Call(">", {input["x"], Double(80)}), Text("warm"),
-                           Call(">", {input["x"], Double(70)}), Text(""),
-                           Value(Type::kNull, {})});
+  const Expr grade =
+      Make(Kind::kCase, Type::kText,
+           {Call(">", {input["x"], Double(90)}), Text("high"), Call(">", {input["x"], Double(80)}),
+            Text("warm"), Call(">", {input["x"], Double(70)}), Text(""), Value(Type::kNull, {})});
   ExpectValues(grade, input, Texts({"high", "warm", "", std::nullopt, std::nullopt}));
 }
 
@@ -66,8 +65,8 @@ TEST(EvaluatorTest, CaseWithManyBranchesKeepsRowsApart) {
 TEST(EvaluatorTest, CoalesceEvaluatesOnlyWhatIsMissing) {
   const TestBatch input({{"a", Type::kInteger, Integers({1, std::nullopt, std::nullopt})},
                          {"b", Type::kInteger, Integers({0, 5, std::nullopt})}});
-  const Expr expr = Make(Kind::kCoalesce, Type::kInteger,
-                         {input["a"], Call("/", {Int(10), input["b"]}), Int(7)});
+  const Expr expr =
+      Make(Kind::kCoalesce, Type::kInteger, {input["a"], Call("/", {Int(10), input["b"]}), Int(7)});
   ExpectValues(expr, input, Integers({1, 2, 7}));
 }
 
@@ -85,11 +84,10 @@ TEST(EvaluatorTest, LogicIsKleenes) {
 TEST(EvaluatorTest, LogicGuardsItsRightSide) {
   const TestBatch input({{"b", Type::kInteger, Integers({0, 5, 20, std::nullopt})}});
   const Expr quotient = Call(">", {Call("/", {Int(10), input["b"]}), Int(1)});
-  ExpectValues(
-      Make(Kind::kAnd, Type::kBoolean, {Call("<>", {input["b"], Int(0)}), quotient}), input,
-      Booleans({false, true, false, std::nullopt}));
-  ExpectValues(Make(Kind::kOr, Type::kBoolean, {Call("=", {input["b"], Int(0)}), quotient}),
-               input, Booleans({true, true, false, std::nullopt}));
+  ExpectValues(Make(Kind::kAnd, Type::kBoolean, {Call("<>", {input["b"], Int(0)}), quotient}),
+               input, Booleans({false, true, false, std::nullopt}));
+  ExpectValues(Make(Kind::kOr, Type::kBoolean, {Call("=", {input["b"], Int(0)}), quotient}), input,
+               Booleans({true, true, false, std::nullopt}));
 }
 
 TEST(EvaluatorTest, NullTestsSeeThroughToNothing) {
@@ -191,8 +189,7 @@ TEST(EvaluatorTest, SlicesReadTheirOwnRows) {
     flags.push_back(i % 5 == 0 ? std::nullopt : std::optional<bool>(i % 3 == 0));
     texts.push_back(i % 4 == 0 ? std::nullopt : std::optional<std::string>(std::to_string(i)));
   }
-  const TestBatch input(
-      {{"f", Type::kBoolean, Booleans(flags)}, {"t", Type::kText, Texts(texts)}});
+  const TestBatch input({{"f", Type::kBoolean, Booleans(flags)}, {"t", Type::kText, Texts(texts)}});
   const Expr expr = Make(Kind::kCase, Type::kText, {input["f"], input["t"], Text("no")});
   const auto evaluator = Evaluator::Make(expr, input.schema).ValueOrDie();
   const auto slice = input.batch->Slice(11, 20);

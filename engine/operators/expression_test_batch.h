@@ -39,8 +39,8 @@ inline std::shared_ptr<arrow::Array> Texts(const Cells<std::string>& cells) {
   return Array(arrow::StringBuilder(), cells);
 }
 inline std::shared_ptr<arrow::Array> Times(const Cells<int64_t>& cells) {
-  return Array(
-      arrow::TimestampBuilder(ArrowType(Type::kTimestamp), arrow::default_memory_pool()), cells);
+  return Array(arrow::TimestampBuilder(ArrowType(Type::kTimestamp), arrow::default_memory_pool()),
+               cells);
 }
 
 struct NamedColumn {

@@ -441,9 +441,9 @@ lpad | t a ; i 2000000 ; t x | !text_too_long
 )";
 
 Type TypeOf(char letter) {
-  static const std::map<char, Type> types = {
-      {'f', Type::kBoolean}, {'i', Type::kInteger}, {'b', Type::kBigint},
-      {'d', Type::kDouble},  {'t', Type::kText},    {'s', Type::kTimestamp}};
+  static const std::map<char, Type> types = {{'f', Type::kBoolean}, {'i', Type::kInteger},
+                                             {'b', Type::kBigint},  {'d', Type::kDouble},
+                                             {'t', Type::kText},    {'s', Type::kTimestamp}};
   return types.at(letter);
 }
 

@@ -139,7 +139,9 @@ std::string_view DetailOf(const First& first, const Rest&...) {
 }
 
 template <typename Op>
-concept ShowsArgument = requires { requires Op::kShowsArgument; };
+concept ShowsArgument = requires {
+  requires Op::kShowsArgument;
+};
 
 template <typename Op, typename R, typename... A, size_t... I>
 Status RunCustom(const KernelCall& call, Column* out, std::index_sequence<I...>) {

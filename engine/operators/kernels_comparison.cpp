@@ -57,8 +57,8 @@ Status DistinctFrom(const KernelCall& call, Column* out) {
   call.rows.ForEach([&](int64_t row) {
     const bool left_null = a.IsNull(row);
     const bool right_null = b.IsNull(row);
-    values[row] = left_null || right_null ? left_null != right_null
-                                          : !Order<T>::Equal(left[row], right[row]);
+    values[row] =
+        left_null || right_null ? left_null != right_null : !Order<T>::Equal(left[row], right[row]);
   });
   *out = Column();
   out->type = Type::kBoolean;
@@ -69,16 +69,14 @@ Status DistinctFrom(const KernelCall& call, Column* out) {
 template <typename T>
 Status NullIf(const KernelCall& call, Column* out) {
   ARROW_ASSIGN_OR_RAISE(T * values, call.memory->values.Allocate<T>(call.frame->rows()));
-  ARROW_ASSIGN_OR_RAISE(uint8_t * nulls,
-                        call.memory->nulls.Allocate<uint8_t>(call.frame->rows()));
+  ARROW_ASSIGN_OR_RAISE(uint8_t * nulls, call.memory->nulls.Allocate<uint8_t>(call.frame->rows()));
   const Column& a = call.args[0];
   const Column& b = call.args[1];
   const ValueReader<T> left = ReaderOf<T>(a);
   const ValueReader<T> right = ReaderOf<T>(b);
   call.rows.ForEach([&](int64_t row) {
     values[row] = left[row];
-    nulls[row] = a.IsNull(row) ||
-                 (!b.IsNull(row) && Order<T>::Equal(left[row], right[row]));
+    nulls[row] = a.IsNull(row) || (!b.IsNull(row) && Order<T>::Equal(left[row], right[row]));
   });
   *out = Column();
   out->type = call.result;
@@ -90,8 +88,7 @@ Status NullIf(const KernelCall& call, Column* out) {
 template <typename T, bool kGreatest>
 Status Extreme(const KernelCall& call, Column* out) {
   ARROW_ASSIGN_OR_RAISE(T * values, call.memory->values.Allocate<T>(call.frame->rows()));
-  ARROW_ASSIGN_OR_RAISE(uint8_t * nulls,
-                        call.memory->nulls.Allocate<uint8_t>(call.frame->rows()));
+  ARROW_ASSIGN_OR_RAISE(uint8_t * nulls, call.memory->nulls.Allocate<uint8_t>(call.frame->rows()));
   const Column& first = call.args[0];
   const ValueReader<T> start = ReaderOf<T>(first);
   call.rows.ForEach([&](int64_t row) {
@@ -104,8 +101,8 @@ Status Extreme(const KernelCall& call, Column* out) {
     call.rows.ForEach([&](int64_t row) {
       if (column.IsNull(row)) return;
       const T& value = next[row];
-      const bool better = kGreatest ? Order<T>::Less(values[row], value)
-                                    : Order<T>::Less(value, values[row]);
+      const bool better =
+          kGreatest ? Order<T>::Less(values[row], value) : Order<T>::Less(value, values[row]);
       if (nulls[row] != 0 || better) values[row] = value;
       nulls[row] = 0;
     });

@@ -114,9 +114,7 @@ struct Atan2 {
 
 struct Degrees {
   static double Call(double x) { return x / (std::numbers::pi / 180.0); }
-  static Fault Check(double x, double result) {
-    return RangeFault(result, !std::isinf(x), true);
-  }
+  static Fault Check(double x, double result) { return RangeFault(result, !std::isinf(x), true); }
 };
 
 struct RoundTo {

@@ -74,10 +74,9 @@ class ColumnNode final : public Node {
     ARROW_ASSIGN_OR_RAISE(std::string_view * views,
                           values_memory_.Allocate<std::string_view>(array.length()));
     const int32_t* const offsets = array.raw_value_offsets();
-    const char* const text =
-        array.value_data() == nullptr
-            ? ""
-            : reinterpret_cast<const char*>(array.value_data()->data());
+    const char* const text = array.value_data() == nullptr
+                                 ? ""
+                                 : reinterpret_cast<const char*>(array.value_data()->data());
     rows.ForEach([&](int64_t row) {
       views[row] = {text + offsets[row], size_t(offsets[row + 1] - offsets[row])};
     });
@@ -267,8 +266,7 @@ Result<std::unique_ptr<Node>> Folded(std::unique_ptr<Node> node, bool constant_a
 }
 
 Status Defect(const Expr& expr, const Schema& input, std::string_view what) {
-  return InternalError("malformed_expression",
-                       std::string(what) + ": " + FormatExpr(expr, input));
+  return InternalError("malformed_expression", std::string(what) + ": " + FormatExpr(expr, input));
 }
 
 class Compiler {

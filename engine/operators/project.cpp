@@ -20,9 +20,8 @@ std::shared_ptr<arrow::Array> Borrow(const RowIndexes& rows) {
 
 Result<std::shared_ptr<arrow::Array>> TakeRows(const std::shared_ptr<arrow::Array>& array,
                                                const std::shared_ptr<arrow::Array>& rows) {
-  ARROW_ASSIGN_OR_RAISE(
-      arrow::Datum taken,
-      compute::Take(arrow::Datum(array), arrow::Datum(rows), compute::TakeOptions::NoBoundsCheck()));
+  ARROW_ASSIGN_OR_RAISE(arrow::Datum taken, compute::Take(arrow::Datum(array), arrow::Datum(rows),
+                                                          compute::TakeOptions::NoBoundsCheck()));
   return taken.make_array();
 }
 
@@ -75,10 +74,9 @@ class ProjectOperatorImpl final : public ProjectOperator {
  public:
   Status Init(const ProjectNode& node, const Schema& input, const Schema& output) {
     if (node.columns.size() != output.fields.size()) {
-      return InternalError("malformed_plan", "a projection of " +
-                                                 std::to_string(node.columns.size()) +
-                                                 " columns to " +
-                                                 std::to_string(output.fields.size()));
+      return InternalError("malformed_plan",
+                           "a projection of " + std::to_string(node.columns.size()) +
+                               " columns to " + std::to_string(output.fields.size()));
     }
     static const Status initialized = compute::Initialize();
     ARROW_RETURN_NOT_OK(initialized);
@@ -89,16 +87,15 @@ class ProjectOperatorImpl final : public ProjectOperator {
     std::vector<Expr> columns = node.columns;
     identity_ = columns.size() == input.fields.size() && input == output;
     for (size_t i = 0; i < columns.size(); ++i) {
-      identity_ = identity_ && columns[i].kind == Expr::Kind::kColumn &&
-                  columns[i].column == int(i);
+      identity_ =
+          identity_ && columns[i].kind == Expr::Kind::kColumn && columns[i].column == int(i);
       CompactColumns(&columns[i], &used_);
     }
     Schema compact;
     for (const int column : used_) compact.fields.push_back(input.fields[size_t(column)]);
     compact_ = compact.ToArrow();
     for (const Expr& column : columns) {
-      ARROW_ASSIGN_OR_RAISE(std::unique_ptr<Evaluator> evaluator,
-                            Evaluator::Make(column, compact));
+      ARROW_ASSIGN_OR_RAISE(std::unique_ptr<Evaluator> evaluator, Evaluator::Make(column, compact));
       columns_.push_back(std::move(evaluator));
     }
     return Status::OK();
@@ -149,8 +146,8 @@ class ProjectOperatorImpl final : public ProjectOperator {
       if (!*all_kept) projected->source_rows = TrueRows(flags);
     }
     if (*all_kept) return Status::OK();
-    projected->filtered_out = input.size() - int64_t(projected->source_rows.size()) -
-                              int64_t(passed.errors.size());
+    projected->filtered_out =
+        input.size() - int64_t(projected->source_rows.size()) - int64_t(passed.errors.size());
     projected->errors = std::move(passed.errors);
     return Status::OK();
   }
@@ -191,8 +188,7 @@ class ProjectOperatorImpl final : public ProjectOperator {
     std::vector<RowError> renamed;
     auto next_error = errors.begin();
     for (int64_t row = 0; row < rows; ++row) {
-      const int32_t source_row =
-          *all_kept ? int32_t(row) : projected->source_rows[size_t(row)];
+      const int32_t source_row = *all_kept ? int32_t(row) : projected->source_rows[size_t(row)];
       if (next_error != errors.end() && next_error->row == row) {
         renamed.push_back(*next_error++);
         renamed.back().row = source_row;

@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "engine/base/status.h"
-#include "engine/operators/evaluator.h"
 #include "engine/model/rows.h"
+#include "engine/operators/evaluator.h"
 #include "engine/plan/plan.h"
 
 namespace millrace {
@@ -21,8 +21,8 @@ struct Projected {
 
 class ProjectOperator {
  public:
-  static Result<std::unique_ptr<ProjectOperator>> Make(const ProjectNode& node,
-                                                       const Schema& input, const Schema& output);
+  static Result<std::unique_ptr<ProjectOperator>> Make(const ProjectNode& node, const Schema& input,
+                                                       const Schema& output);
   virtual ~ProjectOperator() = default;
   // The filter is evaluated first; columns only on rows that pass.
   virtual Result<Projected> Apply(const Rows& input) = 0;

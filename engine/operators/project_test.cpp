@@ -50,9 +50,8 @@ TEST(ProjectTest, RenamingAndReorderingCopyNothing) {
 TEST(ProjectTest, FilterComesFirstAndTakesOriginsAlong) {
   const TestBatch input = Readings();
   const Schema output{{{"q", Type::kInteger, "", false}}};
-  const Projected result = Project({Call(">", {input["x"], Int(0)}),
-                                {Call("/", {Int(40), input["x"]})}},
-                               input, output);
+  const Projected result =
+      Project({Call(">", {input["x"], Int(0)}), {Call("/", {Int(40), input["x"]})}}, input, output);
   EXPECT_TRUE(result.rows.batch->column(0)->Equals(Integers({8, 5, 20})));
   EXPECT_EQ(result.rows.origins->offsets, (std::vector<int64_t>{100, 103, 104}));
   EXPECT_EQ(result.rows.origins->source.partition, 3);
@@ -67,10 +66,9 @@ TEST(ProjectTest, FailedRowsAreLeftOutByTheirInputRow) {
   // b fails in the projection, e in the filter (1 / (x - 2)), d is filtered out.
   const Expr filter = Call("<", {Call("/", {Int(10), Call("-", {input["x"], Int(2)})}), Int(9)});
   const Expr not_d = Call("<>", {input["id"], Text("d")});
-  const Projected result =
-      Project({Make(Expr::Kind::kAnd, Type::kBoolean, {not_d, filter}),
-           {input["id"], Call("/", {Int(10), input["x"]})}},
-          input, output);
+  const Projected result = Project({Make(Expr::Kind::kAnd, Type::kBoolean, {not_d, filter}),
+                                    {input["id"], Call("/", {Int(10), input["x"]})}},
+                                   input, output);
   EXPECT_TRUE(result.rows.batch->column(0)->Equals(Texts({"a"})));
   EXPECT_TRUE(result.rows.batch->column(1)->Equals(Integers({2})));
   EXPECT_EQ(result.rows.origins->offsets, (std::vector<int64_t>{100}));
@@ -115,8 +113,8 @@ TEST(ProjectTest, UntypedNullTakesTheFieldsType) {
 TEST(ProjectTest, SlicedInput) {
   TestBatch input = Readings();
   input.batch = input.batch->Slice(2, 3);
-  const Projected result = Project({Call(">", {input["x"], Int(2)}), {input["id"], input["x"]}},
-                               input, input.schema);
+  const Projected result =
+      Project({Call(">", {input["x"], Int(2)}), {input["id"], input["x"]}}, input, input.schema);
   EXPECT_TRUE(result.rows.batch->column(0)->Equals(Texts({"d"})));
   EXPECT_EQ(result.source_rows, (std::vector<int32_t>{1}));
 }

@@ -25,8 +25,8 @@ Decimal ToDecimal(double value) {
   Decimal decimal;
   decimal.negative = std::signbit(value);
   char text[40];
-  const auto written = std::to_chars(text, text + sizeof(text), std::fabs(value),
-                                     std::chars_format::scientific);
+  const auto written =
+      std::to_chars(text, text + sizeof(text), std::fabs(value), std::chars_format::scientific);
   const char* const exponent = std::find(text, written.ptr, 'e');
   for (const char* c = text; c != exponent; ++c) {
     if (*c != '.') decimal.digits[decimal.count++] = *c;

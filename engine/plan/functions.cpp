@@ -117,7 +117,8 @@ void AddMathematics(CatalogBuilder* catalog) {
 
 void AddText(CatalogBuilder* catalog) {
   catalog->Add("||", {kTxt, kTxt}, kTxt, kFallible, "concatenation; other types as text");
-  catalog->Add("~~", {kTxt, kTxt}, kBool, kFallible, "matches, where `%` is any text, `_` one character, `\\` an escape");
+  catalog->Add("~~", {kTxt, kTxt}, kBool, kFallible,
+               "matches, where `%` is any text, `_` one character, `\\` an escape");
   catalog->Add("!~~", {kTxt, kTxt}, kBool, kFallible, "does not match");
   catalog->Add("~~*", {kTxt, kTxt}, kBool, kFallible, "matches in any letter case");
   catalog->Add("!~~*", {kTxt, kTxt}, kBool, kFallible, "does not match in any letter case");
@@ -142,8 +143,10 @@ void AddText(CatalogBuilder* catalog) {
   catalog->Add("ltrim", {kTxt, kTxt}, kTxt, kTotal, "without the second's characters at the start");
   catalog->Add("rtrim", {kTxt}, kTxt, kTotal, "without spaces at the end");
   catalog->Add("rtrim", {kTxt, kTxt}, kTxt, kTotal, "without the second's characters at the end");
-  catalog->Add("replace", {kTxt, kTxt, kTxt}, kTxt, kFallible, "every second replaced by the third");
-  catalog->Add("strpos", {kTxt, kTxt}, kInt, kTotal, "where the second begins (from 1), else 0; also `position(b IN a)`");
+  catalog->Add("replace", {kTxt, kTxt, kTxt}, kTxt, kFallible,
+               "every second replaced by the third");
+  catalog->Add("strpos", {kTxt, kTxt}, kInt, kTotal,
+               "where the second begins (from 1), else 0; also `position(b IN a)`");
   catalog->Add("starts_with", {kTxt, kTxt}, kBool, kTotal, "whether it begins with the second");
   catalog->Add("concat", {kTxt}, kTxt, kVariadic | kNullable | kFallible,
                "all joined; nulls count as empty");
@@ -163,8 +166,9 @@ void AddText(CatalogBuilder* catalog) {
 void AddTime(CatalogBuilder* catalog) {
   catalog->Add("date_trunc", {kTxt, kTime}, kTime, kFallible,
                "start of the unit (microseconds ... millennium), UTC; weeks start on Monday");
-  catalog->Add("date_part", {kTxt, kTime}, kDbl, kFallible,
-               "a field, UTC: year ... microseconds, epoch, dow, doy, week; also `extract(field FROM t)`");
+  catalog->Add(
+      "date_part", {kTxt, kTime}, kDbl, kFallible,
+      "a field, UTC: year ... microseconds, epoch, dow, doy, week; also `extract(field FROM t)`");
   catalog->Add("to_timestamp", {kDbl}, kTime, kFallible, "seconds since 1970-01-01 UTC");
 }
 
@@ -225,8 +229,8 @@ bool IsSymbol(std::string_view name) {
 bool TakesAnyAsText(std::string_view name, std::span<const Type> args) {
   if (name == "concat" || name == "concat_ws") return true;
   if (name != "||") return false;
-  return std::ranges::any_of(
-      args, [](Type type) { return type == Type::kText || type == Type::kNull; });
+  return std::ranges::any_of(args,
+                             [](Type type) { return type == Type::kText || type == Type::kNull; });
 }
 
 // One resolution: PostgreSQL's steps for operators and functions. An open argument (an untyped
@@ -258,8 +262,8 @@ class Resolution {
       bool fits = true;
       for (size_t a = 0; a < args_.size(); ++a) {
         const Type wanted = ParameterType(signature, a);
-        fits = fits && (IsImplicit(args_[a], wanted) ||
-                        (any_as_text && args_[a] != Type::kInterval));
+        fits =
+            fits && (IsImplicit(args_[a], wanted) || (any_as_text && args_[a] != Type::kInterval));
       }
       if (fits) candidates_.push_back(int(i));
     }

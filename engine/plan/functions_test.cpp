@@ -167,9 +167,9 @@ class FunctionTables {
   };
 
   static bool Uniform(const FunctionSignature& signature) {
-    return !signature.args.empty() &&
-           std::ranges::all_of(signature.args,
-                               [&](Type type) { return type == signature.args[0]; });
+    return !signature.args.empty() && std::ranges::all_of(signature.args, [&](Type type) {
+      return type == signature.args[0];
+    });
   }
 
   void Collect(const FunctionSignature& signature) {
@@ -209,9 +209,8 @@ class FunctionTables {
 
   static std::string Symbol(std::string_view name) {
     static const std::map<std::string_view, std::string> words = {
-        {"~~", "LIKE"},     {"!~~", "NOT LIKE"},
-        {"~~*", "ILIKE"},   {"!~~*", "NOT ILIKE"},
-        {"not", "NOT"},     {"is_distinct_from", "IS DISTINCT FROM"},
+        {"~~", "LIKE"},        {"!~~", "NOT LIKE"}, {"~~*", "ILIKE"},
+        {"!~~*", "NOT ILIKE"}, {"not", "NOT"},      {"is_distinct_from", "IS DISTINCT FROM"},
         {"||", "\\|\\|"}};
     const auto found = words.find(name);
     return found == words.end() ? std::string(name) : found->second;
