@@ -24,7 +24,9 @@ struct WindowAggregateStats {
   int64_t rows_added = 0;     // rows given to Add
   int64_t rows_counted = 0;   // rows of panes whose last window has fired: the account's figure
   int64_t rows_too_late = 0;  // rows for panes whose last window has fired: 0, or a defect above
-  int64_t open_panes = 0;
+  // Values of sum(integer) that do not fit a bigint: null in the output.
+  int64_t sums_out_of_range = 0;
+  int64_t open_panes = 0;     // pairs of (key, pane)
   int64_t keys = 0;
   int64_t state_bytes = 0;    // approximate
 };
@@ -37,7 +39,7 @@ class WindowAggregate {
   virtual ~WindowAggregate() = default;
 
   // Adds the selected rows. `hashes` has one key hash for every row of the batch; `selection`
-  // lists the rows to add.
+  // lists the rows to add. Fails (internal) only on a batch that is not of the planned types.
   virtual Status Add(const arrow::RecordBatch& batch, std::span<const uint64_t> hashes,
                      std::span<const uint32_t> selection) = 0;
 
@@ -51,7 +53,9 @@ class WindowAggregate {
   // Whether NextOutput would return rows.
   virtual bool HasOutput() const = 0;
 
-  // Writes everything that is open to `writer`, and reads it back. Restore only on a fresh one.
+  // Writes everything that is open to `writer` (nothing of it may be there yet), and reads it back.
+  // Restore only on a fresh one; what it gives out then is bit for bit what this one would. Fails
+  // with "state_damaged", "state_version" or "state_of_another_query". docs/state-format.md.
   virtual Status Save(StateWriter* writer) const = 0;
   virtual Status Restore(StateReader* reader) = 0;
 

@@ -1,0 +1,139 @@
+// What the aggregates of a window need to remember of one (key, pane), as one row of bytes.
+// Aggregates are taken apart into what they are computed from, kept once for each pair of argument
+// and filter (a measure) and shared: avg, sum and stddev of a column have one sum.
+//
+// A row: count of rows (int64); count of rows a filter (int64 each); then a measure at its `base`:
+//   nulls    int64   rows that pass the filter and whose argument is null
+//   sum      16      doubles (hi, lo); integers a 128-bit sum
+//   squares  16      doubles (hi, lo) of x * x
+//   min, max 8 each  double, int64 (integers, timestamps), std::string* (text)
+//   trues    int64   rows whose argument is true
+//   values   8       std::vector<double>*, for percentiles
+//   distinct 8       DistinctSet*
+// each there only if asked for. Pointers are owned by the row and null until there is a value.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "engine/base/status.h"
+#include "engine/plan/plan.h"
+
+namespace millrace {
+
+// What a measure keeps, as bits.
+inline constexpr unsigned kSum = 1;
+inline constexpr unsigned kSquares = 2;
+inline constexpr unsigned kMin = 4;
+inline constexpr unsigned kMax = 8;
+inline constexpr unsigned kTrues = 16;
+inline constexpr unsigned kValues = 32;
+inline constexpr unsigned kDistinct = 64;
+// Those that the loops over numbers handle together.
+inline constexpr unsigned kNumericParts = kSum | kSquares | kMin | kMax;
+
+// Offset of `part` from the measure's base; of the next measure with part = kDistinct << 1.
+constexpr size_t PartOffset(unsigned parts, unsigned part) {
+  size_t offset = sizeof(int64_t);
+  for (unsigned bit = 1; bit < part; bit <<= 1) {
+    if (parts & bit) offset += bit == kSum || bit == kSquares ? 16 : 8;
+  }
+  return offset;
+}
+
+template <typename T>
+T& FieldAt(char* row, size_t offset) {
+  return *reinterpret_cast<T*>(row + offset);
+}
+template <typename T>
+const T& FieldAt(const char* row, size_t offset) {
+  return *reinterpret_cast<const T*>(row + offset);
+}
+
+// A 128-bit integer that needs the alignment of its halves only.
+struct Int128 {
+  uint64_t low;
+  int64_t high;
+
+  __int128 value() const { return (__int128(high) << 64) | low; }
+  void Add(__int128 by) {
+    const __int128 sum = value() + by;
+    low = uint64_t(sum);
+    high = int64_t(sum >> 64);
+  }
+};
+
+// A sum of doubles as hi + lo: hi is the plain sum, lo what rounding took from it. Where hi is not
+// finite, lo means nothing.
+struct DoubleSum {
+  double high;
+  double low;
+
+  void Add(double value) {
+    const double sum = high + value;
+    const double shifted = sum - high;
+    low += (high - (sum - shifted)) + (value - shifted);
+    high = sum;
+  }
+  void Add(const DoubleSum& other) {
+    Add(other.high);
+    low += other.low;
+  }
+};
+
+struct Measure {
+  int argument = -1;
+  int filter = -1;
+  Type type = Type::kNull;
+  unsigned parts = 0;
+  size_t base = 0;
+  size_t rows_offset = 0;  // of the count of rows that pass the filter
+
+  bool Has(unsigned part) const { return (parts & part) != 0; }
+  size_t Offset(unsigned part) const { return base + PartOffset(parts, part); }
+};
+
+struct AggregateOutput {
+  AggregateSpec spec;
+  int measure = -1;        // -1: count of rows
+  size_t rows_offset = 0;  // of the count of rows that pass the filter
+};
+
+class AccumulatorLayout {
+ public:
+  // Fails (internal) on aggregates that the planner should not have made.
+  static Result<AccumulatorLayout> Make(const std::vector<AggregateSpec>& aggregates);
+
+  const std::vector<Measure>& measures() const { return measures_; }
+  const std::vector<int>& filters() const { return filters_; }
+  const std::vector<AggregateOutput>& outputs() const { return outputs_; }
+  size_t row_bytes() const { return initial_.size(); }
+  static constexpr size_t FilterOffset(size_t filter) { return sizeof(int64_t) * (filter + 1); }
+
+  void Initialise(char* row) const;
+  // Adds what `from` holds; objects are copied.
+  void Merge(char* into, const char* from) const;
+  // Frees the row's objects; returns how many bytes they counted for.
+  int64_t Destroy(char* row) const;
+
+  // docs/state-format.md, "Accumulators".
+  void Save(const char* row, std::string* bytes) const;
+  // Into an initialised row; consumes `bytes`. Adds the bytes of objects to `object_bytes`.
+  Status Restore(std::string_view* bytes, char* row, int64_t* object_bytes) const;
+
+ private:
+  size_t FilterIndex(int filter);
+  Measure* MeasureFor(int argument, int filter, Type type);
+  Status AddOutput(const AggregateSpec& spec);
+  void Place();
+
+  std::vector<int> filters_;
+  std::vector<Measure> measures_;
+  std::vector<AggregateOutput> outputs_;
+  std::string initial_;
+};
+
+}  // namespace millrace

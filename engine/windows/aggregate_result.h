@@ -1,0 +1,17 @@
+// From accumulators to the values of aggregates. Over no non-null argument every aggregate is null,
+// except count, which is 0.
+#pragma once
+
+#include <arrow/builder.h>
+
+#include "engine/base/status.h"
+#include "engine/windows/accumulator_layout.h"
+
+namespace millrace {
+
+// Appends the value of `output` to a builder of its result's type. Percentiles reorder the values
+// that the row holds. A sum that does not fit its type is null and adds one to `out_of_range`.
+Status AppendResult(const AccumulatorLayout& layout, const AggregateOutput& output, char* row,
+                    arrow::ArrayBuilder* builder, int64_t* out_of_range);
+
+}  // namespace millrace

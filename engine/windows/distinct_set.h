@@ -1,0 +1,47 @@
+// The distinct values of one argument in one pane: 64-bit canonical values, or texts.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <unordered_set>
+#include <vector>
+
+namespace millrace {
+
+class DistinctSet {
+ public:
+  // Returns the bytes that the set has grown by, approximately; 0: it was there.
+  int64_t Insert(uint64_t bits);
+  int64_t InsertText(std::string_view text);
+  void InsertAll(const DistinctSet& other);
+  void Clear();
+
+  size_t size() const { return fixed_count_ + texts_.size(); }
+  // What the inserts returned, summed.
+  int64_t bytes() const { return bytes_; }
+
+  void ForEachFixed(const std::function<void(uint64_t)>& visit) const;
+  void ForEachText(const std::function<void(std::string_view)>& visit) const;
+
+ private:
+  struct TextHash {
+    using is_transparent = void;
+    size_t operator()(std::string_view text) const {
+      return std::hash<std::string_view>()(text);
+    }
+  };
+
+  void Grow();
+  // The place of `bits` (not 0) or the free one where it belongs.
+  uint64_t* Find(uint64_t bits);
+
+  std::vector<uint64_t> table_;  // a power of two, at most half full; 0 is free
+  size_t fixed_count_ = 0;       // with 0, which is not in the table
+  bool has_zero_ = false;
+  std::unordered_set<std::string, TextHash, std::equal_to<>> texts_;
+  int64_t bytes_ = 0;
+};
+
+}  // namespace millrace

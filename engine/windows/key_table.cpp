@@ -1,0 +1,199 @@
+#include "engine/windows/key_table.h"
+
+#include <algorithm>
+
+namespace millrace {
+namespace {
+
+constexpr size_t kFirstTableSize = 1024;
+
+void AppendFixed(uint64_t bits, std::string* bytes) {
+  for (int shift = 0; shift < 64; shift += 8) bytes->push_back(char(bits >> shift));
+}
+
+uint64_t ReadFixed(const char* bytes, size_t width) {
+  uint64_t bits = 0;
+  for (size_t i = 0; i < width; ++i) bits |= uint64_t(uint8_t(bytes[i])) << (8 * i);
+  return bits;
+}
+
+Status AppendValue(arrow::ArrayBuilder* builder, uint64_t bits) {
+  switch (builder->type()->id()) {
+    case arrow::Type::BOOL:
+      return static_cast<arrow::BooleanBuilder*>(builder)->Append(bits != 0);
+    case arrow::Type::INT32:
+      return static_cast<arrow::Int32Builder*>(builder)->Append(int32_t(bits));
+    case arrow::Type::INT64:
+      return static_cast<arrow::Int64Builder*>(builder)->Append(int64_t(bits));
+    case arrow::Type::DOUBLE:
+      return static_cast<arrow::DoubleBuilder*>(builder)->Append(std::bit_cast<double>(bits));
+    case arrow::Type::TIMESTAMP:
+      return static_cast<arrow::TimestampBuilder*>(builder)->Append(int64_t(bits));
+    default:
+      return InternalError("bad_column_type", "no key of type " + builder->type()->ToString());
+  }
+}
+
+}  // namespace
+
+KeyTable::KeyTable(std::vector<int> columns)
+    : columns_(std::move(columns)),
+      table_(kFirstTableSize),
+      shift_(64 - std::countr_zero(kFirstTableSize)) {}
+
+Status KeyTable::Bind(const arrow::RecordBatch& batch) {
+  bound_.clear();
+  for (const int column : columns_) {
+    ARROW_ASSIGN_OR_RAISE(ColumnReader bound, ColumnReader::Make(*batch.column(column)));
+    bound_.push_back(bound);
+  }
+  return Status::OK();
+}
+
+bool KeyTable::Equals(const Key& key, int64_t row) const {
+  const char* stored = key.bytes.data();
+  for (const ColumnReader& column : bound_) {
+    const bool is_null = column.IsNull(row);
+    if ((*stored++ == 0) != is_null) return false;
+    if (is_null) continue;
+    if (column.is_text()) {
+      const std::string_view text = column.Text(row);
+      if (ReadFixed(stored, 4) != text.size() ||
+          std::memcmp(stored + 4, text.data(), text.size()) != 0) {
+        return false;
+      }
+      stored += 4 + text.size();
+    } else {
+      if (ReadFixed(stored, 8) != column.Fixed(row)) return false;
+      stored += 8;
+    }
+  }
+  return true;
+}
+
+void KeyTable::Encode(int64_t row, std::string* bytes) const {
+  bytes->clear();
+  for (const ColumnReader& column : bound_) {
+    const bool is_null = column.IsNull(row);
+    bytes->push_back(is_null ? 0 : 1);
+    if (is_null) continue;
+    if (column.is_text()) {
+      const std::string_view text = column.Text(row);
+      for (int shift = 0; shift < 32; shift += 8) bytes->push_back(char(text.size() >> shift));
+      bytes->append(text);
+    } else {
+      AppendFixed(column.Fixed(row), bytes);
+    }
+  }
+}
+
+uint32_t KeyTable::FindOrInsert(uint64_t hash, int64_t row) {
+  const size_t mask = table_.size() - 1;
+  for (size_t i = Home(hash); table_[i].id != kNone; i = (i + 1) & mask) {
+    if (table_[i].hash == hash && Equals(keys_[table_[i].id], row)) return table_[i].id;
+  }
+  const uint32_t id = TakeId();
+  Encode(row, &keys_[id].bytes);
+  Link(hash, id);
+  return id;
+}
+
+uint32_t KeyTable::TakeId() {
+  if (free_ids_.empty()) {
+    keys_.emplace_back();
+    return uint32_t(keys_.size() - 1);
+  }
+  const uint32_t id = free_ids_.top();
+  free_ids_.pop();
+  return id;
+}
+
+void KeyTable::Link(uint64_t hash, uint32_t id) {
+  if ((size_ + 1) * 2 > table_.size()) Grow();
+  keys_[id].hash = hash;
+  keys_[id].used = true;
+  const size_t mask = table_.size() - 1;
+  size_t i = Home(hash);
+  while (table_[i].id != kNone) i = (i + 1) & mask;
+  table_[i] = {hash, id};
+  ++size_;
+}
+
+void KeyTable::Grow() {
+  const std::vector<Entry> old = std::move(table_);
+  table_.assign(old.size() * 2, Entry{});
+  --shift_;
+  const size_t mask = table_.size() - 1;
+  for (const Entry& entry : old) {
+    if (entry.id == kNone) continue;
+    size_t i = Home(entry.hash);
+    while (table_[i].id != kNone) i = (i + 1) & mask;
+    table_[i] = entry;
+  }
+}
+
+void KeyTable::RemovePane(uint32_t id) {
+  if (--keys_[id].open_panes == 0) Evict(id);
+}
+
+void KeyTable::Evict(uint32_t id) {
+  const size_t mask = table_.size() - 1;
+  size_t hole = Home(keys_[id].hash);
+  while (table_[hole].id != id) hole = (hole + 1) & mask;
+  // Moves back what a probe from its home would no longer find past the hole.
+  for (size_t i = (hole + 1) & mask; table_[i].id != kNone; i = (i + 1) & mask) {
+    if (((i - Home(table_[i].hash)) & mask) >= ((i - hole) & mask)) {
+      table_[hole] = table_[i];
+      hole = i;
+    }
+  }
+  table_[hole].id = kNone;
+  keys_[id].used = false;
+  keys_[id].bytes.clear();
+  free_ids_.push(id);
+  --size_;
+}
+
+Status KeyTable::AppendTo(uint32_t id, std::span<arrow::ArrayBuilder* const> builders) const {
+  const char* stored = keys_[id].bytes.data();
+  for (arrow::ArrayBuilder* builder : builders) {
+    if (*stored++ == 0) {
+      ARROW_RETURN_NOT_OK(builder->AppendNull());
+    } else if (builder->type()->id() == arrow::Type::STRING) {
+      const size_t size = ReadFixed(stored, 4);
+      ARROW_RETURN_NOT_OK(
+          static_cast<arrow::StringBuilder*>(builder)->Append(stored + 4, int32_t(size)));
+      stored += 4 + size;
+    } else {
+      ARROW_RETURN_NOT_OK(AppendValue(builder, ReadFixed(stored, 8)));
+      stored += 8;
+    }
+  }
+  return Status::OK();
+}
+
+uint32_t KeyTable::Restore(uint64_t hash, std::string_view bytes, uint32_t id) {
+  const size_t mask = table_.size() - 1;
+  for (size_t i = Home(hash); table_[i].id != kNone; i = (i + 1) & mask) {
+    if (table_[i].hash == hash && keys_[table_[i].id].bytes == bytes) return table_[i].id;
+  }
+  // Taken already: the state comes from more than one task.
+  if (id < keys_.size() && keys_[id].used) id = uint32_t(keys_.size());
+  if (id >= keys_.size()) keys_.resize(size_t(id) + 1);
+  keys_[id].bytes = bytes;
+  Link(hash, id);
+  return id;
+}
+
+void KeyTable::EndRestore() {
+  for (uint32_t id = 0; id < keys_.size(); ++id) {
+    if (!keys_[id].used) free_ids_.push(id);
+  }
+}
+
+size_t KeyTable::MemoryBytes() const {
+  return table_.size() * sizeof(Entry) + keys_.capacity() * sizeof(Key) +
+         free_ids_.size() * sizeof(uint32_t);
+}
+
+}  // namespace millrace

@@ -1,0 +1,85 @@
+#include "engine/windows/window_aggregate.h"
+
+#include <numeric>
+
+#include "engine/windows/pane_aggregate.h"
+
+namespace millrace {
+namespace {
+
+Status CheckGeometry(const WindowAggregateNode& node) {
+  const bool positive = node.size > Micros(0) && node.slide > Micros(0) && node.pane > Micros(0);
+  if (positive && node.pane.count() == std::gcd(node.size.count(), node.slide.count())) {
+    return Status::OK();
+  }
+  return InternalError("bad_window", "a window of size " + FormatDuration(node.size) + ", slide " +
+                                         FormatDuration(node.slide) + " with panes of " +
+                                         FormatDuration(node.pane));
+}
+
+Status CheckColumns(const WindowAggregateNode& node, const Schema& input, const Schema& output) {
+  const auto is_there = [&](int column) {
+    return column >= 0 && size_t(column) < input.fields.size();
+  };
+  bool all_there = is_there(node.event_time);
+  for (const int key : node.keys) all_there = all_there && is_there(key);
+  for (const AggregateSpec& spec : node.aggregates) {
+    all_there = all_there && (spec.argument == -1 || is_there(spec.argument)) &&
+                (spec.filter == -1 || is_there(spec.filter));
+  }
+  if (!all_there) return InternalError("bad_window", "a window over columns that are not there");
+  const size_t first = 2 + node.keys.size();
+  if (output.fields.size() != first + node.aggregates.size()) {
+    return InternalError("bad_window", "a window's output has not one column an aggregate");
+  }
+  for (size_t i = 0; i < node.aggregates.size(); ++i) {
+    if (output.fields[first + i].type != node.aggregates[i].result) {
+      return InternalError("bad_window",
+                           "output column " + output.fields[first + i].name + " is not of type " +
+                               std::string(TypeName(node.aggregates[i].result)));
+    }
+  }
+  return Status::OK();
+}
+
+// What AppendResult relies on.
+Status CheckResult(const AggregateSpec& spec) {
+  Type expected = Type::kDouble;
+  switch (spec.function) {
+    case AggregateFunction::kCount:
+      expected = Type::kBigint;
+      break;
+    case AggregateFunction::kSum:
+      if (spec.argument_type == Type::kInteger && spec.result == Type::kBigint) return Status::OK();
+      break;
+    case AggregateFunction::kMin:
+    case AggregateFunction::kMax:
+      expected = spec.argument_type;
+      break;
+    case AggregateFunction::kBoolAnd:
+    case AggregateFunction::kBoolOr:
+      expected = Type::kBoolean;
+      break;
+    default:
+      break;
+  }
+  // Over a bare null every result is null, whatever its type.
+  if (spec.result == expected || spec.argument_type == Type::kNull) return Status::OK();
+  return InternalError("bad_aggregate", "an aggregate of type " +
+                                            std::string(TypeName(spec.result)) + " that gives " +
+                                            std::string(TypeName(expected)));
+}
+
+}  // namespace
+
+Result<std::unique_ptr<WindowAggregate>> WindowAggregate::Make(const WindowAggregateNode& node,
+                                                               const Schema& input,
+                                                               const Schema& output) {
+  ARROW_RETURN_NOT_OK(CheckGeometry(node));
+  ARROW_RETURN_NOT_OK(CheckColumns(node, input, output));
+  for (const AggregateSpec& spec : node.aggregates) ARROW_RETURN_NOT_OK(CheckResult(spec));
+  ARROW_ASSIGN_OR_RAISE(AccumulatorLayout layout, AccumulatorLayout::Make(node.aggregates));
+  return std::make_unique<PaneAggregate>(node, output.ToArrow(), std::move(layout));
+}
+
+}  // namespace millrace
