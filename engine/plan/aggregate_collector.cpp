@@ -3,6 +3,7 @@
 #include <array>
 #include <utility>
 
+#include "engine/plan/expression_nodes.h"
 #include "engine/plan/literals.h"
 
 namespace millrace {
@@ -113,20 +114,18 @@ std::optional<Bound> AggregateCollector::BindAggregate(const Syntax& call,
     }
     aggregates_->push_back(std::move(aggregate));
   }
-  Bound bound;
-  bound.expr.kind = Expr::Kind::kColumn;
-  bound.expr.type = (*aggregates_)[index].result;
-  bound.expr.column = int(row_scope_.columns->fields.size() + 2 + index);
-  return bound;
+  const int column = int(row_scope_.columns->fields.size() + 2 + index);
+  return Bound{ColumnExpr(column, (*aggregates_)[index].result)};
 }
 
 bool AggregateCollector::CheckForm(const Syntax& call, const std::string& name) const {
   const bool percentile = name == "percentile_cont";
-  bool good = percentile
-                  ? RefuseOtherFields(sql_, call, {"funcname", "args", "funcformat", "agg_filter",
-                                                   "agg_order", "agg_within_group"})
-                  : RefuseOtherFields(sql_, call, {"funcname", "args", "funcformat", "agg_filter",
-                                                   "agg_distinct", "agg_star"});
+  bool good = percentile ? RefuseOtherFields(sql_, call,
+                                             {"funcname", "args", "funcformat", "agg_filter",
+                                              "agg_order", "agg_within_group"})
+                         : RefuseOtherFields(sql_, call,
+                                             {"funcname", "args", "funcformat", "agg_filter",
+                                              "agg_distinct", "agg_star"});
   if (!good) return false;
   const size_t count = call.List("args").size();
   if (percentile && (!call.Flag("agg_within_group") || call.List("agg_order").size() != 1)) {
@@ -186,8 +185,7 @@ bool AggregateCollector::SettleTypes(const Syntax& call, const std::string& name
                                      const Syntax& node, Bound bound, ExpressionBinder* binder,
                                      BoundAggregate* aggregate) {
   Type type = bound.expr.type;
-  const bool open = bound.open_text || type == Type::kNull;
-  if (open) {
+  if (IsOpen(bound)) {
     // What PostgreSQL prefers for an open literal; sum('1') is ambiguous there.
     type = Takes(aggregate->function, Type::kText)      ? Type::kText
            : Takes(aggregate->function, Type::kBoolean) ? Type::kBoolean

@@ -26,8 +26,8 @@ struct BoundStream {
   bool used = false;  // by a sink or an alert, if only through other streams
 
   Schema schema;
-  int event_time = -1;  // column of the schema
-  int window_end = -1;  // column of the schema
+  int event_time = -1;    // column of the schema
+  int window_end = -1;    // column of the schema
   bool windowed = false;  // rows come out of a window
   std::vector<GroupingColumn> grouping;
   std::vector<int> window_columns;  // the window's columns in GROUP BY that are selected

@@ -72,13 +72,14 @@ class Formatter {
   }
 
   std::string Call(const Expr& call) const {
-    static constexpr std::array kWords = std::to_array<std::pair<std::string_view, std::string_view>>(
-        {{"~~", "LIKE"},
-         {"!~~", "NOT LIKE"},
-         {"~~*", "ILIKE"},
-         {"!~~*", "NOT ILIKE"},
-         {"is_distinct_from", "IS DISTINCT FROM"},
-         {"not", "NOT "}});
+    static constexpr std::array kWords =
+        std::to_array<std::pair<std::string_view, std::string_view>>(
+            {{"~~", "LIKE"},
+             {"!~~", "NOT LIKE"},
+             {"~~*", "ILIKE"},
+             {"!~~*", "NOT ILIKE"},
+             {"is_distinct_from", "IS DISTINCT FROM"},
+             {"not", "NOT "}});
     std::string_view name = NameOf(call);
     if (!IsOperator(call)) return std::string(name) + "(" + Join(call.args, ", ", false) + ")";
     for (const auto& [symbol, word] : kWords) {

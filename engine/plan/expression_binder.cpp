@@ -3,34 +3,13 @@
 #include <array>
 
 #include "engine/model/number.h"
+#include "engine/plan/expression_nodes.h"
 #include "engine/plan/functions.h"
 #include "engine/plan/literals.h"
 #include "engine/plan/type_syntax.h"
 
 namespace millrace {
 namespace {
-
-Expr Make(Expr::Kind kind, Type type, std::vector<Expr> args) {
-  Expr expr;
-  expr.kind = kind;
-  expr.type = type;
-  expr.args = std::move(args);
-  return expr;
-}
-
-Expr ColumnExpr(int column, Type type) {
-  Expr expr = Make(Expr::Kind::kColumn, type, {});
-  expr.column = column;
-  return expr;
-}
-
-Expr LiteralExpr(Literal literal, Type type) {
-  Expr expr = Make(Expr::Kind::kLiteral, type, {});
-  expr.literal = std::move(literal);
-  return expr;
-}
-
-bool IsOpen(const Bound& bound) { return bound.open_text || bound.expr.type == Type::kNull; }
 
 bool IsImplicit(Type from, Type to) {
   if (from == to) return true;
@@ -49,12 +28,6 @@ std::string ShownType(const Bound& bound) {
   return IsOpen(bound) ? "unknown" : std::string(TypeName(bound.expr.type));
 }
 
-std::string_view LastName(const Syntax& node, std::string_view list, std::string* storage) {
-  const std::vector<Syntax>& names = node.List(list);
-  *storage = names.empty() ? "" : StringOf(names.back());
-  return *storage;
-}
-
 constexpr std::array kUnsupportedAggregates = std::to_array<std::string_view>(
     {"array_agg", "string_agg", "json_agg", "jsonb_agg", "json_object_agg", "mode",
      "percentile_disc", "corr", "covar_pop", "covar_samp", "regr_slope", "regr_intercept",
@@ -64,9 +37,9 @@ constexpr std::array kUnsupportedAggregates = std::to_array<std::string_view>(
 
 const std::vector<std::string>& AggregateNames() {
   static const std::vector<std::string> names = {
-      "count",      "sum",      "avg",     "min",      "max",    "stddev",          "stddev_samp",
-      "stddev_pop", "variance", "var_samp", "var_pop", "median", "percentile_cont", "bool_and",
-      "every",      "bool_or"};
+      "count",           "sum",        "avg",      "min",      "max",     "stddev",
+      "stddev_samp",     "stddev_pop", "variance", "var_samp", "var_pop", "median",
+      "percentile_cont", "bool_and",   "every",    "bool_or"};
   return names;
 }
 
@@ -129,14 +102,15 @@ std::optional<Expr> ExpressionBinder::Coerce(const Syntax& node, Bound bound, Ty
     const std::string& text = std::get<std::string>(expr.literal);
     std::optional<Literal> literal = ParseLiteral(text, type);
     if (!literal.has_value()) {
-      sql_.Error(node, "invalid input for type " + std::string(TypeName(type)) + ": '" + text + "'");
+      sql_.Error(node,
+                 "invalid input for type " + std::string(TypeName(type)) + ": '" + text + "'");
       return std::nullopt;
     }
     return LiteralExpr(std::move(*literal), type);
   }
   if (expr.type == type) return std::move(expr);
   if (expr.type == Type::kNull) return LiteralExpr(Literal(), type);
-  return Make(Expr::Kind::kCast, type, {std::move(expr)});
+  return MakeExpr(Expr::Kind::kCast, type, {std::move(expr)});
 }
 
 std::optional<Bound> ExpressionBinder::BindColumn(const Syntax& node) {
@@ -155,7 +129,8 @@ std::optional<Bound> ExpressionBinder::BindColumn(const Syntax& node) {
   }
   const std::string qualifier = StringOf(fields[0]);
   if (std::ranges::find(scope_.qualifiers, qualifier) == scope_.qualifiers.end()) {
-    sql_.Error(node, "'" + qualifier + "' is not in FROM", SuggestName(qualifier, scope_.qualifiers));
+    sql_.Error(node, "'" + qualifier + "' is not in FROM",
+               SuggestName(qualifier, scope_.qualifiers));
     return std::nullopt;
   }
   return ColumnNamed(node, StringOf(fields[1]));
@@ -209,254 +184,6 @@ std::optional<Bound> ExpressionBinder::BindConstant(const Syntax& node) {
     return std::nullopt;
   }
   return Bound{LiteralExpr(Literal(number), Type::kDouble)};
-}
-
-std::optional<Bound> ExpressionBinder::BindOperator(const Syntax& node) {
-  if (!RefuseOtherFields(sql_, node, {"kind", "name", "lexpr", "rexpr"})) return std::nullopt;
-  const std::string kind = node.Text("kind");
-  if (kind == "AEXPR_IN") return BindIn(node);
-  if (kind == "AEXPR_BETWEEN") return BindBetween(node, false);
-  if (kind == "AEXPR_NOT_BETWEEN") return BindBetween(node, true);
-  if (kind == "AEXPR_DISTINCT") return BindDistinct(node, false);
-  if (kind == "AEXPR_NOT_DISTINCT") return BindDistinct(node, true);
-  std::string name;
-  LastName(node, "name", &name);
-  if (kind == "AEXPR_NULLIF") {
-    name = "nullif";
-  } else if (kind == "AEXPR_LIKE" || kind == "AEXPR_ILIKE") {
-    if (!CheckLikePattern(node)) return std::nullopt;
-  } else if (kind != "AEXPR_OP") {
-    static constexpr std::array kNames = std::to_array<std::pair<std::string_view, std::string_view>>(
-        {{"AEXPR_SIMILAR", "SIMILAR TO"},
-         {"AEXPR_OP_ANY", "ANY (array)"},
-         {"AEXPR_OP_ALL", "ALL (array)"},
-         {"AEXPR_BETWEEN_SYM", "BETWEEN SYMMETRIC"},
-         {"AEXPR_NOT_BETWEEN_SYM", "BETWEEN SYMMETRIC"}});
-    std::string shown = kind;
-    for (const auto& [key, value] : kNames) {
-      if (key == kind) shown = value;
-    }
-    sql_.Error(node, shown + " is not supported");
-    return std::nullopt;
-  } else if (node.List("name").size() != 1) {
-    sql_.Error(node, "OPERATOR(...) is not supported");
-    return std::nullopt;
-  }
-  const Syntax* left = node.Find("lexpr");
-  const Syntax* right = node.Find("rexpr");
-  std::vector<Operand> operands;
-  bool good = true;
-  for (const Syntax* side : {left, right}) {
-    if (side == nullptr) continue;
-    std::optional<Operand> operand = BindOperand(*side);
-    good = good && operand.has_value();
-    if (operand.has_value()) operands.push_back(std::move(*operand));
-  }
-  if (!good) return std::nullopt;
-  return Call(node, name, std::move(operands));
-}
-
-bool ExpressionBinder::CheckLikePattern(const Syntax& node) {
-  const Syntax* right = node.Find("rexpr");
-  std::string name;
-  if (right == nullptr || right->tag != "FuncCall") return true;
-  if (LastName(*right, "funcname", &name) != "like_escape") return true;
-  sql_.Error(*right, "LIKE ... ESCAPE is not supported", "escape with a backslash");
-  return false;
-}
-
-std::optional<Bound> ExpressionBinder::BindIn(const Syntax& node) {
-  std::string symbol;
-  LastName(node, "name", &symbol);
-  const Syntax* list = node.Find("rexpr");
-  const Syntax* left = node.Find("lexpr");
-  if (left == nullptr || list == nullptr || list->tag != "List") {
-    sql_.Error(node, "IN is supported with a list of values only");
-    return std::nullopt;
-  }
-  std::optional<Operand> value = BindOperand(*left);
-  std::optional<std::vector<Operand>> items = BindAll(list->List("items"));
-  if (!value.has_value() || !items.has_value()) return std::nullopt;
-  std::vector<Expr> tests;
-  for (Operand& item : *items) {
-    std::optional<Operand> copy = Copy(*value);
-    if (!copy.has_value()) return std::nullopt;
-    std::optional<Bound> test = Compare(node, symbol, std::move(*copy), std::move(item));
-    if (!test.has_value()) return std::nullopt;
-    tests.push_back(std::move(test->expr));
-  }
-  if (tests.size() == 1) return Bound{std::move(tests[0])};
-  return Bound{Make(symbol == "=" ? Expr::Kind::kOr : Expr::Kind::kAnd, Type::kBoolean,
-                    std::move(tests))};
-}
-
-std::optional<Bound> ExpressionBinder::BindBetween(const Syntax& node, bool negated) {
-  const Syntax* left = node.Find("lexpr");
-  const Syntax* bounds = node.Find("rexpr");
-  if (left == nullptr || bounds == nullptr || bounds->List("items").size() != 2) {
-    sql_.Error(node, "BETWEEN needs two bounds");
-    return std::nullopt;
-  }
-  std::optional<Operand> value = BindOperand(*left);
-  std::optional<std::vector<Operand>> items = BindAll(bounds->List("items"));
-  if (!value.has_value() || !items.has_value()) return std::nullopt;
-  std::optional<Operand> copy = Copy(*value);
-  if (!copy.has_value()) return std::nullopt;
-  std::optional<Bound> low =
-      Compare(node, negated ? "<" : ">=", std::move(*value), std::move((*items)[0]));
-  std::optional<Bound> high =
-      Compare(node, negated ? ">" : "<=", std::move(*copy), std::move((*items)[1]));
-  if (!low.has_value() || !high.has_value()) return std::nullopt;
-  return Bound{Make(negated ? Expr::Kind::kOr : Expr::Kind::kAnd, Type::kBoolean,
-                    {std::move(low->expr), std::move(high->expr)})};
-}
-
-std::optional<Bound> ExpressionBinder::BindDistinct(const Syntax& node, bool negated) {
-  const Syntax* left = node.Find("lexpr");
-  const Syntax* right = node.Find("rexpr");
-  if (left == nullptr || right == nullptr) return std::nullopt;
-  std::optional<Operand> left_operand = BindOperand(*left);
-  std::optional<Operand> right_operand = BindOperand(*right);
-  if (!left_operand.has_value() || !right_operand.has_value()) return std::nullopt;
-  std::optional<Bound> test = Compare(node, "is_distinct_from", std::move(*left_operand),
-                                      std::move(*right_operand));
-  if (!test.has_value() || !negated) return test;
-  return Not(std::move(test->expr));
-}
-
-std::optional<Bound> ExpressionBinder::BindLogic(const Syntax& node) {
-  if (!RefuseOtherFields(sql_, node, {"boolop", "args"})) return std::nullopt;
-  const std::string op = node.Text("boolop");
-  const std::string word = op == "AND_EXPR" ? "AND" : op == "OR_EXPR" ? "OR" : "NOT";
-  std::vector<Expr> args;
-  bool good = true;
-  for (const Syntax& arg : node.List("args")) {
-    std::optional<Expr> condition = BindCondition(arg, word);
-    good = good && condition.has_value();
-    if (condition.has_value()) args.push_back(std::move(*condition));
-  }
-  if (!good || args.empty()) return std::nullopt;
-  if (word == "NOT") return Not(std::move(args[0]));
-  return Bound{Make(word == "AND" ? Expr::Kind::kAnd : Expr::Kind::kOr, Type::kBoolean,
-                    std::move(args))};
-}
-
-Bound ExpressionBinder::Not(Expr expr) {
-  const std::array<Type, 1> types = {Type::kBoolean};
-  Expr call = Make(Expr::Kind::kCall, Type::kBoolean, {std::move(expr)});
-  call.function = ResolveFunction("not", types, {false});
-  return Bound{std::move(call)};
-}
-
-std::optional<Bound> ExpressionBinder::BindNullTest(const Syntax& node) {
-  if (!RefuseOtherFields(sql_, node, {"arg", "nulltesttype"})) return std::nullopt;
-  const Syntax* arg = node.Find("arg");
-  if (arg == nullptr) return std::nullopt;
-  std::optional<Expr> value = BindValue(*arg);
-  if (!value.has_value()) return std::nullopt;
-  const bool negated = node.Text("nulltesttype") == "IS_NOT_NULL";
-  return Bound{Make(negated ? Expr::Kind::kIsNotNull : Expr::Kind::kIsNull, Type::kBoolean,
-                    {std::move(*value)})};
-}
-
-// x IS TRUE is coalesce(x, false), and the others follow from it.
-std::optional<Bound> ExpressionBinder::BindBooleanTest(const Syntax& node) {
-  if (!RefuseOtherFields(sql_, node, {"arg", "booltesttype"})) return std::nullopt;
-  const Syntax* arg = node.Find("arg");
-  if (arg == nullptr) return std::nullopt;
-  const std::string test = node.Text("booltesttype");
-  std::optional<Expr> value = BindCondition(*arg, test.find("UNKNOWN") != std::string::npos
-                                                      ? "IS UNKNOWN"
-                                                  : test.find("TRUE") != std::string::npos
-                                                      ? "IS TRUE"
-                                                      : "IS FALSE");
-  if (!value.has_value()) return std::nullopt;
-  if (test == "IS_UNKNOWN" || test == "IS_NOT_UNKNOWN") {
-    return Bound{Make(test == "IS_UNKNOWN" ? Expr::Kind::kIsNull : Expr::Kind::kIsNotNull,
-                      Type::kBoolean, {std::move(*value)})};
-  }
-  Expr operand = std::move(*value);
-  if (test == "IS_FALSE" || test == "IS_NOT_FALSE") operand = Not(std::move(operand)).expr;
-  Expr is_so = Make(Expr::Kind::kCoalesce, Type::kBoolean,
-                    {std::move(operand), LiteralExpr(Literal(false), Type::kBoolean)});
-  if (test == "IS_TRUE" || test == "IS_FALSE") return Bound{std::move(is_so)};
-  return Not(std::move(is_so));
-}
-
-std::optional<Bound> ExpressionBinder::BindCase(const Syntax& node) {
-  if (!RefuseOtherFields(sql_, node, {"arg", "args", "defresult"})) return std::nullopt;
-  std::optional<Operand> subject;
-  if (const Syntax* arg = node.Find("arg")) {
-    subject = BindOperand(*arg);
-    if (!subject.has_value()) return std::nullopt;
-  }
-  std::vector<Expr> conditions;
-  std::vector<Operand> results;
-  bool good = true;
-  for (const Syntax& when : node.List("args")) {
-    const Syntax* test = when.Find("expr");
-    const Syntax* result = when.Find("result");
-    if (!RefuseOtherFields(sql_, when, {"expr", "result"}) || !test || !result) return std::nullopt;
-    std::optional<Expr> condition;
-    if (subject.has_value()) {
-      std::optional<Operand> copy = Copy(*subject);
-      std::optional<Operand> value = copy.has_value() ? BindOperand(*test) : std::nullopt;
-      std::optional<Bound> equal;
-      if (value.has_value()) equal = Compare(*test, "=", std::move(*copy), std::move(*value));
-      if (equal.has_value()) condition = std::move(equal->expr);
-    } else {
-      condition = BindCondition(*test, "CASE/WHEN");
-    }
-    std::optional<Operand> value = BindOperand(*result);
-    good = good && condition.has_value() && value.has_value();
-    if (!good) continue;
-    conditions.push_back(std::move(*condition));
-    results.push_back(std::move(*value));
-  }
-  if (const Syntax* otherwise = node.Find("defresult")) {
-    std::optional<Operand> value = BindOperand(*otherwise);
-    good = good && value.has_value();
-    if (good) results.push_back(std::move(*value));
-  } else if (good) {
-    results.push_back({&node, Bound{LiteralExpr(Literal(), Type::kNull)}});
-  }
-  if (!good) return std::nullopt;
-  const Type type = CommonType(node, "CASE", results);
-  if (type == Type::kNull) return std::nullopt;
-  std::vector<Expr> args;
-  for (size_t i = 0; i < results.size(); ++i) {
-    if (i < conditions.size()) args.push_back(std::move(conditions[i]));
-    std::optional<Expr> value = Coerce(*results[i].node, std::move(results[i].bound), type);
-    if (!value.has_value()) return std::nullopt;
-    args.push_back(std::move(*value));
-  }
-  return Bound{Make(Expr::Kind::kCase, type, std::move(args))};
-}
-
-std::optional<Bound> ExpressionBinder::BindCoalesce(const Syntax& node) {
-  if (!RefuseOtherFields(sql_, node, {"args"})) return std::nullopt;
-  std::optional<std::vector<Operand>> operands = BindAll(node.List("args"));
-  if (!operands.has_value()) return std::nullopt;
-  const Type type = CommonType(node, "COALESCE", *operands);
-  if (type == Type::kNull) return std::nullopt;
-  std::vector<Expr> args;
-  for (Operand& operand : *operands) {
-    std::optional<Expr> value = Coerce(*operand.node, std::move(operand.bound), type);
-    if (!value.has_value()) return std::nullopt;
-    args.push_back(std::move(*value));
-  }
-  return Bound{Make(Expr::Kind::kCoalesce, type, std::move(args))};
-}
-
-std::optional<Bound> ExpressionBinder::BindMinMax(const Syntax& node) {
-  if (!RefuseOtherFields(sql_, node, {"op", "args"})) return std::nullopt;
-  std::optional<std::vector<Operand>> operands = BindAll(node.List("args"));
-  if (!operands.has_value()) return std::nullopt;
-  const bool greatest = node.Text("op") == "IS_GREATEST";
-  if (CommonType(node, greatest ? "GREATEST" : "LEAST", *operands) == Type::kNull) {
-    return std::nullopt;
-  }
-  return Call(node, greatest ? "greatest" : "least", std::move(*operands));
 }
 
 std::optional<Bound> ExpressionBinder::BindCast(const Syntax& node) {
@@ -548,14 +275,6 @@ std::optional<ExpressionBinder::Operand> ExpressionBinder::Copy(const Operand& o
   return operand;
 }
 
-std::optional<Bound> ExpressionBinder::Compare(const Syntax& node, const std::string& symbol,
-                                               Operand left, Operand right) {
-  std::vector<Operand> operands;
-  operands.push_back(std::move(left));
-  operands.push_back(std::move(right));
-  return Call(node, symbol, std::move(operands));
-}
-
 std::optional<Bound> ExpressionBinder::Call(const Syntax& node, const std::string& name,
                                             std::vector<Operand> operands) {
   std::vector<Type> types;
@@ -570,7 +289,7 @@ std::optional<Bound> ExpressionBinder::Call(const Syntax& node, const std::strin
     return std::nullopt;
   }
   const FunctionSignature& signature = FunctionCatalog()[size_t(function)];
-  Expr call = Make(Expr::Kind::kCall, signature.result, {});
+  Expr call = MakeExpr(Expr::Kind::kCall, signature.result, {});
   call.function = function;
   for (size_t i = 0; i < operands.size(); ++i) {
     const Type wanted = signature.args[std::min(i, signature.args.size() - 1)];
@@ -587,14 +306,14 @@ void ExpressionBinder::NoSuchCall(const Syntax& node, const std::string& name,
   if (name == "is_distinct_from" || name == "nullif") shown = "=";
   const bool is_operator = !(shown[0] >= 'a' && shown[0] <= 'z');
   if (is_operator && operands.size() == 2) {
-    sql_.Error(node, "operator does not exist: " + ShownType(operands[0].bound) + " " + shown +
-                         " " + ShownType(operands[1].bound),
+    sql_.Error(node,
+               "operator does not exist: " + ShownType(operands[0].bound) + " " + shown + " " +
+                   ShownType(operands[1].bound),
                "a cast may be needed, such as x::double precision");
     return;
   }
   if (is_operator && operands.size() == 1) {
-    sql_.Error(node,
-               "operator does not exist: " + shown + " " + ShownType(operands[0].bound));
+    sql_.Error(node, "operator does not exist: " + shown + " " + ShownType(operands[0].bound));
     return;
   }
   std::string types;

@@ -17,6 +17,9 @@ struct Bound {
   bool open_text = false;  // a plain string literal: its type is still open
 };
 
+// A plain string literal or NULL: what it meets decides its type.
+inline bool IsOpen(const Bound& bound) { return bound.open_text || bound.expr.type == Type::kNull; }
+
 // Takes the aggregate calls of a grouped query.
 class AggregateBinder {
  public:
@@ -29,11 +32,11 @@ class AggregateBinder {
 // then the aggregates (see query_binder.h).
 struct BindScope {
   const Schema* columns = nullptr;
-  std::vector<std::string> qualifiers;      // `stream.column`, `alias.column`
-  bool window_columns = false;              // window_start and window_end may be named
-  std::string no_window_columns;            // why they may not be, where they would exist
-  AggregateBinder* aggregates = nullptr;    // null: aggregates are refused,
-  std::string no_aggregates;                //   with this message
+  std::vector<std::string> qualifiers;    // `stream.column`, `alias.column`
+  bool window_columns = false;            // window_start and window_end may be named
+  std::string no_window_columns;          // why they may not be, where they would exist
+  AggregateBinder* aggregates = nullptr;  // null: aggregates are refused,
+  std::string no_aggregates;              //   with this message
   std::string no_aggregates_hint;
   // Nodes that BETWEEN, IN and CASE may still copy; shared by a whole query.
   int64_t* copies_left = nullptr;

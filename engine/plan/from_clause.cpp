@@ -72,8 +72,9 @@ bool ReadArguments(const SqlText& sql, const Syntax& call, const std::string& fu
       value = args[i].Find("arg");
     }
     if (name.empty() || std::ranges::find(names, name) == names.end()) {
-      sql.Error(args[i], name.empty() ? function + "() has too many arguments"
-                                      : function + "() has no argument '" + name + "'",
+      sql.Error(args[i],
+                name.empty() ? function + "() has too many arguments"
+                             : function + "() has no argument '" + name + "'",
                 SuggestName(name, names));
       good = false;
       continue;
@@ -141,8 +142,9 @@ std::optional<FromClause> ReadWindow(const SqlText& sql, const Syntax& item) {
   if (function != "tumble" && function != "hop") {
     static constexpr std::array kLater = {"session", "cumulate", "asof_join", "pivot"};
     const bool later = std::ranges::find(kLater, function) != kLater.end();
-    sql.Error(call, later ? function + "() in FROM is not supported by this version"
-                          : "unknown function '" + function + "' in FROM",
+    sql.Error(call,
+              later ? function + "() in FROM is not supported by this version"
+                    : "unknown function '" + function + "' in FROM",
               SuggestName(function, std::vector<std::string>{"tumble", "hop"}));
     return std::nullopt;
   }
@@ -150,8 +152,8 @@ std::optional<FromClause> ReadWindow(const SqlText& sql, const Syntax& item) {
   const std::vector<Syntax>& args = call.List("args");
   if (args.empty() || args[0].tag != "ColumnRef" || args[0].List("fields").size() != 1 ||
       StringOf(args[0].List("fields")[0]).empty()) {
-    sql.Error(args.empty() ? call : args[0], "the first argument of " + function +
-                                                 "() is the name of a stream");
+    sql.Error(args.empty() ? call : args[0],
+              "the first argument of " + function + "() is the name of a stream");
     return std::nullopt;
   }
   from.stream = from.qualifier = StringOf(args[0].List("fields")[0]);

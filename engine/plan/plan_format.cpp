@@ -86,14 +86,16 @@ class PlanFormatter {
     } else {
       input = "files " + Joined(std::get<FilesSourceSpec>(source.spec.input).paths);
     }
-    Line(depth, "source " + node.name + ": " + input + ", " +
-                    std::string(FormatName(source.spec.format)));
+    Line(depth,
+         "source " + node.name + ": " + input + ", " + std::string(FormatName(source.spec.format)));
     std::string columns;
     for (const Field& field : node.output.fields) {
-      columns += (columns.empty() ? "" : ", ") + field.name + " " + std::string(TypeName(field.type));
+      columns +=
+          (columns.empty() ? "" : ", ") + field.name + " " + std::string(TypeName(field.type));
     }
-    Detail(depth, "reads", columns + " (" + std::to_string(source.used_columns.size()) + " of " +
-                               std::to_string(source.spec.columns.size()) + " columns)");
+    Detail(depth, "reads",
+           columns + " (" + std::to_string(source.used_columns.size()) + " of " +
+               std::to_string(source.spec.columns.size()) + " columns)");
     if (source.spec.event_time.has_value()) {
       Detail(depth, "event time",
              source.spec.event_time->column + ", at most " +

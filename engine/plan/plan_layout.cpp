@@ -8,31 +8,24 @@
 #include <set>
 
 #include "engine/plan/bound_job.h"
+#include "engine/plan/expression_nodes.h"
 #include "engine/plan/functions.h"
 
 namespace millrace {
 namespace {
 
-Expr ColumnExpr(const Schema& schema, int column) {
-  Expr expr;
-  expr.kind = Expr::Kind::kColumn;
-  expr.column = column;
-  expr.type = schema.fields[size_t(column)].type;
-  return expr;
+Expr ColumnOf(const Schema& schema, int column) {
+  return ColumnExpr(column, schema.fields[size_t(column)].type);
 }
 
 // The last moment of the window that a row stands for: in the window that a later one would put
 // its readings in.
 Expr LastMomentBefore(Expr window_end) {
-  Expr microsecond;
-  microsecond.type = Type::kInterval;
-  microsecond.literal = Interval{0, 0, 1};
   const std::array<Type, 2> types = {Type::kTimestamp, Type::kInterval};
-  Expr call;
-  call.kind = Expr::Kind::kCall;
-  call.type = Type::kTimestamp;
+  Expr call =
+      MakeExpr(Expr::Kind::kCall, Type::kTimestamp,
+               {std::move(window_end), LiteralExpr(Literal(Interval{0, 0, 1}), Type::kInterval)});
   call.function = ResolveFunction("-", types, {false, false});
-  call.args = {std::move(window_end), std::move(microsecond)};
   return call;
 }
 
@@ -213,11 +206,11 @@ class Layout {
   static void AddEventTime(const BoundStream& input, ColumnList* before,
                            WindowAggregateNode* window) {
     if (input.windowed) {
-      window->event_time = before->Add(
-          LastMomentBefore(ColumnExpr(input.schema, input.window_end)), "event_time", nullptr);
+      window->event_time = before->Add(LastMomentBefore(ColumnOf(input.schema, input.window_end)),
+                                       "event_time", nullptr);
       return;
     }
-    const Expr column = ColumnExpr(input.schema, input.event_time);
+    const Expr column = ColumnOf(input.schema, input.event_time);
     const Field* field = FieldOf(input.schema, column);
     window->event_time = before->Add(column, field->name, field);
   }

@@ -38,7 +38,6 @@ source readings: kafka sensors, json
 )");
 }
 
-
 // The shape of the smoke detection job.
 TestJob SmokeJob() {
   TestJob job;
@@ -265,7 +264,9 @@ TEST(Planner, WindowsNeedAnEventTime) {
   EXPECT_EQ(messages(std::string("SELECT count(*)") + kWindowed),
             "20:29 a window needs an event time, and 'a' has none; select window_end in 'a'\n");
   TestJob job;
-  job.Readings().Query("b", "SELECT count(*) FROM tumble(readings, INTERVAL '1 h') GROUP BY 1").Sink("b");
+  job.Readings()
+      .Query("b", "SELECT count(*) FROM tumble(readings, INTERVAL '1 h') GROUP BY 1")
+      .Sink("b");
   std::get<SourceStreamSpec>(job.spec().streams[0].kind).event_time.reset();
   EXPECT_EQ(job.Messages(),
             "10:29 a window needs an event time, and 'readings' has none; add event_time to "
@@ -286,9 +287,9 @@ TEST(Planner, ChecksAlerts) {
         .Messages();
   };
   EXPECT_EQ(messages("m", "top > 1 -- of all\n AND device_id <> 'x'"), "");
-  EXPECT_EQ(messages("m", "top"), "100:1 argument of expr must be type boolean, not type integer\n");
-  EXPECT_EQ(messages("m", "  topp > 1"),
-            "100:3 unknown column 'topp'; did you mean 'top'?\n");
+  EXPECT_EQ(messages("m", "top"),
+            "100:1 argument of expr must be type boolean, not type integer\n");
+  EXPECT_EQ(messages("m", "  topp > 1"), "100:3 unknown column 'topp'; did you mean 'top'?\n");
   EXPECT_EQ(messages("m", "top >"), "100:6 syntax error at end of input\n");
   EXPECT_EQ(messages("m", ""), "100:1 expected one expression\n");
   EXPECT_EQ(messages("m", "top > 1, top > 2"), "100:10 expected one expression\n");
@@ -329,12 +330,9 @@ TEST(Planner, ChecksSinksAndUse) {
             "1001:1 there are no alerts for this sink\n");
   EXPECT_EQ(TestJob().Readings().Alert("A", "readings", "ok").Sink("readings").Messages(),
             "98:1 warning: no sink takes the alerts; add a sink with alerts: all\n");
-  EXPECT_EQ(TestJob()
-                .Readings()
-                .Query("q", "SELECT level FROM readings")
-                .Sink("readings")
-                .Messages(),
-            "2:5 warning: nothing uses stream 'q'; add a sink, an alert or a query that reads it\n");
+  EXPECT_EQ(
+      TestJob().Readings().Query("q", "SELECT level FROM readings").Sink("readings").Messages(),
+      "2:5 warning: nothing uses stream 'q'; add a sink, an alert or a query that reads it\n");
   TestJob job;
   job.Readings().Query("q", "SELECT level FROM readings").Sink("q");
   ParquetSinkSpec parquet;
@@ -349,20 +347,88 @@ TEST(Planner, ChecksSinksAndUse) {
 // A mistaken job file must never end the process: statements mutated token by token plan or fail,
 // and what plans is whole.
 TEST(Planner, SurvivesMutatedStatements) {
-  const std::vector<std::string> tokens = {
-      "SELECT", "FROM", "WHERE", "GROUP BY", "HAVING", "window_start", "window_end", "device_id",
-      "level", "temperature", "ok", "observed_at", "count(*)", "avg(level)", "max(", "(", ")", ",",
-      "+", "-", "/", "=", ">", "AND", "OR", "NOT", "IS NULL", "IS NOT TRUE", "BETWEEN", "IN (1, 2)",
-      "CASE WHEN", "THEN", "ELSE", "END", "1", "2.5", "'x'", "'1'", "NULL", "true", "AS a", "AS b",
-      "tumble(readings, INTERVAL '1 minute')", "hop(readings, size => INTERVAL '5 min', slide =>",
-      "INTERVAL '1 min'", "readings", "*", "DISTINCT", "FILTER (WHERE ok)", "OVER ()", "::bigint",
-      "coalesce(", "nullif(level, 1)", "percentile_cont(0.5) WITHIN GROUP (ORDER BY level)", "ORDER BY",
-      "LIMIT 1", "JOIN", "UNION", "ARRAY[1]", "[1]", ".", "\"q\"", "$1", ";", "--", "/*", "\u00e9"};
+  const std::vector<std::string> tokens = {"SELECT",
+                                           "FROM",
+                                           "WHERE",
+                                           "GROUP BY",
+                                           "HAVING",
+                                           "window_start",
+                                           "window_end",
+                                           "device_id",
+                                           "level",
+                                           "temperature",
+                                           "ok",
+                                           "observed_at",
+                                           "count(*)",
+                                           "avg(level)",
+                                           "max(",
+                                           "(",
+                                           ")",
+                                           ",",
+                                           "+",
+                                           "-",
+                                           "/",
+                                           "=",
+                                           ">",
+                                           "AND",
+                                           "OR",
+                                           "NOT",
+                                           "IS NULL",
+                                           "IS NOT TRUE",
+                                           "BETWEEN",
+                                           "IN (1, 2)",
+                                           "CASE WHEN",
+                                           "THEN",
+                                           "ELSE",
+                                           "END",
+                                           "1",
+                                           "2.5",
+                                           "'x'",
+                                           "'1'",
+                                           "NULL",
+                                           "true",
+                                           "AS a",
+                                           "AS b",
+                                           "tumble(readings, INTERVAL '1 minute')",
+                                           "hop(readings, size => INTERVAL '5 min', slide =>",
+                                           "INTERVAL '1 min'",
+                                           "readings",
+                                           "*",
+                                           "DISTINCT",
+                                           "FILTER (WHERE ok)",
+                                           "OVER ()",
+                                           "::bigint",
+                                           "coalesce(",
+                                           "nullif(level, 1)",
+                                           "percentile_cont(0.5) WITHIN GROUP (ORDER BY level)",
+                                           "ORDER BY",
+                                           "LIMIT 1",
+                                           "JOIN",
+                                           "UNION",
+                                           "ARRAY[1]",
+                                           "[1]",
+                                           ".",
+                                           "\"q\"",
+                                           "$1",
+                                           ";",
+                                           "--",
+                                           "/*",
+                                           "\u00e9"};
   const std::vector<std::string> statement = {
-      "SELECT", "window_end", ",", "device_id", ",", "count(*)", "AS a", ",", "avg(level)", "+", "1",
-      "AS b", ",", "CASE WHEN", "max(", "level", ")", ">", "1", "THEN", "'x'", "ELSE", "device_id",
-      "END", "AS c", "FROM", "tumble(readings, INTERVAL '1 minute')", "WHERE", "level", "BETWEEN", "1", "AND",
-      "2.5", "GROUP BY", "window_end", ",", "device_id", "HAVING", "count(*)", ">", "1"};
+      "SELECT",    "window_end", ",",
+      "device_id", ",",          "count(*)",
+      "AS a",      ",",          "avg(level)",
+      "+",         "1",          "AS b",
+      ",",         "CASE WHEN",  "max(",
+      "level",     ")",          ">",
+      "1",         "THEN",       "'x'",
+      "ELSE",      "device_id",  "END",
+      "AS c",      "FROM",       "tumble(readings, INTERVAL '1 minute')",
+      "WHERE",     "level",      "BETWEEN",
+      "1",         "AND",        "2.5",
+      "GROUP BY",  "window_end", ",",
+      "device_id", "HAVING",     "count(*)",
+      ">",         "1"};
   std::string whole;
   for (const std::string& token : statement) whole += token + " ";
   ASSERT_EQ(TestJob().Readings().Query("q", whole).Sink("q").Messages(), "");
@@ -378,9 +444,15 @@ TEST(Planner, SurvivesMutatedStatements) {
     for (size_t n = 1 + random(3); n > 0; --n) {
       const size_t at = random(mutated.size());
       switch (random(3)) {
-        case 0: mutated[at] = tokens[random(tokens.size())]; break;
-        case 1: mutated.insert(mutated.begin() + long(at), tokens[random(tokens.size())]); break;
-        default: mutated.erase(mutated.begin() + long(at)); break;
+        case 0:
+          mutated[at] = tokens[random(tokens.size())];
+          break;
+        case 1:
+          mutated.insert(mutated.begin() + long(at), tokens[random(tokens.size())]);
+          break;
+        default:
+          mutated.erase(mutated.begin() + long(at));
+          break;
       }
     }
     std::string sql;

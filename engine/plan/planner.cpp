@@ -130,7 +130,8 @@ class Planner {
   void BindStream(int index) {
     BoundStream& stream = At(index);
     if (const auto* source = std::get_if<SourceStreamSpec>(&stream.spec->kind)) {
-      for (const SourceColumn& column : source->columns) stream.schema.fields.push_back(column.field);
+      for (const SourceColumn& column : source->columns)
+        stream.schema.fields.push_back(column.field);
       if (source->event_time.has_value()) {
         stream.event_time = stream.schema.IndexOf(source->event_time->column);
         CheckEventTime(*source->event_time, stream);
@@ -178,7 +179,8 @@ class Planner {
     } else if (input.input >= 0) {
       hint = "add event_time to the source and select it in '" + name + "'";
     }
-    sql.Error(stream.from.offset, "a window needs an event time, and '" + name + "' has none", hint);
+    sql.Error(stream.from.offset, "a window needs an event time, and '" + name + "' has none",
+              hint);
     return false;
   }
 

@@ -4,6 +4,7 @@
 
 #include "engine/plan/aggregate_collector.h"
 #include "engine/plan/expression_binder.h"
+#include "engine/plan/expression_nodes.h"
 
 namespace millrace {
 namespace {
@@ -15,8 +16,7 @@ constexpr size_t kColumnsMax = 1000;
 int ImpliedName(const Syntax* node, std::string* name) {
   if (node == nullptr) return 0;
   if (node->tag == "ColumnRef" || node->tag == "FuncCall") {
-    const std::vector<Syntax>& names =
-        node->List(node->tag == "ColumnRef" ? "fields" : "funcname");
+    const std::vector<Syntax>& names = node->List(node->tag == "ColumnRef" ? "fields" : "funcname");
     *name = names.empty() ? "" : StringOf(names.back());
     return 2;
   }
@@ -52,8 +52,7 @@ std::string ImpliedName(const Syntax& node) {
 
 class QueryBinder {
  public:
-  QueryBinder(const SqlText& sql, const Syntax& select, const FromClause& from,
-              const Schema& input)
+  QueryBinder(const SqlText& sql, const Syntax& select, const FromClause& from, const Schema& input)
       : sql_(sql),
         select_(select),
         from_(from),
@@ -251,11 +250,8 @@ class QueryBinder {
       return;
     }
     for (int i = 0; i < base_; ++i) {
-      Expr expr;
-      expr.kind = Expr::Kind::kColumn;
-      expr.column = i;
-      expr.type = input_.fields[size_t(i)].type;
-      AddColumn(star, input_.fields[size_t(i)].name, std::move(expr));
+      const Field& field = input_.fields[size_t(i)];
+      AddColumn(star, field.name, ColumnExpr(i, field.type));
     }
   }
 
@@ -298,16 +294,11 @@ class QueryBinder {
     const int key_count = int(query_.keys.size());
     for (int i = 0; i < key_count; ++i) {
       if (query_.keys[size_t(i)].expr != *expr) continue;
-      const Type type = expr->type;
-      *expr = Expr();
-      expr->kind = Expr::Kind::kColumn;
-      expr->type = type;
-      expr->column = 2 + i;
+      *expr = ColumnExpr(2 + i, expr->type);
       return true;
     }
     if (expr->kind != Expr::Kind::kColumn) {
-      return std::ranges::all_of(expr->args,
-                                 [&](Expr& arg) { return Lower(node, binder, &arg); });
+      return std::ranges::all_of(expr->args, [&](Expr& arg) { return Lower(node, binder, &arg); });
     }
     if (expr->column >= base_ + 2) {
       expr->column += key_count - base_;

@@ -67,7 +67,8 @@ TEST(QueryBinder, RefusesBadWindows) {
   const std::string tail = " GROUP BY window_end";
   const auto with = [&](const char* from) { return head + from + tail; };
   ExpectMessages({
-      {with("tumble(readings)"), "10:22 tumble() needs a size; write size => INTERVAL '5 minutes'\n"},
+      {with("tumble(readings)"),
+       "10:22 tumble() needs a size; write size => INTERVAL '5 minutes'\n"},
       {with("hop(readings, INTERVAL '1 h')"),
        "10:22 hop() needs a slide; write slide => INTERVAL '1 minute'\n"},
       {with("tumble(readings, INTERVAL '0 s')"), "10:39 a window's size must be more than zero\n"},
@@ -145,8 +146,7 @@ TEST(QueryBinder, SelectItemsHaveNames) {
       {"SELECT *, level FROM readings",
        "10:11 column 'level' is selected twice; give one another name with AS\n"},
       {"SELECT r.*, 1 AS one FROM readings r", ""},
-      {"SELECT readings.* FROM readings r",
-       "10:8 'readings' is not in FROM; known: r\n"},
+      {"SELECT readings.* FROM readings r", "10:8 'readings' is not in FROM; known: r\n"},
   });
   TestJob job;
   job.Readings()
@@ -157,9 +157,9 @@ TEST(QueryBinder, SelectItemsHaveNames) {
              "FROM readings")
       .Sink("q");
   const Schema schema = NodeNamed(job.Plan(), "q").output;
-  EXPECT_EQ(schema.Names(), (std::vector<std::string>{"abs", "level", "case", "coalesce",
-                                                      "greatest", "nullif", "temperature", "sqrt", "int4",
-                                                      "float8"}));
+  EXPECT_EQ(schema.Names(),
+            (std::vector<std::string>{"abs", "level", "case", "coalesce", "greatest", "nullif",
+                                      "temperature", "sqrt", "int4", "float8"}));
   EXPECT_EQ(schema.fields[6].unit, "Cel");
 }
 
@@ -174,8 +174,9 @@ TEST(QueryBinder, GroupingRules) {
        "10:37 grouping needs a window; add FROM tumble(...) or hop(...)\n"},
       {"SELECT level FROM readings HAVING ok",
        "10:35 grouping needs a window; add FROM tumble(...) or hop(...)\n"},
-      {"SELECT level" + from, "10:8 a query over a window must group by it; add GROUP BY "
-                              "window_start, window_end\n"},
+      {"SELECT level" + from,
+       "10:8 a query over a window must group by it; add GROUP BY "
+       "window_start, window_end\n"},
       {"SELECT count(*)" + from + "GROUP BY device_id",
        "10:69 a query over a window must group by it; add window_start, window_end to GROUP BY\n"},
       {"SELECT level, count(*)" + from + "GROUP BY window_end",
@@ -229,16 +230,17 @@ TEST(QueryBinder, TellsEveryMistakeOfAQuery) {
 TEST(QueryBinder, GroupsByColumnsExpressionsAliasesAndOrdinals) {
   TestJob job;
   job.Readings()
-      .Query("q", "SELECT window_start, device_id, level % 10 AS bucket, upper(device_id) AS name, "
-                  "level + 1 AS next, (level + 1) * 2 AS twice, count(*)" +
-                      std::string(kMinute) + "GROUP BY 1, 2, bucket, upper(device_id), level + 1")
+      .Query("q",
+             "SELECT window_start, device_id, level % 10 AS bucket, upper(device_id) AS name, "
+             "level + 1 AS next, (level + 1) * 2 AS twice, count(*)" +
+                 std::string(kMinute) + "GROUP BY 1, 2, bucket, upper(device_id), level + 1")
       .Sink("q");
   ASSERT_EQ(job.Messages(), "");
   const JobPlan plan = job.Plan();
   const PlanNode& input = NodeNamed(plan, "q.input");
   const PlanNode& window = NodeNamed(plan, "q.window");
-  EXPECT_EQ(input.output.Names(), (std::vector<std::string>{"observed_at", "device_id", "bucket",
-                                                            "upper", "level + 1"}));
+  EXPECT_EQ(input.output.Names(),
+            (std::vector<std::string>{"observed_at", "device_id", "bucket", "upper", "level + 1"}));
   EXPECT_EQ(std::get<WindowAggregateNode>(window.kind).keys, (std::vector<int>{1, 2, 3, 4}));
   EXPECT_EQ(window.output.Names(),
             (std::vector<std::string>{"window_start", "window_end", "device_id", "bucket", "upper",
@@ -278,7 +280,8 @@ TEST(QueryBinder, AggregatesHavePostgresTypes) {
       {"count(DISTINCT device_id)", "count(DISTINCT device_id) | device_id text | - -> bigint"},
       {"sum(level)", "sum(level) | level integer | - -> bigint"},
       {"sum(fire_alarm)", "sum(fire_alarm) | fire_alarm bigint | - -> double precision"},
-      {"sum(temperature)", "sum(temperature) | temperature double precision | - -> double precision"},
+      {"sum(temperature)",
+       "sum(temperature) | temperature double precision | - -> double precision"},
       {"avg(level)", "avg(level) | level integer | - -> double precision"},
       {"min(device_id)", "min(device_id) | device_id text | - -> text"},
       {"max(observed_at)", "max(observed_at) | observed_at timestamp | - -> timestamp"},
@@ -321,11 +324,12 @@ TEST(QueryBinder, AggregatesHavePostgresTypes) {
 TEST(QueryBinder, ComputesWhatIsTheSameOnce) {
   TestJob job;
   job.Readings()
-      .Query("q", "SELECT window_end, avg(temperature) AS a, avg(temperature) * 2 AS b, "
-                  "stddev(temperature) AS c, stddev_samp(temperature) AS d, count(*) AS n, "
-                  "100 - CASE WHEN count(*) < 10 THEN 20 ELSE 0 END AS score" +
-                      std::string(kMinute) +
-                      "GROUP BY window_end HAVING count(*) > 1 AND avg(temperature) > 0")
+      .Query("q",
+             "SELECT window_end, avg(temperature) AS a, avg(temperature) * 2 AS b, "
+             "stddev(temperature) AS c, stddev_samp(temperature) AS d, count(*) AS n, "
+             "100 - CASE WHEN count(*) < 10 THEN 20 ELSE 0 END AS score" +
+                 std::string(kMinute) +
+                 "GROUP BY window_end HAVING count(*) > 1 AND avg(temperature) > 0")
       .Sink("q");
   ASSERT_EQ(job.Messages(), "");
   const JobPlan plan = job.Plan();

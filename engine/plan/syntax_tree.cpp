@@ -235,8 +235,8 @@ std::optional<Syntax> ReadTree(const SqlText& sql, std::string_view json) {
     return std::nullopt;
   }
   if (code != simdjson::SUCCESS) {
-    sql.Error(0, std::string("the SQL parser's answer can't be read: ") +
-                     simdjson::error_message(code));
+    sql.Error(
+        0, std::string("the SQL parser's answer can't be read: ") + simdjson::error_message(code));
     return std::nullopt;
   }
   InheritOffsets(&tree, 0);

@@ -32,10 +32,11 @@ std::optional<CastTarget> ReadTypeName(const SqlText& sql, const Syntax& type_na
   const std::string name = names.empty() ? "" : StringOf(names.back());
   CastTarget target;
   const std::optional<Type> type = TypeFromName(name);
-  const bool known_schema = names.size() == 1 ||
-                            (names.size() == 2 && StringOf(names[0]) == "pg_catalog");
+  const bool known_schema =
+      names.size() == 1 || (names.size() == 2 && StringOf(names[0]) == "pg_catalog");
   if (!type.has_value() || !known_schema) {
-    sql.Error(type_name, "type '" + name + "' is not supported", SuggestName(name, ColumnTypeNames()));
+    sql.Error(type_name, "type '" + name + "' is not supported",
+              SuggestName(name, ColumnTypeNames()));
     return std::nullopt;
   }
   target.type = *type;
@@ -46,7 +47,8 @@ std::optional<CastTarget> ReadTypeName(const SqlText& sql, const Syntax& type_na
   }
   if (!RefuseOtherFields(sql, type_name, {"names", "typemod", "typmods"})) return std::nullopt;
   const Syntax* mask = modifiers[0].Find("ival");
-  if (modifiers.size() == 1 && mask != nullptr) target.interval_unit = IntervalUnit(mask->Integer("ival"));
+  if (modifiers.size() == 1 && mask != nullptr)
+    target.interval_unit = IntervalUnit(mask->Integer("ival"));
   if (target.interval_unit.empty()) {
     sql.Error(type_name, "an interval of several fields or with a precision is not supported",
               "write INTERVAL '1 day 2 hours'");
