@@ -46,8 +46,8 @@ struct SourceBatch {
   std::shared_ptr<const OriginalRecords> originals;
   int64_t next_offset = 0;                  // position after this batch
   int64_t bytes = 0;                        // of the records' values
-  // The last record read and a hash of its timestamp and value, by which a restart recognises that
-  // a topic was re-created; -1: the source keeps none.
+  // The last record read, decoded or not: with its hash (of timestamp and value) it is known again
+  // after a restart, see Source::VerifyRecord. -1: the batch only moves the position.
   int64_t last_record_offset = -1;
   uint64_t last_record_hash = 0;
 };
@@ -96,8 +96,10 @@ class SourceReader {
   // Begins to read. Called once, before Poll.
   virtual Status Start(const std::vector<StartPosition>& positions) = 0;
 
-  // Reads one more partition; any time after Start.
-  virtual Status AddPartition(const StartPosition& position) = 0;
+  // Begins to read a partition that was announced by kPartitionAdded. After Start, on its thread.
+  virtual Status AddPartition(const StartPosition& position) {
+    return InternalError("no_new_partitions", position.partition.topic + " gains no partitions");
+  }
 
   // At most about `rows_max` rows, without blocking on a network. A failed status ends the job
   // (data loss with on_data_loss: fail, a topic deleted); passing trouble is an event.
@@ -131,6 +133,13 @@ class Source {
   virtual Result<Partitions> Discover(Micros timeout) = 0;
   // Readers share the client where that is cheaper; at most one reader per partition.
   virtual Result<std::unique_ptr<SourceReader>> MakeReader() = 0;
+  // Whether the record at `offset` is the one that had `hash` (SourceBatch::last_record_hash): false
+  // means that the topic was deleted and made again. True also where the record is gone (retention,
+  // compaction), because nothing speaks against it then. Blocks; "broker_unreachable" (retry).
+  virtual Result<bool> VerifyRecord(const TopicPartition& partition, int64_t offset, uint64_t hash,
+                                    Micros timeout) {
+    return true;
+  }
   // Ends by itself.
   virtual bool bounded() const = 0;
 };
