@@ -14,7 +14,7 @@ struct Order {
 template <>
 struct Order<double> {
   static bool Equal(double a, double b) { return (a == b) | ((a != a) & (b != b)); }
-  static bool Less(double a, double b) { return (a < b) | ((a == a) & (b != b)); }
+  static bool Less(double a, double b) { return !(b <= a) & (a == a); }
 };
 
 template <typename T>
