@@ -274,6 +274,44 @@ TEST(Planner, WindowsNeedAnEventTime) {
             "10:8 aggregate functions are not allowed in GROUP BY\n");
 }
 
+TEST(Planner, ChecksTheSourcesEventTime) {
+  const auto messages = [](const std::string& column) {
+    TestJob job;
+    job.Readings()
+        .Query("q", "SELECT count(*) FROM tumble(readings, INTERVAL '1 h') GROUP BY window_end")
+        .Sink("q");
+    EventTimeSpec& event_time = *std::get<SourceStreamSpec>(job.spec().streams[0].kind).event_time;
+    event_time.column = column;
+    event_time.place = {5, 7};
+    return job.Messages();
+  };
+  EXPECT_EQ(messages("observed"),
+            "5:7 unknown column 'observed'; known: device_id, observed_at, "
+            "temperature, humidity, fire_alarm, level, ok\n");
+  EXPECT_EQ(messages("level"), "5:7 the event time must be a timestamp column\n");
+  EXPECT_EQ(messages("observed_at"), "");
+}
+
+TEST(Planner, TheWindowsColumnsHideTheInputs) {
+  TestJob job;
+  job.Readings()
+      .Query("minutes",
+             "SELECT window_start, window_end, count(*) AS n FROM "
+             "tumble(readings, INTERVAL '1 min') GROUP BY window_start, window_end")
+      .Query("hours",
+             "SELECT window_start, window_end, sum(n) AS n FROM "
+             "tumble(minutes, INTERVAL '1 h') GROUP BY window_start, window_end")
+      .Sink("hours");
+  ASSERT_EQ(job.Messages(), "");
+  const JobPlan plan = job.Plan();
+  EXPECT_TRUE(std::get<WindowAggregateNode>(NodeNamed(plan, "hours.window").kind).keys.empty());
+  const auto& output = std::get<ProjectNode>(NodeNamed(plan, "hours.output").kind);
+  EXPECT_EQ(output.columns[0].column, 0);
+  EXPECT_EQ(output.columns[1].column, 1);
+  // Without other keys the window is the record's key.
+  EXPECT_EQ(std::get<SinkNode>(NodeNamed(plan, "sink.0").kind).keys, (std::vector<int>{0, 1}));
+}
+
 TEST(Planner, ChecksAlerts) {
   const auto messages = [](const std::string& stream, const std::string& expr) {
     return TestJob()

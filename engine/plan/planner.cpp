@@ -134,7 +134,7 @@ class Planner {
         stream.schema.fields.push_back(column.field);
       if (source->event_time.has_value()) {
         stream.event_time = stream.schema.IndexOf(source->event_time->column);
-        CheckEventTime(*source->event_time, stream);
+        if (!CheckEventTime(*source->event_time, stream)) return;
       }
       stream.bound = true;
       return;
@@ -157,13 +157,15 @@ class Planner {
     stream.bound = true;
   }
 
-  void CheckEventTime(const EventTimeSpec& spec, const BoundStream& stream) {
+  bool CheckEventTime(const EventTimeSpec& spec, const BoundStream& stream) {
     if (stream.event_time < 0) {
       Error(spec.place, "unknown column '" + spec.column + "'",
             SuggestName(spec.column, stream.schema.Names()));
-    } else if (stream.schema.fields[size_t(stream.event_time)].type != Type::kTimestamp) {
-      Error(spec.place, "the event time must be a timestamp column");
+      return false;
     }
+    if (stream.schema.fields[size_t(stream.event_time)].type == Type::kTimestamp) return true;
+    Error(spec.place, "the event time must be a timestamp column");
+    return false;
   }
 
   // A window needs to know a row's time.

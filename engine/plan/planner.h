@@ -8,7 +8,9 @@
 
 namespace millrace {
 
-// The plan is to be used only if !diagnostics->has_errors(). Pure: reads no clock and no file.
+// The plan is to be used only if !diagnostics->has_errors(); with errors it has no nodes. Pure:
+// reads no clock and no file. Call it on a thread with the usual 8 MB of stack: the SQL parser's
+// own recursion takes up to 5 MB for the longest text that is allowed (see syntax_tree.h).
 JobPlan PlanJob(const JobSpec& job, Diagnostics* diagnostics);
 
 }  // namespace millrace

@@ -297,7 +297,7 @@ std::optional<Syntax> ParseSelect(const SqlText& sql) {
     sql.Error(int64_t(text.find('\0')), "the SQL holds a null character");
     return std::nullopt;
   }
-  // libpg_query writes its JSON by recursion: 64 KiB of `1+1+...` take about 4 MB of stack.
+  // libpg_query writes its JSON by recursion: 64 KiB of `1+1+...` take about 5 MB of stack.
   const std::unique_ptr<PgQueryParseResult, ResultDeleter> result(
       new PgQueryParseResult(pg_query_parse(text.c_str())));
   if (result->error != nullptr) {
