@@ -135,7 +135,10 @@ void AccumulatorLayout::Place() {
   size_t end = FilterOffset(filters_.size());
   for (Measure& measure : measures_) {
     measure.base = end;
-    end = measure.Offset(kDistinct << 1);
+    for (unsigned part = kSum; part <= kDistinct; part <<= 1) {
+      measure.offsets[size_t(std::countr_zero(part))] = end + PartOffset(measure.parts, part);
+    }
+    end += PartOffset(measure.parts, kDistinct << 1);
   }
   initial_.assign(end, '\0');
   for (const Measure& measure : measures_) {

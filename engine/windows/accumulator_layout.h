@@ -13,6 +13,8 @@
 // each there only if asked for. Pointers are owned by the row and null until there is a value.
 #pragma once
 
+#include <array>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -93,7 +95,10 @@ struct Measure {
   size_t rows_offset = 0;  // of the count of rows that pass the filter
 
   bool Has(unsigned part) const { return (parts & part) != 0; }
-  size_t Offset(unsigned part) const { return base + PartOffset(parts, part); }
+  size_t Offset(unsigned part) const { return offsets[size_t(std::countr_zero(part))]; }
+
+  // Of each part, by its bit; set when the layout is complete.
+  std::array<size_t, 7> offsets{};
 };
 
 struct AggregateOutput {

@@ -28,6 +28,15 @@ Quad SumOf(const Measure& measure, const char* row) {
   return Quad(FieldAt<Int128>(row, offset).value());
 }
 
+double AverageOf(const Measure& measure, const char* row, int64_t count) {
+  if (measure.type != Type::kDouble) return double(SumOf(measure, row) / Quad(count));
+  const DoubleSum& sum = FieldAt<DoubleSum>(row, measure.Offset(kSum));
+  if (!std::isfinite(sum.high)) return sum.high;
+  // Extended precision rounds once more than Quad does, and costs a fraction of it.
+  using Extended = long double;
+  return double((Extended(sum.high) + sum.low) / Extended(count));
+}
+
 // Sum of squares less the square of the sum over n; null where PostgreSQL has null. An infinite or
 // NaN value makes it NaN; rounding never makes it negative.
 Status AppendVariance(const Measure& measure, const char* row, int64_t count, bool sample,
@@ -127,7 +136,7 @@ Status AppendResult(const AccumulatorLayout& layout, const AggregateOutput& outp
     case AggregateFunction::kSum:
       return AppendSum(output, measure, row, builder, out_of_range);
     case AggregateFunction::kAvg:
-      return doubles->Append(double(SumOf(measure, row) / Quad(count)));
+      return doubles->Append(AverageOf(measure, row, count));
     case AggregateFunction::kMin:
       return AppendExtreme(measure, row, kMin, builder);
     case AggregateFunction::kMax:

@@ -87,7 +87,9 @@ void PaneAggregate::AddBlock(std::span<const uint64_t> hashes) {
       slots_.Prefetch(row_keys_[i + kPrefetchAhead], row_panes_[i + kPrefetchAhead]);
     }
     row_accumulators_[i] = AccumulatorsOf(row_keys_[i], row_panes_[i]);
-    __builtin_prefetch(row_accumulators_[i], 1);
+    for (size_t line = 0; line < layout_.row_bytes(); line += 64) {
+      __builtin_prefetch(row_accumulators_[i] + line, 1);
+    }
   }
   object_bytes_ += update_.Apply({rows_, row_accumulators_});
 }
