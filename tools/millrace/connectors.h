@@ -1,0 +1,39 @@
+// Which connector serves what a job file names: the one place that knows them all.
+#pragma once
+
+#include <atomic>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "engine/connectors/console/console_sink.h"
+#include "engine/connectors/sink.h"
+#include "engine/connectors/source.h"
+#include "engine/env/clock.h"
+#include "engine/model/job.h"
+#include "engine/plan/plan.h"
+
+namespace millrace {
+
+struct ConnectorOptions {
+  std::string brokers;   // over what the job file says; may be empty
+  std::string data_dir;  // relative paths of sinks start here
+  std::string run_id;    // part of file names
+  const std::atomic<bool>* stopping = nullptr;  // makes blocked writes give up
+  std::shared_ptr<ConsoleScreen> screen;        // what console sinks share
+};
+
+// `readers_max`: how many readers the source will make at most; they share its prefetch budget.
+Result<std::unique_ptr<Source>> MakeSource(const JobSpec& job, const PlanNode& node,
+                                           const ConnectorOptions& options, int32_t readers_max,
+                                           const Clock* clock);
+
+// `node` is a SinkNode.
+Result<std::unique_ptr<SinkWriter>> MakeSink(const JobSpec& job, const PlanNode& node,
+                                             const ConnectorOptions& options, const Clock* clock);
+
+Result<std::unique_ptr<DeadLetterWriter>> MakeDeadLetters(const JobSpec& job,
+                                                          const ConnectorOptions& options,
+                                                          const Clock* clock);
+
+}  // namespace millrace

@@ -1,0 +1,73 @@
+#include "tools/millrace/job_command.h"
+
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+#include <iostream>
+#include <sstream>
+
+#include "engine/model/job_file.h"
+#include "engine/plan/planner.h"
+
+namespace millrace {
+namespace {
+
+constexpr size_t kJobFileBytesMax = 1 << 20;
+
+Result<std::string> ReadFile(const std::string& file_name) {
+  std::ifstream file(file_name, std::ios::binary);
+  if (!file) {
+    return UserError("unreadable_file",
+                     "cannot read '" + file_name + "': " + std::strerror(errno));
+  }
+  std::string text;
+  text.resize(kJobFileBytesMax + 1);
+  file.read(text.data(), std::streamsize(text.size()));
+  if (file.bad()) return UserError("unreadable_file", "cannot read '" + file_name + "'");
+  text.resize(size_t(file.gcount()));
+  if (text.size() > kJobFileBytesMax) {
+    return UserError("file_too_large", "'" + file_name + "' is larger than 1 MiB: not a job file");
+  }
+  return text;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<CheckedJob>> CheckJob(const std::string& file_name) {
+  ARROW_ASSIGN_OR_RAISE(std::string text, ReadFile(file_name));
+  Diagnostics diagnostics(file_name, std::move(text));
+  auto job = std::make_unique<CheckedJob>();
+  job->spec = ReadJobFile(SystemSecrets(), &diagnostics);
+  // The planner tells more where the file's form is right; SQL mistakes are told together with
+  // mistakes of form as far as streams could be read.
+  if (!diagnostics.has_errors()) job->plan = PlanJob(job->spec, &diagnostics);
+  ARROW_RETURN_NOT_OK(diagnostics.ToStatus());
+  job->warnings = diagnostics.Render();
+  return job;
+}
+
+int RunLint(const std::string& file_name) {
+  const auto job = CheckJob(file_name);
+  if (!job.ok()) {
+    std::cerr << job.status().message();
+    if (!job.status().message().ends_with('\n')) std::cerr << "\n";
+    return kExitError;
+  }
+  std::cerr << (*job)->warnings;
+  std::cout << file_name << ": OK\n";
+  return kExitOk;
+}
+
+int RunPlan(const std::string& file_name) {
+  const auto job = CheckJob(file_name);
+  if (!job.ok()) {
+    std::cerr << job.status().message();
+    if (!job.status().message().ends_with('\n')) std::cerr << "\n";
+    return kExitError;
+  }
+  std::cerr << (*job)->warnings;
+  std::cout << FormatPlan((*job)->plan);
+  return kExitOk;
+}
+
+}  // namespace millrace

@@ -1,0 +1,31 @@
+// What `run`, `lint` and `plan` share: a job file read, checked and planned, with every mistake
+// told at once.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "engine/base/diagnostics.h"
+#include "engine/model/job.h"
+#include "engine/plan/plan.h"
+
+namespace millrace {
+
+// Exit codes of the CLI.
+inline constexpr int kExitOk = 0;
+inline constexpr int kExitError = 1;
+inline constexpr int kExitUsage = 2;
+
+struct CheckedJob {
+  JobSpec spec;
+  JobPlan plan;
+  std::string warnings;  // rendered; may be empty
+};
+
+// Fails with what Diagnostics::Render says, or because the file cannot be read.
+Result<std::unique_ptr<CheckedJob>> CheckJob(const std::string& file_name);
+
+int RunLint(const std::string& file_name);
+int RunPlan(const std::string& file_name);
+
+}  // namespace millrace

@@ -1,0 +1,224 @@
+#include "tools/millrace/run_command.h"
+
+#include <arrow/compute/initialize.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <filesystem>
+#include <iostream>
+#include <random>
+#include <thread>
+
+#include "engine/metrics/http_server.h"
+#include "engine/metrics/log.h"
+#include "tools/millrace/embedded_job.h"
+#include "tools/millrace/job_command.h"
+#include "tools/millrace/progress.h"
+#include "tools/millrace/run_summary.h"
+
+namespace millrace {
+namespace {
+
+constexpr auto kPoll = std::chrono::milliseconds(100);
+// An orderly stop has this long; what is not delivered by then is read again at the next start.
+constexpr auto kStopTimeout = std::chrono::milliseconds(4500);
+
+// Signals are taken by this thread alone, with sigtimedwait.
+sigset_t BlockSignals() {
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGINT);
+  sigaddset(&signals, SIGTERM);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  signal(SIGPIPE, SIG_IGN);
+  return signals;
+}
+
+bool TakeSignal(const sigset_t& signals, std::chrono::milliseconds timeout) {
+  const timespec wait{timeout.count() / 1000, (timeout.count() % 1000) * 1'000'000};
+  return sigtimedwait(&signals, nullptr, &wait) > 0;
+}
+
+std::string RandomId() {
+  std::random_device device;
+  std::string id;
+  for (int i = 0; i < 8; ++i) id += "0123456789abcdef"[device() % 16];
+  return id;
+}
+
+// Starting may wait for a broker: a thread of its own, so that signals are answered meanwhile.
+class Starting {
+ public:
+  Starting(EmbeddedJob* job, const std::atomic<bool>* stopping)
+      : thread_([this, job, stopping] {
+          status_ = job->Start(stopping);
+          done_ = true;
+        }) {}
+  ~Starting() { thread_.join(); }
+  bool done() const { return done_; }
+  const Status& status() const { return status_; }
+
+ private:
+  Status status_;
+  std::atomic<bool> done_{false};
+  std::thread thread_;
+};
+
+int Fail(const Status& status) {
+  LogStatus(LogLevel::kError, "the job failed", status);
+  return kExitError;
+}
+
+class Run {
+ public:
+  Run(const RunOptions& options, const CheckedJob& job, EmbeddedJobOptions job_options,
+      const sigset_t& signals)
+      : options_(options),
+        signals_(signals),
+        job_options_(std::move(job_options)),
+        job_(job.spec, job.plan, WithStopping(), &clock_, &metrics_),
+        server_({options.host, options.metrics_port}, &metrics_, [this] { return NotReady(); }),
+        plan_(job.plan) {}
+
+  int Execute() {
+    started_ = clock_.Monotonic();
+    if (const Status status = server_.Start(); !status.ok()) return Fail(status);
+    metrics_.SetBuildInfo(MILLRACE_VERSION);
+    LogInfo("operating port is open", {{"metrics", server_.address() + "/metrics"}});
+    {
+      Starting starting(&job_, &stopping_);
+      while (!starting.done()) {
+        if (TakeSignal(signals_, std::chrono::milliseconds(5))) stopping_ = true;
+      }
+      if (!starting.status().ok()) {
+        return stopping_ ? kExitOk : Fail(starting.status());
+      }
+    }
+    for (const std::string& line : job_.Describe()) LogInfo("writes to", {{"target", line}});
+    LogInfo("running", {{"job", plan_.job}});
+    const bool orderly = Watch();
+    job_.UpdateMetrics();
+    server_.Stop();
+    return Conclude(orderly);
+  }
+
+ private:
+  EmbeddedJobOptions WithStopping() {
+    EmbeddedJobOptions job_options = job_options_;
+    job_options.connectors.stopping = &giving_up_;
+    return job_options;
+  }
+
+  std::vector<std::string> NotReady() const {
+    if (!job_.running()) return {"the job is starting"};
+    return {};
+  }
+
+  // Until the job has ended; false when it did not end in time after a signal.
+  bool Watch() {
+    Progress progress(job_.bounded() || job_options_.end_when_idle.has_value());
+    bool asked = false;
+    MonotonicTime asked_at{0};
+    MonotonicTime updated{0};
+    while (!job_.WaitFor(std::chrono::milliseconds(0))) {
+      if (TakeSignal(signals_, kPoll)) {
+        if (asked) _exit(130);
+        LogInfo("stopping: one more checkpoint; a second signal ends the process at once");
+        asked = true;
+        asked_at = clock_.Monotonic();
+        job_.RequestStop();
+      }
+      const MonotonicTime now = clock_.Monotonic();
+      if (asked && now - asked_at > kStopTimeout) return false;
+      if (now - updated < std::chrono::milliseconds(500)) continue;
+      updated = now;
+      job_.UpdateMetrics();
+      progress.Show(job_.account(), now - started_);
+    }
+    progress.Clear();
+    return true;
+  }
+
+  int Conclude(bool orderly) {
+    giving_up_ = true;
+    if (!orderly) {
+      LogError("stopped before everything was delivered: the next start goes on from the last "
+               "committed offsets");
+      // A thread may be blocked in a client; there is nothing left to save.
+      std::cout.flush();
+      _exit(kExitError);
+    }
+    const Status status = job_.status();
+    const RunSummary summary = Summarize(plan_, job_.account(), job_.figures(), status,
+                                         clock_.Monotonic() - started_);
+    if (!options_.summary_file.empty()) {
+      if (const Status written = WriteSummary(summary, options_.summary_file); !written.ok()) {
+        return Fail(written);
+      }
+    }
+    std::cout.flush();
+    std::cerr << FormatSummary(summary, isatty(STDERR_FILENO) != 0);
+    if (!status.ok()) return Fail(status);
+    if (!summary.balanced) {
+      LogError("the account differs: readings were lost or counted twice; this is a defect");
+      return kExitError;
+    }
+    return kExitOk;
+  }
+
+  const RunOptions& options_;
+  const sigset_t& signals_;
+  EmbeddedJobOptions job_options_;
+  SystemClock clock_;
+  Metrics metrics_;
+  std::atomic<bool> stopping_{false};   // before the job runs
+  std::atomic<bool> giving_up_{false};  // blocked writes end
+  EmbeddedJob job_;
+  HttpServer server_;
+  const JobPlan& plan_;
+  MonotonicTime started_{0};
+};
+
+}  // namespace
+
+int RunJob(const RunOptions& options) {
+  const sigset_t signals = BlockSignals();
+  const auto format = LogFormatFromName(options.log_format);
+  const auto level = LogLevelFromName(options.log_level);
+  SetUpLogging(format.value_or(LogFormat::kText), level.value_or(LogLevel::kInfo));
+
+  const auto job = CheckJob(options.job_file);
+  if (!job.ok()) {
+    std::cerr << job.status().message();
+    if (!job.status().message().ends_with('\n')) std::cerr << "\n";
+    return kExitError;
+  }
+  std::cerr << (*job)->warnings;
+  if (const arrow::Status status = arrow::compute::Initialize(); !status.ok()) return Fail(status);
+
+  EmbeddedJobOptions job_options;
+  job_options.connectors.brokers = options.brokers;
+  job_options.connectors.data_dir = options.data_dir;
+  job_options.connectors.run_id = RandomId();
+  job_options.connectors.screen = StandardOutputScreen();
+  job_options.parallelism = options.parallelism.value_or(
+      (*job)->spec.parallelism.value_or(int32_t(std::max(1u, std::thread::hardware_concurrency()))));
+  if (!options.end_when_idle.empty()) {
+    const auto idle = ParseDuration(options.end_when_idle);
+    if (!idle.ok()) {
+      std::cerr << "--end-when-idle: " << idle.status().message() << "\n";
+      return kExitUsage;
+    }
+    job_options.end_when_idle = *idle;
+  }
+  std::error_code error;
+  std::filesystem::create_directories(options.data_dir, error);
+  if (error) {
+    return Fail(UserError("unwritable_path", "cannot make the data folder '" + options.data_dir +
+                                                 "': " + error.message()));
+  }
+  return Run(options, **job, std::move(job_options), signals).Execute();
+}
+
+}  // namespace millrace

@@ -1,0 +1,29 @@
+// `millrace run JOB`: a job in this process until it ends by itself, fails, or is told to stop.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "engine/base/time.h"
+
+namespace millrace {
+
+struct RunOptions {
+  std::string job_file;
+  std::string brokers;
+  std::string data_dir = ".";
+  std::string host = "127.0.0.1";  // of the operating port
+  int metrics_port = 9464;
+  std::optional<int32_t> parallelism;
+  std::string end_when_idle;  // a duration; empty: never
+  std::string summary_file;   // empty: none
+  std::string log_format = "text";
+  std::string log_level = "info";
+};
+
+// Returns the exit code. Handles SIGINT and SIGTERM (the second one ends the process at once);
+// must be called from the main thread before any other thread exists.
+int RunJob(const RunOptions& options);
+
+}  // namespace millrace
