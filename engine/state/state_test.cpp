@@ -9,10 +9,11 @@ using Entries = std::vector<std::pair<std::string, std::string>>;
 
 Entries ScanAll(StateReader* reader, std::string_view first, std::string_view last) {
   Entries found;
-  const Status status = reader->Scan(first, last, [&](std::string_view key, std::string_view value) {
+  const auto take = [&](std::string_view key, std::string_view value) {
     found.emplace_back(key, value);
     return Status::OK();
-  });
+  };
+  const Status status = reader->Scan(first, last, take);
   EXPECT_TRUE(status.ok()) << status;
   return found;
 }

@@ -249,7 +249,8 @@ void ExpectSame(const Windows& found, const Windows& expected, double relative) 
 std::vector<TestRow> RandomRows(size_t count, int64_t range, uint64_t seed) {
   std::mt19937_64 random(seed);
   const auto chance = [&](int in) { return random() % uint64_t(in) == 0; };
-  const char* devices[] = {"", "a", "b", "ab", "sensor-with-a-name-longer-than-fifteen", "\xc3\xa4"};
+  const char* devices[] = {"", "a", "b", "ab", "sensor-with-a-name-longer-than-fifteen",
+                           "\xc3\xa4"};
   std::vector<TestRow> rows(count);
   std::normal_distribution<double> normal(1000, 3);
   for (TestRow& row : rows) {
