@@ -110,6 +110,12 @@ std::optional<Expr> ExpressionBinder::Coerce(const Syntax& node, Bound bound, Ty
   }
   if (expr.type == type) return std::move(expr);
   if (expr.type == Type::kNull) return LiteralExpr(Literal(), type);
+  // A number that only widens is read as the wider type at once.
+  if (const auto* number = std::get_if<int64_t>(&expr.literal);
+      number != nullptr && IsNumeric(expr.type) && IsImplicit(expr.type, type)) {
+    if (type == Type::kDouble) return LiteralExpr(Literal(double(*number)), type);
+    return LiteralExpr(Literal(*number), type);
+  }
   return MakeExpr(Expr::Kind::kCast, type, {std::move(expr)});
 }
 

@@ -65,7 +65,7 @@ TEST(ExpressionBinder, LiteralsHavePostgresTypes) {
 
 TEST(ExpressionBinder, ImplicitCastsAreNodes) {
   ExpectBound({
-      {"temperature + 1", "temperature + 1::double precision : double precision"},
+      {"temperature + 1", "temperature + 1.0 : double precision"},
       {"level + fire_alarm", "level::bigint + fire_alarm : bigint"},
       {"level / 2", "level / 2 : integer"},
       {"level + 1 > temperature", "(level + 1)::double precision > temperature : boolean"},
@@ -120,8 +120,7 @@ TEST(ExpressionBinder, LogicAndTests) {
       {"level IN (1, 2)", "(level = 1) OR (level = 2) : boolean"},
       {"level NOT IN (1, 2.5)", "(level <> 1) AND (level::double precision <> 2.5) : boolean"},
       {"device_id IN ('a')", "device_id = 'a' : boolean"},
-      {"temperature BETWEEN 1 AND 2",
-       "(temperature >= 1::double precision) AND (temperature <= 2::double precision) : boolean"},
+      {"temperature BETWEEN 1 AND 2", "(temperature >= 1.0) AND (temperature <= 2.0) : boolean"},
       {"level NOT BETWEEN 1 AND 2", "(level < 1) OR (level > 2) : boolean"},
       {"level IS DISTINCT FROM 1", "level IS DISTINCT FROM 1 : boolean"},
       {"level IS NOT DISTINCT FROM NULL", "NOT (level IS DISTINCT FROM NULL) : boolean"},
@@ -134,8 +133,7 @@ TEST(ExpressionBinder, LogicAndTests) {
 
 TEST(ExpressionBinder, ConditionalsHaveOneType) {
   ExpectBound({
-      {"CASE WHEN ok THEN 1 ELSE 2.5 END",
-       "CASE WHEN ok THEN 1::double precision ELSE 2.5 END : double precision"},
+      {"CASE WHEN ok THEN 1 ELSE 2.5 END", "CASE WHEN ok THEN 1.0 ELSE 2.5 END : double precision"},
       {"CASE WHEN ok THEN 1 END", "CASE WHEN ok THEN 1 ELSE NULL END : integer"},
       {"CASE level WHEN 1 THEN 'one' WHEN 2 THEN 'two' ELSE device_id END",
        "CASE WHEN level = 1 THEN 'one' WHEN level = 2 THEN 'two' ELSE device_id END : text"},
@@ -145,8 +143,8 @@ TEST(ExpressionBinder, ConditionalsHaveOneType) {
       {"CASE WHEN level THEN 1 END",
        "10:18 argument of CASE/WHEN must be type boolean, not type integer\n"},
       {"coalesce(level, temperature, 0)",
-       "coalesce(level::double precision, temperature, 0::double precision) : double precision"},
-      {"nullif(temperature, 0)", "nullif(temperature, 0::double precision) : double precision"},
+       "coalesce(level::double precision, temperature, 0.0) : double precision"},
+      {"nullif(temperature, 0)", "nullif(temperature, 0.0) : double precision"},
       {"greatest(level, fire_alarm)", "greatest(level::bigint, fire_alarm) : bigint"},
       {"least(1, device_id)", "10:17 LEAST types integer and text cannot be matched\n"},
   });

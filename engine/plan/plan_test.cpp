@@ -80,20 +80,20 @@ source readings: kafka sensors, json
     event time: observed_at, at most 10m late, idle after 30s
   project metrics.input
       filter: temperature IS NOT NULL
-      columns: observed_at, device_id, temperature, fire_alarm = 1::bigint
+      columns: observed_at, device_id, temperature, fire_alarm = 1
     exchange by hash(device_id)
     window metrics.window: hop 5m by 1m, panes of 1m
         event time: observed_at
         keys: device_id
-        aggregates: count(*), avg(temperature), stddev_samp(temperature), percentile_cont(0.95) WITHIN GROUP (ORDER BY temperature), count(*) FILTER (WHERE fire_alarm = 1::bigint)
+        aggregates: count(*), avg(temperature), stddev_samp(temperature), percentile_cont(0.95) WITHIN GROUP (ORDER BY temperature), count(*) FILTER (WHERE fire_alarm = 1)
       project metrics.output
-          filter: count(*) > 0::bigint
-          columns: window_start, window_end, device_id, count(*) AS records, avg(temperature) AS avg_temperature, stddev_samp(temperature) AS deviation, percentile_cont(0.95) WITHIN GROUP (ORDER BY temperature) AS p95, count(*) FILTER (WHERE fire_alarm = 1::bigint) AS fire_alarms
+          filter: count(*) > 0
+          columns: window_start, window_end, device_id, count(*) AS records, avg(temperature) AS avg_temperature, stddev_samp(temperature) AS deviation, percentile_cont(0.95) WITHIN GROUP (ORDER BY temperature) AS p95, count(*) FILTER (WHERE fire_alarm = 1) AS fire_alarms
         alerts metrics.alerts
-            Hot: avg_temperature > 80::double precision
+            Hot: avg_temperature > 80.0
               severity: critical
               summary: {{ avg_temperature }} on {{ device_id }}!
-            Warm: (avg_temperature >= 60::double precision) AND (avg_temperature <= 80::double precision)
+            Warm: (avg_temperature >= 60.0) AND (avg_temperature <= 80.0)
             about: device_id
           sink sink.1.metrics: kafka smoke_alerts
               keys: key
@@ -103,7 +103,7 @@ source readings: kafka sensors, json
             partitions: date
             time: window_end
   alerts readings.alerts
-      Fire: fire_alarm = 1::bigint
+      Fire: fire_alarm = 1
     sink sink.1.readings: kafka smoke_alerts
         keys: key
         time: event_time
