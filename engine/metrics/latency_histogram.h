@@ -27,9 +27,9 @@ class LatencyHistogram {
   Micros Quantile(double fraction) const;
 
  private:
-  static constexpr int kLinear = 64;          // values below have a bucket each
+  static constexpr int kLinear = 64;  // values below have a bucket each
   static constexpr int kBucketsPerOctave = 32;
-  static constexpr int kOctaves = 63 - 6;     // 2^6 to 2^63
+  static constexpr int kOctaves = 63 - 6;  // 2^6 to 2^63
   static int BucketOf(int64_t micros);
   static int64_t MiddleOf(int bucket);
 

@@ -26,10 +26,14 @@ struct Logger {
 
 spdlog::level::level_enum LevelOf(LogLevel level) {
   switch (level) {
-    case LogLevel::kDebug: return spdlog::level::debug;
-    case LogLevel::kInfo: return spdlog::level::info;
-    case LogLevel::kWarn: return spdlog::level::warn;
-    case LogLevel::kError: return spdlog::level::err;
+    case LogLevel::kDebug:
+      return spdlog::level::debug;
+    case LogLevel::kInfo:
+      return spdlog::level::info;
+    case LogLevel::kWarn:
+      return spdlog::level::warn;
+    case LogLevel::kError:
+      return spdlog::level::err;
   }
   return spdlog::level::info;
 }
@@ -41,10 +45,17 @@ class LevelName final : public spdlog::custom_flag_formatter {
               spdlog::memory_buf_t& out) override {
     std::string_view name = "info";
     switch (message.level) {
-      case spdlog::level::debug: name = "debug"; break;
-      case spdlog::level::warn: name = "warn"; break;
-      case spdlog::level::err: name = "error"; break;
-      default: break;
+      case spdlog::level::debug:
+        name = "debug";
+        break;
+      case spdlog::level::warn:
+        name = "warn";
+        break;
+      case spdlog::level::err:
+        name = "error";
+        break;
+      default:
+        break;
     }
     out.append(name.data(), name.data() + name.size());
     for (size_t i = name.size(); padinfo_.enabled() && i < padinfo_.width_; ++i) out.push_back(' ');
@@ -107,8 +118,8 @@ void AppendHex(unsigned char byte, std::string* out) {
 void AppendJsonString(std::string_view text, std::string* out) {
   static const bool ready = (arrow::util::InitializeUTF8(), true);  // takes anything without it
   const bool utf8 =
-      ready &&
-      arrow::util::ValidateUTF8(reinterpret_cast<const uint8_t*>(text.data()), int64_t(text.size()));
+      ready && arrow::util::ValidateUTF8(reinterpret_cast<const uint8_t*>(text.data()),
+                                         int64_t(text.size()));
   out->push_back('"');
   for (const char c : text) {
     const auto byte = static_cast<unsigned char>(c);

@@ -38,9 +38,13 @@ TEST_F(LogTest, LevelsBelowAreLeftOut) {
 
 TEST_F(LogTest, JsonIsEscaped) {
   SetUpLogging(LogFormat::kJson, LogLevel::kDebug, &out_);
-  LogDebug("a \"quoted\"\nline {} %v",
-           {{"path", "C:\\x\x01"}, {"share", 0.25}, {"ok", true}, {"none", std::nan("")},
-            {"bad", std::string("\xff" "a")}, {"good", "\xc3\xa9"}});
+  LogDebug("a \"quoted\"\nline {} %v", {{"path", "C:\\x\x01"},
+                                        {"share", 0.25},
+                                        {"ok", true},
+                                        {"none", std::nan("")},
+                                        {"bad", std::string("\xff"
+                                                            "a")},
+                                        {"good", "\xc3\xa9"}});
   const std::string line = out_.str();
   EXPECT_EQ(line.substr(0, 9), "{\"time\":\"");
   // {"time":" + 27 characters of time + ","...

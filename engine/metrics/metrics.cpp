@@ -21,11 +21,11 @@ const Buckets& LatencyBuckets() {
 
 // The order of label sets in memory is not the exposition's business; text is sorted by it.
 bool LabelsBefore(const prometheus::ClientMetric& a, const prometheus::ClientMetric& b) {
-  return std::lexicographical_compare(
-      a.label.begin(), a.label.end(), b.label.begin(), b.label.end(),
-      [](const auto& x, const auto& y) {
-        return std::tie(x.name, x.value) < std::tie(y.name, y.value);
-      });
+  return std::lexicographical_compare(a.label.begin(), a.label.end(), b.label.begin(),
+                                      b.label.end(), [](const auto& x, const auto& y) {
+                                        return std::tie(x.name, x.value) <
+                                               std::tie(y.name, y.value);
+                                      });
 }
 
 std::string Label(std::string_view text) { return std::string(text); }
@@ -135,8 +135,8 @@ prometheus::Gauge& Metrics::SourceLagRecords(std::string_view stream) {
 }
 
 prometheus::Gauge& Metrics::WatermarkDelaySeconds(std::string_view stream) {
-  return GaugeChild("millrace_watermark_delay_seconds",
-                    "Wall time less the watermark of a stream", {{"stream", Label(stream)}});
+  return GaugeChild("millrace_watermark_delay_seconds", "Wall time less the watermark of a stream",
+                    {{"stream", Label(stream)}});
 }
 
 prometheus::Counter& Metrics::RecordsOut(std::string_view sink) {

@@ -137,7 +137,8 @@ class ConsoleSink : public SinkWriter {
 
   void TellHidden() {
     if (hidden_ == 0 || CurrentSecond() == second_) return;
-    text_ += Colored(kDim, "  \u2026 and " + GroupedNumber(hidden_) + " more rows of " + stream_) + "\n";
+    text_ +=
+        Colored(kDim, "  \u2026 and " + GroupedNumber(hidden_) + " more rows of " + stream_) + "\n";
     hidden_ = 0;
   }
 
@@ -179,7 +180,7 @@ class TableSink final : public ConsoleSink {
 
  private:
   struct Column {
-    int index = -1;  // of the schema; -1: the window
+    int index = -1;                 // of the schema; -1: the window
     std::vector<std::string> name;  // folded
     int width = 0;
     bool right = false;
@@ -200,8 +201,8 @@ class TableSink final : public ConsoleSink {
   }
 
   static EventTime TimeAt(const arrow::RecordBatch& batch, int column, int64_t row) {
-    return EventTime(Micros(
-        static_cast<const arrow::TimestampArray&>(*batch.column(column)).Value(row)));
+    return EventTime(
+        Micros(static_cast<const arrow::TimestampArray&>(*batch.column(column)).Value(row)));
   }
 
   std::string Cell(const arrow::RecordBatch& batch, const Column& column, int64_t row) const {
@@ -264,7 +265,8 @@ class TableSink final : public ConsoleSink {
       note = " " + std::to_string(more) + (more == 1 ? " more column" : " more columns");
     }
     std::string rule;
-    const int left = std::min(screen_->width, TableWidth()) - TextWidth(title) - TextWidth(note) - 4;
+    const int left =
+        std::min(screen_->width, TableWidth()) - TextWidth(title) - TextWidth(note) - 4;
     for (int i = 0; i < std::max(left, 2); ++i) rule += "\u2500";
     text_ += "\n" + Colored(kDim, "\u2500\u2500 ") + Colored(kBold, title) +
              Colored(kDim, " " + rule + note) + "\n";

@@ -8,7 +8,8 @@
 //   window       device_id    temperature          p95  records
 //   13:55-14:00  sensor-0001        21.53        22.10      300
 //
-//   ▲ 14:00:00 critical CriticalTemperature  device_id=sensor-0003  Critical temperature 81.2 on ...
+//   ▲ 14:00:00 critical CriticalTemperature  device_id=sensor-0003  Critical temperature 81.2 on
+//   ...
 //
 // At most rows_per_second_max rows a second of the clock; the rest is counted and told in a line.
 #pragma once
@@ -30,8 +31,8 @@ namespace millrace {
 struct ConsoleScreen {
   std::ostream* out = nullptr;
   bool color = false;
-  int width = 100;           // columns
-  std::mutex mutex;          // held while a sink writes
+  int width = 100;             // columns
+  std::mutex mutex;            // held while a sink writes
   const void* last = nullptr;  // the sink that wrote last; by mutex
 };
 

@@ -26,9 +26,10 @@ class ConsoleSinkTest : public testing::Test {
     screen_->width = 100;
   }
 
-  std::unique_ptr<SinkWriter> Sink(const Schema& schema, std::vector<int> keys, int64_t limit = 50) {
-    auto sink = MakeConsoleSink({.rows_per_second_max = limit}, "metrics", schema, keys, clock_,
-                                screen_);
+  std::unique_ptr<SinkWriter> Sink(const Schema& schema, std::vector<int> keys,
+                                   int64_t limit = 50) {
+    auto sink =
+        MakeConsoleSink({.rows_per_second_max = limit}, "metrics", schema, keys, clock_, screen_);
     EXPECT_TRUE(sink->Open().ok());
     return sink;
   }
@@ -133,8 +134,7 @@ TEST_F(ConsoleSinkTest, CountsWhatIsTooMuch) {
   const Schema schema = WindowSchema(0);
   auto sink = Sink(schema, {3}, /*limit=*/2);
   ASSERT_TRUE(sink->Write(Windows(schema, {"a", "b", "c"}, 1), nullptr).ok());
-  ASSERT_TRUE(
-      sink->Write(Windows(schema, std::vector<std::string>(1200, "d"), 1), nullptr).ok());
+  ASSERT_TRUE(sink->Write(Windows(schema, std::vector<std::string>(1200, "d"), 1), nullptr).ok());
   std::string text = Taken();
   EXPECT_THAT(text, testing::Not(HasSubstr(" c ")));
   EXPECT_THAT(text, testing::Not(HasSubstr("more rows")));
@@ -173,8 +173,9 @@ TEST_F(ConsoleSinkTest, AlertsAreColouredBySeverity) {
   screen_->color = true;
   screen_->last = nullptr;
   ASSERT_TRUE(Sink(schema, {})->Write(rows, nullptr).ok());
-  EXPECT_EQ(Taken(), "\x1b[1;31m▲\x1b[0m 14:00:07 \x1b[1;31mcritical CriticalTemperature\x1b[0m"
-                     "  device_id=sensor-3 line=7  too · hot\n");
+  EXPECT_EQ(Taken(),
+            "\x1b[1;31m▲\x1b[0m 14:00:07 \x1b[1;31mcritical CriticalTemperature\x1b[0m"
+            "  device_id=sensor-3 line=7  too · hot\n");
 }
 
 TEST_F(ConsoleSinkTest, SaysThatItIsClosed) {

@@ -92,10 +92,14 @@ bool ToTimestamp(std::string_view cell, TimestampUnit unit, int64_t* micros) {
       *micros = time.time_since_epoch().count();
       return true;
     }
-    case TimestampUnit::kSeconds: return ToEpochMicros(cell, 1'000'000, 1, micros);
-    case TimestampUnit::kMillis: return ToEpochMicros(cell, 1'000, 1, micros);
-    case TimestampUnit::kMicros: return ToEpochMicros(cell, 1, 1, micros);
-    case TimestampUnit::kNanos: return ToEpochMicros(cell, 1, 1'000, micros);
+    case TimestampUnit::kSeconds:
+      return ToEpochMicros(cell, 1'000'000, 1, micros);
+    case TimestampUnit::kMillis:
+      return ToEpochMicros(cell, 1'000, 1, micros);
+    case TimestampUnit::kMicros:
+      return ToEpochMicros(cell, 1, 1, micros);
+    case TimestampUnit::kNanos:
+      return ToEpochMicros(cell, 1, 1'000, micros);
   }
   return false;
 }

@@ -16,9 +16,12 @@ std::span<const std::string_view> EndingsOf(Format format) {
   static constexpr std::string_view kJson[] = {".json", ".jsonl", ".ndjson"};
   static constexpr std::string_view kParquet[] = {".parquet"};
   switch (format) {
-    case Format::kCsv: return kCsv;
-    case Format::kJson: return kJson;
-    case Format::kParquet: return kParquet;
+    case Format::kCsv:
+      return kCsv;
+    case Format::kJson:
+      return kJson;
+    case Format::kParquet:
+      return kParquet;
   }
   return {};
 }
@@ -32,7 +35,8 @@ bool HasEnding(const std::string& name, Format format) {
 
 bool IsGlob(std::string_view text) { return text.find_first_of("*?[") != std::string_view::npos; }
 
-Result<std::vector<FileInfo>> ListFolder(const std::string& path, arrow::fs::FileSystem* filesystem) {
+Result<std::vector<FileInfo>> ListFolder(const std::string& path,
+                                         arrow::fs::FileSystem* filesystem) {
   arrow::fs::FileSelector selector;
   selector.base_dir = path;
   selector.allow_not_found = true;
@@ -71,7 +75,8 @@ Status Match(const std::string& base, std::span<const std::string> parts,
   return Status::OK();
 }
 
-Result<std::vector<FileInfo>> MatchGlob(const std::string& glob, arrow::fs::FileSystem* filesystem) {
+Result<std::vector<FileInfo>> MatchGlob(const std::string& glob,
+                                        arrow::fs::FileSystem* filesystem) {
   std::vector<std::string> parts;
   for (size_t begin = 0; begin <= glob.size();) {
     const size_t end = std::min(glob.find('/', begin), glob.size());

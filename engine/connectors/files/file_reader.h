@@ -50,7 +50,7 @@ Status BadFile(const std::string& path, const std::string& message);
 // A chunk whose rows were all converted, some of which are refused.
 struct DecodedChunk {
   std::shared_ptr<arrow::RecordBatch> batch;
-  std::vector<int64_t> offsets;                            // one a row
+  std::vector<int64_t> offsets;                             // one a row
   std::vector<std::pair<int64_t, RejectedRecord>> refused;  // by row, ascending; no value, offset
   // Writes a row of the chunk again in its format.
   std::function<void(int64_t row, std::string* text)> write_again;

@@ -28,9 +28,12 @@ struct FilesInput {
 
   Result<std::unique_ptr<FileReader>> Open(const std::string& path, int32_t block_bytes) const {
     switch (spec.format) {
-      case Format::kCsv: return OpenCsvFile(columns, path, block_bytes, filesystem.get());
-      case Format::kParquet: return OpenParquetFile(columns, path, filesystem.get());
-      case Format::kJson: return OpenJsonLinesFile(spec, used_columns, path, filesystem.get());
+      case Format::kCsv:
+        return OpenCsvFile(columns, path, block_bytes, filesystem.get());
+      case Format::kParquet:
+        return OpenParquetFile(columns, path, filesystem.get());
+      case Format::kJson:
+        return OpenJsonLinesFile(spec, used_columns, path, filesystem.get());
     }
     return InternalError("bad_format", "no such format");
   }
@@ -46,7 +49,8 @@ SourceBatch From(SourceBatch batch, int64_t offset) {
 
   class Shifted final : public OriginalRecords {
    public:
-    Shifted(std::shared_ptr<const OriginalRecords> all, int64_t by) : all_(std::move(all)), by_(by) {}
+    Shifted(std::shared_ptr<const OriginalRecords> all, int64_t by)
+        : all_(std::move(all)), by_(by) {}
     std::string_view ValueOfRow(int64_t row) const override { return all_->ValueOfRow(row + by_); }
     std::string_view KeyOfRow(int64_t row) const override { return all_->KeyOfRow(row + by_); }
 
@@ -55,8 +59,7 @@ SourceBatch From(SourceBatch batch, int64_t offset) {
     const int64_t by_;
   };
   batch.originals = std::make_shared<Shifted>(batch.originals, skipped);
-  batch.rows.origins =
-      std::make_shared<Origins>(Origins{batch.partition, {first, offsets.end()}});
+  batch.rows.origins = std::make_shared<Origins>(Origins{batch.partition, {first, offsets.end()}});
   batch.rows.batch = batch.rows.batch->Slice(skipped);
   batch.record_timestamps.resize(size_t(batch.rows.size()));
   return batch;
@@ -83,8 +86,9 @@ class FilesReader final : public SourceReader {
   Result<Polled> Poll(int64_t rows_max) override {
     Polled polled;
     if (files_.empty()) return polled;
-    const auto least = std::min_element(
-        files_.begin(), files_.end(), [](const OpenFile& a, const OpenFile& b) { return a.time < b.time; });
+    const auto least =
+        std::min_element(files_.begin(), files_.end(),
+                         [](const OpenFile& a, const OpenFile& b) { return a.time < b.time; });
     const int64_t rows = std::clamp<int64_t>(rows_max, 1, kChunkRowsMax);
     ARROW_ASSIGN_OR_RAISE(auto batch, least->reader->Next(rows));
     if (!batch.has_value()) {
@@ -114,8 +118,8 @@ class FilesReader final : public SourceReader {
   struct OpenFile {
     TopicPartition partition;
     std::unique_ptr<FileReader> reader;
-    int64_t start = 0;     // the first row that is wanted
-    int64_t position = 0;  // the next row
+    int64_t start = 0;         // the first row that is wanted
+    int64_t position = 0;      // the next row
     int64_t time = INT64_MIN;  // the largest event time read
   };
 
@@ -123,7 +127,8 @@ class FilesReader final : public SourceReader {
     file->position = batch.next_offset;
     const int column = input_->columns.event_time;
     if (column < 0) return;
-    const auto& times = static_cast<const arrow::TimestampArray&>(*batch.rows.batch->column(column));
+    const auto& times =
+        static_cast<const arrow::TimestampArray&>(*batch.rows.batch->column(column));
     for (int64_t row = 0; row < times.length(); ++row) {
       file->time = std::max(file->time, times.Value(row));
     }

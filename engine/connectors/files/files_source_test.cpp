@@ -77,8 +77,8 @@ class FilesSourceTest : public testing::Test {
     EXPECT_EQ(batch.record_timestamps.size(), size_t(batch.rows.size()));
     EXPECT_EQ(batch.rows.origins->offsets.size(), size_t(batch.rows.size()));
     for (int64_t row = 0; row < batch.rows.size(); ++row) {
-      std::string text = batch.partition.topic + ":" +
-                         std::to_string(batch.rows.origins->offsets[size_t(row)]);
+      std::string text =
+          batch.partition.topic + ":" + std::to_string(batch.rows.origins->offsets[size_t(row)]);
       for (const auto& column : batch.rows.batch->columns()) {
         text += " " + column->GetScalar(row).ValueOrDie()->ToString();
       }
@@ -110,11 +110,10 @@ TEST_F(FilesSourceTest, ReadsCsv) {
   EXPECT_TRUE(source->bounded());
   const auto output = ReadAll(source.get());
   ASSERT_TRUE(output.ok()) << output.status().ToString();
-  EXPECT_THAT(output->rows,
-              ElementsAre("a.csv:0 d,1 2022-06-13 10:00:00.000000Z 1.5 7 | "
-                          "0,\"d,1\",2022-06-13T10:00:00Z,x,1.5,7",
-                          "a.csv:1 line\none 2022-06-13 10:00:01.000000Z null 3 | "
-                          "1,\"line\none\",2022-06-13 10:00:01,\"q\"\"q\",,3.0"));
+  EXPECT_THAT(output->rows, ElementsAre("a.csv:0 d,1 2022-06-13 10:00:00.000000Z 1.5 7 | "
+                                        "0,\"d,1\",2022-06-13T10:00:00Z,x,1.5,7",
+                                        "a.csv:1 line\none 2022-06-13 10:00:01.000000Z null 3 | "
+                                        "1,\"line\none\",2022-06-13 10:00:01,\"q\"\"q\",,3.0"));
   EXPECT_THAT(output->rejected, IsEmpty());
   EXPECT_THAT(output->ended, ElementsAre("a.csv:2"));
 }
@@ -133,10 +132,9 @@ TEST_F(FilesSourceTest, RefusesRowsThatAreWrong) {
               "d\n");
   const auto output = ReadAll(MakeSource({"a.csv"}, "NA").get());
   ASSERT_TRUE(output.ok()) << output.status().ToString();
-  EXPECT_THAT(
-      output->rows,
-      ElementsAre("a.csv:0 d 2022-06-13 00:00:00.000000Z 1 1 | d,2022-06-13,1,1",
-                  "a.csv:7 null 2022-06-14 00:00:00.000000Z 2 2 | NA,2022-06-14,2,2"));
+  EXPECT_THAT(output->rows,
+              ElementsAre("a.csv:0 d 2022-06-13 00:00:00.000000Z 1 1 | d,2022-06-13,1,1",
+                          "a.csv:7 null 2022-06-14 00:00:00.000000Z 2 2 | NA,2022-06-14,2,2"));
   EXPECT_THAT(
       output->rejected,
       ElementsAre("1 type_mismatch: column value: expected double precision, found 'warm' | "
@@ -225,13 +223,15 @@ TEST_F(FilesSourceTest, ManyBlocksKeepTheirRowNumbers) {
     ASSERT_THAT(row, HasSubstr(" 1 " + number + " | "));
   }
   for (int i = 0; i < 20; ++i) {
-    EXPECT_TRUE(output->rejected[size_t(i)].starts_with(std::to_string(i * 1000 + 999) + " malformed"));
+    EXPECT_TRUE(
+        output->rejected[size_t(i)].starts_with(std::to_string(i * 1000 + 999) + " malformed"));
   }
   EXPECT_THAT(output->ended, ElementsAre("a.csv:20000"));
 }
 
 TEST_F(FilesSourceTest, FindsFiles) {
-  for (const char* name : {"x/1/b.csv", "x/2/a.csv", "x/2/c.txt", "x/1/a.csv"}) folder_.Put(name, "");
+  for (const char* name : {"x/1/b.csv", "x/2/a.csv", "x/2/c.txt", "x/1/a.csv"})
+    folder_.Put(name, "");
   auto names = [&](std::vector<std::string> paths) {
     std::vector<std::string> found;
     auto partitions = MakeSource(std::move(paths))->Discover(std::chrono::seconds(1));
@@ -246,7 +246,8 @@ TEST_F(FilesSourceTest, FindsFiles) {
     return MakeSource(std::move(paths))->Discover(std::chrono::seconds(1)).status();
   };
   EXPECT_EQ(CodeOf(error({"x/none.csv"})), "path_missing");
-  EXPECT_THAT(error({"x/none.csv"}).message(), HasSubstr("stream readings: there is no file or folder x/none.csv"));
+  EXPECT_THAT(error({"x/none.csv"}).message(),
+              HasSubstr("stream readings: there is no file or folder x/none.csv"));
   EXPECT_THAT(error({"x/*.csv"}).message(), HasSubstr("no file matches x/*.csv"));
   EXPECT_THAT(error({"x"}).message(), HasSubstr("no file in the folder x ends in .csv"));
   folder_.Put("x/z.csv.gz", "");
@@ -261,7 +262,9 @@ TEST_F(FilesSourceTest, TellsWhatIsWrongWithAHeader) {
   node_.used_columns = {1, 2, 3};
   auto status = ReadAll(MakeSource({"a.csv"}).get()).status();
   EXPECT_EQ(CodeOf(status), "bad_file");
-  EXPECT_THAT(status.message(), HasSubstr("a.csv: the header has no column 'value' (for value); did you mean 'valu'?"));
+  EXPECT_THAT(
+      status.message(),
+      HasSubstr("a.csv: the header has no column 'value' (for value); did you mean 'valu'?"));
   status = ReadAll(MakeSource({"empty.csv"}).get()).status();
   EXPECT_EQ(CodeOf(status), "bad_file");
   EXPECT_THAT(status.message(), HasSubstr("empty.csv"));
@@ -327,17 +330,17 @@ class ParquetSourceTest : public FilesSourceTest {
 
 TEST_F(ParquetSourceTest, CastsWhatIsLossless) {
   const auto millis = arrow::timestamp(arrow::TimeUnit::MILLI);
-  PutParquet("a.parquet",
-             arrow::schema({arrow::field("count", arrow::int64()), arrow::field("at", millis),
-                            arrow::field("unused", arrow::utf8()),
-                            arrow::field("value", arrow::float32()),
-                            arrow::field("device_id", arrow::large_utf8())}),
-             {Array<arrow::Int64Builder, int64_t>(arrow::int64(), {1, std::nullopt, 3}),
-              Array<arrow::TimestampBuilder, int64_t>(millis,
-                                                      {1655129685123, std::nullopt, 1655129686000}),
-              Array<arrow::StringBuilder, std::string>(arrow::utf8(), {"u", "u", "u"}),
-              Array<arrow::FloatBuilder, float>(arrow::float32(), {1.5f, 2.5f, std::nullopt}),
-              Array<arrow::LargeStringBuilder, std::string>(arrow::large_utf8(), {"a", "b", "c"})});
+  PutParquet(
+      "a.parquet",
+      arrow::schema({arrow::field("count", arrow::int64()), arrow::field("at", millis),
+                     arrow::field("unused", arrow::utf8()), arrow::field("value", arrow::float32()),
+                     arrow::field("device_id", arrow::large_utf8())}),
+      {Array<arrow::Int64Builder, int64_t>(arrow::int64(), {1, std::nullopt, 3}),
+       Array<arrow::TimestampBuilder, int64_t>(millis,
+                                               {1655129685123, std::nullopt, 1655129686000}),
+       Array<arrow::StringBuilder, std::string>(arrow::utf8(), {"u", "u", "u"}),
+       Array<arrow::FloatBuilder, float>(arrow::float32(), {1.5f, 2.5f, std::nullopt}),
+       Array<arrow::LargeStringBuilder, std::string>(arrow::large_utf8(), {"a", "b", "c"})});
   const auto output = ReadAll(MakeSource({"a.parquet"}).get());
   ASSERT_TRUE(output.ok()) << output.status().ToString();
   EXPECT_THAT(
@@ -371,13 +374,15 @@ TEST_F(ParquetSourceTest, RefusesFilesThatDoNotFit) {
   put(int64_t(1) << 40);
   auto status = ReadAll(MakeSource({"a.parquet"}).get()).status();
   EXPECT_EQ(CodeOf(status), "bad_file");
-  EXPECT_THAT(status.message(), HasSubstr("a.parquet: column 'count', rows from 0: not all values are integer"));
+  EXPECT_THAT(status.message(),
+              HasSubstr("a.parquet: column 'count', rows from 0: not all values are integer"));
   node_.spec.columns[3].field.type = Type::kText;
   status = ReadAll(MakeSource({"a.parquet"}).get()).status();
   EXPECT_THAT(status.message(), HasSubstr("column 'count' is int64, which is no text"));
   node_.spec.columns[3].from = "cuont";
   status = ReadAll(MakeSource({"a.parquet"}).get()).status();
-  EXPECT_THAT(status.message(), HasSubstr("no plain column 'cuont' (for count); did you mean 'count'?"));
+  EXPECT_THAT(status.message(),
+              HasSubstr("no plain column 'cuont' (for count); did you mean 'count'?"));
   folder_.Put("b.parquet", "no parquet");
   status = ReadAll(MakeSource({"b.parquet"}).get()).status();
   EXPECT_EQ(CodeOf(status), "bad_file");

@@ -131,10 +131,10 @@ class JsonLinesReader final : public FileReader {
   JsonDecoder decoder_;
   const std::string path_;
   std::shared_ptr<arrow::io::InputStream> input_;
-  std::string buffer_;      // read and not yet consumed
-  size_t consumed_ = 0;     // of buffer_
+  std::string buffer_;   // read and not yet consumed
+  size_t consumed_ = 0;  // of buffer_
   std::string long_line_;
-  std::string_view line_;   // into buffer_ or long_line_
+  std::string_view line_;  // into buffer_ or long_line_
   bool cut_ = false;
   bool started_ = false;
   bool ended_ = false;

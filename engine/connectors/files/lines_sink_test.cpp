@@ -26,15 +26,21 @@ class LinesSinkTest : public testing::Test {
   Rows MakeRows(std::vector<std::optional<std::string>> names, std::vector<double> values) {
     arrow::StringBuilder name;
     arrow::DoubleBuilder value;
-    for (const auto& text : names) EXPECT_TRUE((text ? name.Append(*text) : name.AppendNull()).ok());
+    for (const auto& text : names)
+      EXPECT_TRUE((text ? name.Append(*text) : name.AppendNull()).ok());
     EXPECT_TRUE(value.AppendValues(values).ok());
     return {arrow::RecordBatch::Make(schema_.ToArrow(), int64_t(names.size()),
                                      {*name.Finish(), *value.Finish()}),
             nullptr};
   }
   DeadLetter Letter(std::string value) {
-    return {.value = std::move(value), .key = "k", .reason = "late", .message = "2s late",
-            .stream = "readings", .source = {"topic", 3}, .offset = 17};
+    return {.value = std::move(value),
+            .key = "k",
+            .reason = "late",
+            .message = "2s late",
+            .stream = "readings",
+            .source = {"topic", 3},
+            .offset = 17};
   }
 
   TestFolder folder_;
@@ -128,10 +134,11 @@ TEST_F(LinesSinkTest, OpenRemovesOnlyLeftoversOfTheSameSinkOfAnEarlierStart) {
   folder_.Put("lines/job-a-g0-out-3.jsonl", "complete");
   auto sink = *MakeLinesSink(Spec(Format::kJson), schema_, Options());
   ASSERT_TRUE(sink->Open().ok());
-  EXPECT_THAT(folder_.Files(), ElementsAre(Pair("lines/.inprogress-job-a-b-g0-out-4.jsonl", "another job"),
-                                           Pair("lines/.inprogress-job-a-g0-other-4.jsonl", "another sink"),
-                                           Pair("lines/.inprogress-job-a-g1-out-7.jsonl", "same start"),
-                                           Pair("lines/job-a-g0-out-3.jsonl", "complete")));
+  EXPECT_THAT(folder_.Files(),
+              ElementsAre(Pair("lines/.inprogress-job-a-b-g0-out-4.jsonl", "another job"),
+                          Pair("lines/.inprogress-job-a-g0-other-4.jsonl", "another sink"),
+                          Pair("lines/.inprogress-job-a-g1-out-7.jsonl", "same start"),
+                          Pair("lines/job-a-g0-out-3.jsonl", "complete")));
 }
 
 TEST_F(LinesSinkTest, ACompleteFileIsNeverOverwritten) {

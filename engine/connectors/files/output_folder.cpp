@@ -90,9 +90,9 @@ Status OutputFolder::Open(Leftovers leftovers) {
   auto refused = [this](const Status& status) {
     const int error = arrow::internal::ErrnoFromStatus(status);
     if (error == ENOSPC || error == EDQUOT) return FileWriteError(status, path_);
-    return UserError("unwritable_path", "cannot write into the folder " + path_ + ": " +
-                                            (error != 0 ? arrow::internal::ErrnoMessage(error)
-                                                        : status.message()));
+    return UserError("unwritable_path",
+                     "cannot write into the folder " + path_ + ": " +
+                         (error != 0 ? arrow::internal::ErrnoMessage(error) : status.message()));
   };
   if (Status made = options_.filesystem->CreateDir(path_, /*recursive=*/true); !made.ok()) {
     return refused(made);

@@ -36,8 +36,8 @@ Status FileWriteError(const Status& status, const std::string& path);
 
 // An open file of an OutputFolder.
 struct FileAside {
-  std::string path;   // where it is written
-  std::string name;   // its last name, without folders
+  std::string path;  // where it is written
+  std::string name;  // its last name, without folders
   std::shared_ptr<arrow::io::OutputStream> stream;
 };
 
@@ -75,7 +75,7 @@ class OutputFolder {
   std::string path_;
   std::string ending_;
   FileSinkOptions options_;
-  std::string job_;   // as file names have it
+  std::string job_;  // as file names have it
   std::string sink_;
   Leftovers leftovers_ = Leftovers::kRemove;
   int64_t next_number_ = 0;

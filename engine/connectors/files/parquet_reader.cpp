@@ -25,25 +25,34 @@ bool IsEpoch(const arrow::DataType& type, const SourceColumn& column) {
 bool CanBe(const arrow::DataType& type, const SourceColumn& column) {
   const bool number = arrow::is_integer(type.id()) || arrow::is_floating(type.id());
   switch (column.field.type) {
-    case Type::kBoolean: return type.id() == arrow::Type::BOOL;
+    case Type::kBoolean:
+      return type.id() == arrow::Type::BOOL;
     case Type::kInteger:
     case Type::kBigint:
-    case Type::kDouble: return number;
-    case Type::kText: return arrow::is_string(type.id());
-    case Type::kTimestamp: return type.id() == arrow::Type::TIMESTAMP || IsEpoch(type, column);
+    case Type::kDouble:
+      return number;
+    case Type::kText:
+      return arrow::is_string(type.id());
+    case Type::kTimestamp:
+      return type.id() == arrow::Type::TIMESTAMP || IsEpoch(type, column);
     case Type::kNull:
-    case Type::kInterval: return false;
+    case Type::kInterval:
+      return false;
   }
   return false;
 }
 
 arrow::TimeUnit::type UnitOf(TimestampUnit unit) {
   switch (unit) {
-    case TimestampUnit::kSeconds: return arrow::TimeUnit::SECOND;
-    case TimestampUnit::kMillis: return arrow::TimeUnit::MILLI;
-    case TimestampUnit::kMicros: return arrow::TimeUnit::MICRO;
+    case TimestampUnit::kSeconds:
+      return arrow::TimeUnit::SECOND;
+    case TimestampUnit::kMillis:
+      return arrow::TimeUnit::MILLI;
+    case TimestampUnit::kMicros:
+      return arrow::TimeUnit::MICRO;
     case TimestampUnit::kNanos:
-    case TimestampUnit::kIso8601: break;
+    case TimestampUnit::kIso8601:
+      break;
   }
   return arrow::TimeUnit::NANO;
 }
@@ -113,7 +122,8 @@ class ParquetReader final : public FileReader {
     std::set<int> leaves;
     for (const SourceColumn& column : columns_.columns) {
       const auto found = std::find(names.begin(), names.end(), column.from);
-      if (found == names.end() || schema->Column(int(found - names.begin()))->max_repetition_level() > 0) {
+      if (found == names.end() ||
+          schema->Column(int(found - names.begin()))->max_repetition_level() > 0) {
         const std::string hint = SuggestName(column.from, names);
         return BadFile(path_, "the file has no plain column '" + column.from + "' (for " +
                                   column.field.name + ")" + (hint.empty() ? "" : "; " + hint));
@@ -127,13 +137,14 @@ class ParquetReader final : public FileReader {
     for (size_t i = 0; i < columns_.columns.size(); ++i) {
       const SourceColumn& column = columns_.columns[i];
       if (indexes_[i] < 0) {
-        return BadFile(path_, "column '" + column.from + "' is nested; only plain columns are read");
+        return BadFile(path_,
+                       "column '" + column.from + "' is nested; only plain columns are read");
       }
       const auto& type = *batches_->schema()->field(indexes_[i])->type();
       if (!CanBe(type, column)) {
-        return BadFile(path_, "column '" + column.from + "' is " + type.ToString() + ", which is no " +
-                                  std::string(TypeName(column.field.type)) + " (for " +
-                                  column.field.name + ")");
+        return BadFile(path_, "column '" + column.from + "' is " + type.ToString() +
+                                  ", which is no " + std::string(TypeName(column.field.type)) +
+                                  " (for " + column.field.name + ")");
       }
     }
     return Status::OK();
@@ -157,8 +168,8 @@ class ParquetReader final : public FileReader {
       if (!cast.ok()) {
         return BadFile(path_, "column '" + column.from + "', rows from " +
                                   std::to_string(next_offset_) + ": not all values are " +
-                                  std::string(TypeName(column.field.type)) + " without loss: " +
-                                  cast.status().message());
+                                  std::string(TypeName(column.field.type)) +
+                                  " without loss: " + cast.status().message());
       }
       arrays.push_back(std::move(*cast));
     }

@@ -144,10 +144,10 @@ class ParquetSink final : public SinkWriter {
     properties.compression(parquet::Compression::SNAPPY);
     parquet::ArrowWriterProperties::Builder arrow_properties;
     arrow_properties.store_schema();
-    ARROW_ASSIGN_OR_RAISE(
-        opened.writer, parquet::arrow::FileWriter::Open(*arrow_schema_, arrow::default_memory_pool(),
-                                                        opened.aside.stream, properties.build(),
-                                                        arrow_properties.build()));
+    ARROW_ASSIGN_OR_RAISE(opened.writer,
+                          parquet::arrow::FileWriter::Open(
+                              *arrow_schema_, arrow::default_memory_pool(), opened.aside.stream,
+                              properties.build(), arrow_properties.build()));
     for (const auto& field : arrow_schema_->fields()) {
       std::unique_ptr<arrow::ArrayBuilder> builder;
       ARROW_RETURN_NOT_OK(

@@ -103,12 +103,12 @@ TEST_F(ParquetSinkTest, PartitionsByDateAndColumn) {
                                    HasSubstr(".inprogress-"), HasSubstr(".inprogress-")));
   ASSERT_TRUE(sink->Flush(true).ok());
   const std::string null_name = "__HIVE_DEFAULT_PARTITION__";
-  EXPECT_THAT(Names(),
-              ElementsAre("lake/date=1969-12-31/site=" + null_name + "/smoke-g1-lake-3.parquet",
-                          "lake/date=2022-06-13/site=a%2Fb/smoke-g1-lake-0.parquet",
-                          "lake/date=2022-06-14/site=a%2Fb/smoke-g1-lake-1.parquet",
-                          "lake/date=" + null_name + "/site=" + null_name +
-                              "/smoke-g1-lake-2.parquet"));
+  EXPECT_THAT(
+      Names(),
+      ElementsAre("lake/date=1969-12-31/site=" + null_name + "/smoke-g1-lake-3.parquet",
+                  "lake/date=2022-06-13/site=a%2Fb/smoke-g1-lake-0.parquet",
+                  "lake/date=2022-06-14/site=a%2Fb/smoke-g1-lake-1.parquet",
+                  "lake/date=" + null_name + "/site=" + null_name + "/smoke-g1-lake-2.parquet"));
   EXPECT_THAT(Counts("lake/date=2022-06-13/site=a%2Fb/smoke-g1-lake-0.parquet"), ElementsAre(1, 3));
   EXPECT_THAT(Counts("lake/date=2022-06-14/site=a%2Fb/smoke-g1-lake-1.parquet"), ElementsAre(2));
   EXPECT_EQ(sink->stats().rows_written, 5);
@@ -137,8 +137,8 @@ TEST_F(ParquetSinkTest, RowGroupsAndFilesAreBounded) {
   std::vector<Reading> readings;
   for (int i = 0; i < 20'000; ++i) {
     // Text that compression cannot shrink much.
-    readings.push_back({"2022-06-13T10:00:00Z",
-                        std::to_string(uint64_t(i + 1) * 0x9E3779B97F4A7C15u), i});
+    readings.push_back(
+        {"2022-06-13T10:00:00Z", std::to_string(uint64_t(i + 1) * 0x9E3779B97F4A7C15u), i});
   }
   ASSERT_TRUE(sink->Write(MakeRows(readings), nullptr).ok());
   ASSERT_TRUE(sink->Flush(true).ok());
@@ -224,8 +224,8 @@ TEST_F(ParquetSinkTest, RowsWithTooLongValuesAreDeadLetters) {
 
 TEST_F(ParquetSinkTest, RefusesPartitionsThatCannotBe) {
   auto message = [&](std::vector<std::string> columns, int time_column) {
-    const auto made = MakeParquetSink(Partitioned(std::move(columns)), schema_,
-                                      time_column, Options());
+    const auto made =
+        MakeParquetSink(Partitioned(std::move(columns)), schema_, time_column, Options());
     EXPECT_FALSE(made.ok());
     EXPECT_EQ(ErrorDetail::Of(made.status())->code(), "bad_partition");
     return made.status().message();

@@ -87,8 +87,9 @@ Result<PartitionPath> PartitionPath::Make(const Schema& schema,
       part.column = time_column;
       part.date = true;
     } else if (name == "date") {
-      return UserError("bad_partition", "partition_by: date needs rows with a time, and these have "
-                                        "neither a window nor an event time");
+      return UserError("bad_partition",
+                       "partition_by: date needs rows with a time, and these have "
+                       "neither a window nor an event time");
     } else {
       const std::vector<std::string> known = schema.Names();
       const std::string hint = SuggestName(name, known);

@@ -32,7 +32,7 @@ class PartitionPath {
   struct Part {
     std::string prefix;  // "date="
     int column = -1;
-    bool date = false;   // the UTC date of the (timestamp) column
+    bool date = false;  // the UTC date of the (timestamp) column
     Type type = Type::kText;
   };
   std::vector<Part> parts_;
