@@ -37,11 +37,19 @@ double AverageOf(const Measure& measure, const char* row, int64_t count) {
   return double((Extended(sum.high) + sum.low) / Extended(count));
 }
 
+// Whether every value is the same finite double.
+bool AllEqual(const Measure& measure, const char* row) {
+  if (measure.type != Type::kDouble) return false;
+  const double least = FieldAt<double>(row, measure.Offset(kMin));
+  return std::isfinite(least) && least == FieldAt<double>(row, measure.Offset(kMax));
+}
+
 // Sum of squares less the square of the sum over n; null where PostgreSQL has null. An infinite or
-// NaN value makes it NaN; rounding never makes it negative.
+// NaN value makes it NaN; rounding never makes it negative, and of equal values it is exactly 0.
 Status AppendVariance(const Measure& measure, const char* row, int64_t count, bool sample,
                       bool root, arrow::DoubleBuilder* builder) {
   if (sample && count < 2) return builder->AppendNull();
+  if (AllEqual(measure, row)) return builder->Append(0.0);
   const Quad sum = SumOf(measure, row);
   const Quad squares = ToQuad(FieldAt<DoubleSum>(row, measure.Offset(kSquares)));
   Quad scatter = squares - sum * sum / Quad(count);
