@@ -1,11 +1,14 @@
 #include "engine/connectors/kafka/kafka_client.h"
 
 #include <chrono>
+#include <future>
+#include <thread>
 
 namespace millrace {
 namespace {
 
 constexpr auto kLogAgainAfter = std::chrono::minutes(1);
+constexpr auto kDestroyTimeout = std::chrono::seconds(2);
 constexpr size_t kErrorTextBytes = 512;
 
 int Millis(Micros time) {
@@ -86,8 +89,22 @@ Result<std::shared_ptr<KafkaClient>> KafkaClient::Make(KafkaClientOptions option
   return client;
 }
 
+// librdkafka 2.0 does not end a client whose topic was deleted while it was assigned: its destroy
+// waits for ever. So it is waited for on a thread aside, and given up after a while.
 KafkaClient::~KafkaClient() {
-  if (handle_ != nullptr) rd_kafka_destroy_flags(handle_, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+  if (handle_ == nullptr) return;
+  // Nothing of it may call us any more. (Deprecated, but nothing else takes the log away.)
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wdeprecated-declarations"
+  rd_kafka_set_logger(handle_, nullptr);
+#pragma GCC diagnostic pop
+  auto done = std::make_shared<std::promise<void>>();
+  const std::future<void> ended = done->get_future();
+  std::thread([handle = handle_, done] {
+    rd_kafka_destroy_flags(handle, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+    done->set_value();
+  }).detach();
+  ended.wait_for(kDestroyTimeout);
 }
 
 Result<KafkaMetadata> KafkaClient::Metadata(const std::string& topic, Micros timeout) const {

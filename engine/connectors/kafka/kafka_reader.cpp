@@ -7,6 +7,7 @@ namespace millrace {
 namespace {
 
 constexpr int64_t kMessagesPerReadMax = 2048;
+constexpr size_t kQueuedForFetching = 2 * kMessagesPerReadMax;
 constexpr int kStartTimeoutMs = 5000;
 constexpr int kStopTimeoutMs = 2000;
 constexpr size_t kCommitMetadataBytesMax = 4096;  // the brokers' default limit
@@ -197,6 +198,16 @@ void KafkaReader::Read(int64_t rows_max, Polled* polled) {
     partition->last_error = RD_KAFKA_RESP_ERR_NO_ERROR;
     partition->maker.Add(message);
   }
+  KeepFetching(partition);
+}
+
+// When the queue has halved it may have been full, and fetching may have stopped.
+void KafkaReader::KeepFetching(const Partition* partition) {
+  const size_t queued = rd_kafka_queue_length(queue_);
+  queued_most_ = std::max(queued_most_, queued);
+  if (partition == nullptr || queued_most_ < kQueuedForFetching || queued * 2 > queued_most_) return;
+  queued_most_ = queued;
+  watch_->KeepFetching(partition->name);
 }
 
 void KafkaReader::ReadError(const rd_kafka_message_t& message, Partition* partition,

@@ -65,6 +65,7 @@ class KafkaReader final : public SourceReader {
   Partition* Find(const TopicPartition& name);
   void Read(int64_t rows_max, Polled* polled);
   void ReadError(const rd_kafka_message_t& message, Partition* partition, Polled* polled);
+  void KeepFetching(const Partition* partition);
   Status TakeFindings(Polled* polled);
   Status ResumeLost(const TopicWatch::Range& range, Polled* polled);
   void TakeStatistics(std::string_view json);
@@ -83,6 +84,7 @@ class KafkaReader final : public SourceReader {
   // librdkafka hands out one pointer a topic: found without comparing names.
   std::map<std::pair<const void*, int32_t>, Partition*> by_handle_;
   std::vector<rd_kafka_message_t*> messages_;
+  size_t queued_most_ = 0;           // since fetching was last kept going
   std::vector<SourceEvent> events_;  // for the next Poll
   Status failed_;                    // stays
 

@@ -35,6 +35,13 @@ void TopicWatch::SuspectDeleted(const std::string& topic) {
   if (suspects_.emplace(topic, false).second) changed_.notify_one();
 }
 
+void TopicWatch::KeepFetching(const TopicPartition& partition) {
+  const std::lock_guard lock(mutex_);
+  if (fetch_next_.has_value()) return;
+  fetch_next_ = partition;
+  changed_.notify_one();
+}
+
 bool TopicWatch::Take(Findings* findings) {
   if (!has_findings_.load(std::memory_order_acquire)) return false;
   const std::lock_guard lock(mutex_);
@@ -60,7 +67,9 @@ void TopicWatch::Run() {
   std::unique_lock lock(mutex_);
   while (!stopping_) {
     const auto due = [&] { return interval.has_value() && SteadyClock::now() >= next_discovery; };
-    const auto ready = [&] { return stopping_ || !ranges_wanted_.empty() || !suspects_.empty(); };
+    const auto ready = [&] {
+      return stopping_ || fetch_next_.has_value() || !ranges_wanted_.empty() || !suspects_.empty();
+    };
     if (interval.has_value()) {
       changed_.wait_until(lock, next_discovery, ready);
     } else {
@@ -69,7 +78,9 @@ void TopicWatch::Run() {
     if (stopping_) return;
     const auto ranges = std::exchange(ranges_wanted_, {});
     const auto suspects = std::exchange(suspects_, {});
+    const auto fetch_next = std::exchange(fetch_next_, std::nullopt);
     lock.unlock();
+    if (fetch_next.has_value()) AskLeader(*fetch_next);
     QueryRanges(ranges);
     CheckSuspects(suspects);
     if (due()) {
@@ -84,6 +95,13 @@ void TopicWatch::Run() {
       changed_.wait_for(lock, kRetryAfter, [&] { return stopping_; });
     }
   }
+}
+
+// The answer does not matter: the question wakes librdkafka's thread.
+void TopicWatch::AskLeader(const TopicPartition& partition) {
+  int64_t low = 0, high = 0;
+  rd_kafka_query_watermark_offsets(client_->handle(), partition.topic.c_str(), partition.partition,
+                                   &low, &high, int(kRequestTimeout.count()));
 }
 
 void TopicWatch::QueryRanges(const std::set<TopicPartition>& wanted) {

@@ -51,6 +51,9 @@ class TopicWatch {
   void AskRange(const TopicPartition& partition);
   // A topic is found to be deleted when the cluster does not know it twice, two seconds apart.
   void SuspectDeleted(const std::string& topic);
+  // Has the leader of `partition` asked something. librdkafka 2.0 stops fetching while its queue is
+  // full and looks again only after a second, or when its thread for that broker has other work.
+  void KeepFetching(const TopicPartition& partition);
   // Moves what was found into `findings`; false where there is nothing new.
   bool Take(Findings* findings);
 
@@ -61,6 +64,7 @@ class TopicWatch {
   void Run();
   void Discover();
   void CheckSuspects(const std::map<std::string, bool>& suspects);
+  void AskLeader(const TopicPartition& partition);
   void QueryRanges(const std::set<TopicPartition>& wanted);
   void Found();
 
@@ -74,6 +78,7 @@ class TopicWatch {
   bool stopping_ = false;                      // guarded by mutex_, as what follows
   std::set<TopicPartition> ranges_wanted_;
   std::map<std::string, bool> suspects_;       // seen missing once?
+  std::optional<TopicPartition> fetch_next_;
   Findings findings_;
   std::atomic<bool> has_findings_ = false;
   std::thread thread_;
