@@ -6,7 +6,7 @@ import csv
 from pathlib import Path
 from typing import Any
 
-import duckdb
+import pyarrow.dataset as dataset
 
 from harness import millrace
 from oracle.jobs import RUN_SECONDS, SMOKE
@@ -39,13 +39,7 @@ def run(readings: Path, folder: Path) -> tuple[list[dict[str, Any]], dict[str, A
         assert code == 0, running.output[-4000:]
         summary = running.summary()
     files = running.data_dir / "smoke_metrics_historical"
-    connection = duckdb.connect()
-    connection.execute("SET TimeZone = 'UTC'")
-    result = connection.execute(
-        f"SELECT * FROM read_parquet('{files}/**/*.parquet', hive_partitioning = true)"
-    )
-    columns = [column[0] for column in result.description or ()]
-    rows = [dict(zip(columns, values, strict=True)) for values in result.fetchall()]
+    rows = dataset.dataset(files, format="parquet", partitioning="hive").to_table().to_pylist()
     for row in rows:
         assert str(row.pop("date")) == row["window_end"].date().isoformat()
     return rows, summary
