@@ -72,6 +72,11 @@ target_link_libraries(millrace_import_caf INTERFACE Threads::Threads)
 millrace_import(rdkafka HEADER librdkafka/rdkafka.h LIBRARIES rdkafka)
 millrace_import(pg_query HEADER pg_query.h LIBRARIES pg_query)
 millrace_import(simdjson HEADER simdjson.h LIBRARIES simdjson)
+# libarrow and libparquet export the symbols of a simdjson of their own, of another version. Ours must be found
+# first, or the decoder would run one version's code on the other's objects; so it leads the link
+# line of whatever links Arrow. (Arrow uses its own only for Parquet columns of type JSON and
+# variant, which no job has.)
+target_link_options(millrace_import_arrow INTERFACE "${MILLRACE_LIBRARY_simdjson}")
 millrace_import(fast_float HEADER fast_float/fast_float.h)
 millrace_import(yaml HEADER yaml-cpp/yaml.h LIBRARIES yaml-cpp)
 millrace_import(cli11 HEADER CLI/CLI.hpp)

@@ -38,8 +38,8 @@ rd_kafka_t* MakeConsumer(const char* brokers) {
       {"enable.auto.commit", "false"},
       {"auto.offset.reset", "error"},
       {"queued.min.messages", "200000"},
-      {"queued.max.messages.kbytes", "65536"},
-      {"fetch.message.max.bytes", "4194304"},
+      {"queued.max.messages.kbytes", "40960"},
+      {"fetch.message.max.bytes", "1048576"},
       {"fetch.wait.max.ms", "50"},
       {"check.crcs", "false"},
   };

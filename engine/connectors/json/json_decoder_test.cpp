@@ -1,7 +1,9 @@
 #include "engine/connectors/json/json_decoder.h"
 
 #include <arrow/array.h>
+#include <dlfcn.h>
 #include <gtest/gtest.h>
+#include <simdjson.h>
 
 #include <cmath>
 #include <cstdlib>
@@ -12,6 +14,14 @@
 
 namespace millrace {
 namespace {
+
+// Arrow's libraries export the symbols of another version of simdjson (cmake/dependencies.cmake).
+TEST(JsonDecoder, RunsTheSimdjsonThatItWasCompiledAgainst) {
+  Dl_info info;
+  ASSERT_NE(dladdr(reinterpret_cast<void*>(&simdjson::get_active_implementation), &info), 0);
+  EXPECT_NE(std::string_view(info.dli_fname).find("libsimdjson"), std::string_view::npos)
+      << info.dli_fname;
+}
 
 struct ColumnOptions {
   std::string from = "";

@@ -22,7 +22,7 @@ struct KafkaSourceOptions {
   KafkaProperties default_properties;  // of the job: bootstrap.servers, security.*, ...
   KafkaLog log;
   // Prefetched records of all readers together; each reader's share is its part of this.
-  int64_t queue_bytes_max = 64 << 20;
+  int64_t queue_bytes_max = 40 << 20;
   int readers = 1;
 };
 
