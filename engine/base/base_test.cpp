@@ -1,5 +1,8 @@
 #include <gtest/gtest.h>
 
+#include <new>
+#include <stdexcept>
+
 #include "engine/base/diagnostics.h"
 #include "engine/base/ids.h"
 #include "engine/base/status.h"
@@ -18,6 +21,15 @@ TEST(Status, ContextKeepsCodeAndDetail) {
   EXPECT_EQ(ErrorDetail::Of(Status::Invalid("plain")), nullptr);
 }
 
+TEST(Status, ExceptionsBecomeStatuses) {
+  const auto thrown = FromException(std::make_exception_ptr(std::out_of_range("map::at")));
+  EXPECT_EQ(thrown.message(), "map::at");
+  EXPECT_EQ(ErrorDetail::Of(thrown)->domain(), ErrorDomain::kInternal);
+  EXPECT_EQ(ErrorDetail::Of(FromException(std::make_exception_ptr(std::bad_alloc())))->code(),
+            "out_of_memory");
+  EXPECT_EQ(ErrorDetail::Of(FromException(std::make_exception_ptr(7)))->code(), "exception");
+}
+
 TEST(Time, FloorsBeforeTheEpochToo) {
   const auto at = [](int64_t micros) { return EventTime(Micros(micros)); };
   EXPECT_EQ(FloorTo(at(59'999'999), std::chrono::minutes(1)), at(0));
@@ -27,11 +39,32 @@ TEST(Time, FloorsBeforeTheEpochToo) {
   EXPECT_EQ(FloorTo(at(10), Micros(7), Micros(2)), at(9));
 }
 
+TEST(Time, FloorsStopAtTheLimits) {
+  const auto at = [](int64_t micros) { return EventTime(Micros(micros)); };
+  const Micros day = std::chrono::days(1);
+  EXPECT_EQ(FloorTo(kEventTimeMin, day), kEventTimeMin);
+  EXPECT_EQ(FloorTo(at(INT64_MIN + 1), Micros(1)), at(INT64_MIN + 1));
+  EXPECT_EQ(FloorTo(kEventTimeMin, Micros(7), Micros(3)), kEventTimeMin);
+  // 106751991 days and 14454775807 us: the start of the last day.
+  EXPECT_EQ(FloorTo(kEventTimeMax, day), at(106'751'991LL * 86'400'000'000));
+  EXPECT_EQ(FloorTo(at(-5), Micros(INT64_MAX)), at(-INT64_MAX));
+  // The difference to the offset does not fit 64 bits.
+  EXPECT_EQ(FloorTo(kEventTimeMax, Micros(10), Micros(-9)), at(INT64_MAX - 6));
+}
+
 TEST(Time, FormatsAsRfc3339WithMicroseconds) {
   EXPECT_EQ(FormatTimestamp(EventTime(Micros(1'655'129'685'000'001))),
             "2022-06-13T14:14:45.000001Z");
   EXPECT_EQ(FormatTimestamp(EventTime(Micros(-1))), "1969-12-31T23:59:59.999999Z");
   EXPECT_EQ(FormatTimestamp(kEventTimeMax), "9223372036854775807");
+  EXPECT_EQ(FormatTimestamp(kEventTimeMin), "-9223372036854775808");
+  EXPECT_EQ(FormatTimestamp(EventTime(Micros(253'402'300'799'999'999))),
+            "9999-12-31T23:59:59.999999Z");
+  EXPECT_EQ(FormatTimestamp(EventTime(Micros(253'402'300'800'000'000))), "253402300800000000");
+  EXPECT_EQ(FormatTimestamp(EventTime(Micros(-62'167'219'200'000'000))),
+            "0000-01-01T00:00:00.000000Z");
+  // The year 67559, of which 16 bits would say 2023.
+  EXPECT_EQ(FormatTimestamp(EventTime(Micros(2'069'800'000'000'000'000))), "2069800000000000000");
 }
 
 TEST(Time, DurationsReadAndWriteBack) {

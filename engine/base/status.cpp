@@ -1,6 +1,7 @@
 #include "engine/base/status.h"
 
 #include <cstring>
+#include <new>
 
 namespace millrace {
 namespace {
@@ -48,6 +49,18 @@ Status ExternalError(std::string_view code, std::string_view message, Retry retr
 
 Status InternalError(std::string_view code, std::string_view message) {
   return Make(arrow::StatusCode::UnknownError, ErrorDomain::kInternal, Retry::kNo, code, message);
+}
+
+Status FromException(const std::exception_ptr& thrown) {
+  try {
+    std::rethrow_exception(thrown);
+  } catch (const std::bad_alloc&) {
+    return ExternalError("out_of_memory", "out of memory", Retry::kNo);
+  } catch (const std::exception& error) {
+    return InternalError("exception", error.what());
+  } catch (...) {
+    return InternalError("exception", "of an unknown type");
+  }
 }
 
 Status WithContext(const Status& status, std::string_view context) {

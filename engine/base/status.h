@@ -6,6 +6,7 @@
 #include <arrow/result.h>
 #include <arrow/status.h>
 
+#include <exception>
 #include <string>
 #include <string_view>
 
@@ -49,6 +50,10 @@ class ErrorDetail : public arrow::StatusDetail {
 Status UserError(std::string_view code, std::string_view message);
 Status ExternalError(std::string_view code, std::string_view message, Retry retry);
 Status InternalError(std::string_view code, std::string_view message);
+
+// What a third-party library threw, where it enters: "out_of_memory" (external) or "exception"
+// (internal) with what it says.
+Status FromException(const std::exception_ptr& thrown);
 
 // `status` with "context: " before its message; code and detail are kept. OK stays OK.
 Status WithContext(const Status& status, std::string_view context);

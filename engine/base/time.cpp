@@ -30,17 +30,16 @@ Status BadDuration(std::string_view text) {
 
 std::string FormatTimestamp(EventTime time) {
   using namespace std::chrono;
-  const auto day = floor<days>(time);
-  const year_month_day date(day);
-  const int year_number = int(date.year());
-  if (!date.ok() || year_number < 0 || year_number > 9999) {
+  if (time < kCalendarFirst || time >= kCalendarEnd) {
     return std::to_string(time.time_since_epoch().count());
   }
+  const auto day = floor<days>(time);
+  const year_month_day date(day);
   const hh_mm_ss<Micros> clock(time - day);
   std::array<char, 40> buffer;
   const int size =
       std::snprintf(buffer.data(), buffer.size(), "%04d-%02u-%02uT%02d:%02d:%02d.%06dZ",
-                    year_number, unsigned(date.month()), unsigned(date.day()),
+                    int(date.year()), unsigned(date.month()), unsigned(date.day()),
                     int(clock.hours().count()), int(clock.minutes().count()),
                     int(clock.seconds().count()), int(clock.subseconds().count()));
   return std::string(buffer.data(), size_t(size));

@@ -21,14 +21,21 @@ inline constexpr EventTime kEventTimeMax = EventTime(Micros(INT64_MAX));
 // Since an arbitrary start; never goes back. From env::Clock, never read in pure code.
 using MonotonicTime = std::chrono::nanoseconds;
 
-// The largest multiple of `step` (plus `offset`) that is not after `time`. `step` > 0.
-// Floors also before 1970.
+// The largest multiple of `step` (plus `offset`) that is not after `time`. `step` > 0. Floors also
+// before 1970. kEventTimeMin where it would lie before that.
 constexpr EventTime FloorTo(EventTime time, Micros step, Micros offset = Micros(0)) {
-  const int64_t ticks = (time.time_since_epoch() - offset).count();
-  int64_t quotient = ticks / step.count();
-  if (ticks % step.count() < 0) --quotient;
-  return EventTime(Micros(quotient * step.count()) + offset);
+  const __int128 ticks = __int128(time.time_since_epoch().count()) - offset.count();
+  const __int128 quotient = ticks / step.count() - (ticks % step.count() < 0 ? 1 : 0);
+  const __int128 floor = quotient * step.count() + offset.count();
+  return floor < INT64_MIN ? kEventTimeMin : EventTime(Micros(int64_t(floor)));
 }
+
+// What has a calendar date here: years 0..9999. std::chrono counts years in 16 bits, so what is
+// outside must not reach it.
+inline constexpr EventTime kCalendarFirst =
+    std::chrono::sys_days(std::chrono::year(0) / std::chrono::January / 1);
+inline constexpr EventTime kCalendarEnd =
+    std::chrono::sys_days(std::chrono::year(10'000) / std::chrono::January / 1);
 
 // "2022-06-15T13:55:00.000000Z" (RFC 3339, always six digits and Z). Years outside 0..9999 are
 // written as the raw microseconds.

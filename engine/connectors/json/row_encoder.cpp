@@ -44,19 +44,18 @@ void PutDigits(uint32_t value, int count, char* at) {
 // As FormatTimestamp, without an allocation.
 void AppendTimestamp(EventTime time, std::string* buffer) {
   using namespace std::chrono;
-  const auto day = floor<days>(time);
-  const year_month_day date(day);
-  const int year_number = int(date.year());
-  if (!date.ok() || year_number < 0 || year_number > 9999) {
+  if (time < kCalendarFirst || time >= kCalendarEnd) {
     buffer->push_back('"');
     AppendInteger(time.time_since_epoch().count(), buffer);
     buffer->push_back('"');
     return;
   }
+  const auto day = floor<days>(time);
+  const year_month_day date(day);
   const int64_t micros = (time - day).count();
   const auto seconds = uint32_t(micros / 1'000'000);
   char text[] = "\"0000-00-00T00:00:00.000000Z\"";
-  PutDigits(uint32_t(year_number), 4, text + 1);
+  PutDigits(uint32_t(int(date.year())), 4, text + 1);
   PutDigits(unsigned(date.month()), 2, text + 6);
   PutDigits(unsigned(date.day()), 2, text + 9);
   PutDigits(seconds / 3600, 2, text + 12);
