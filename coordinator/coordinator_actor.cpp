@@ -50,6 +50,7 @@ class CoordinatorState final : public CoordinatorHost {
   void OnCompleted(const CompletedCheckpoint& checkpoint) override {
     observer_->OnCheckpoint(checkpoint);
   }
+  void OnPending(size_t epochs) override { observer_->OnPendingEpochs(epochs); }
   void OnBlocked(MonotonicTime since) override { observer_->OnCheckpointsBlocked(since); }
   void Ended(const Status& status) override { observer_->OnEnded(status); }
 
@@ -73,6 +74,10 @@ caf::actor SpawnCoordinator(caf::actor_system& system, CoordinatorPlan plan,
                             std::map<ParticipantId, caf::actor> readers, const Clock* clock,
                             JobObserver* observer) {
   return system.spawn([=](caf::event_based_actor* self) -> caf::behavior {
+    self->set_exception_handler([observer](std::exception_ptr& thrown) -> caf::error {
+      observer->OnEnded(WithContext(FromException(thrown), "coordinator"));
+      return caf::exit_reason::unhandled_exception;
+    });
     auto state = std::make_shared<CoordinatorState>(self, plan, readers, clock, observer);
     self->attach_functor([state](const caf::error&) {});
     return state->Behavior();

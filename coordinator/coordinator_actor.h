@@ -16,6 +16,7 @@ class JobObserver {
  public:
   virtual ~JobObserver() = default;
   virtual void OnCheckpoint(const CompletedCheckpoint& checkpoint) = 0;
+  virtual void OnPendingEpochs(size_t epochs) = 0;
   virtual void OnCheckpointsBlocked(MonotonicTime since) = 0;
   virtual void OnEnded(const Status& status) = 0;
 };

@@ -8,6 +8,10 @@ namespace {
 // Epochs that may wait to be safe. File sinks hold epochs back until they roll a file.
 constexpr size_t kPendingMax = 1024;
 
+// While all partitions are idle the watermark goes on with time, in steps of this: every step is a
+// message to every task.
+constexpr MonotonicTime kIdleStep = std::chrono::milliseconds(100);
+
 }  // namespace
 
 std::map<TopicPartition, size_t> SpreadPartitions(const std::vector<TopicPartition>& partitions,
@@ -38,9 +42,11 @@ JobCoordinator::SourceState& JobCoordinator::StateOf(NodeId source) {
 }
 
 void JobCoordinator::OnTick(MonotonicTime now, CoordinatorHost* host) {
+  FinishIfAllEnded(now, host);  // where there is nothing to read, nobody tells its end
   if (state_ != State::kRunning) return;
   for (SourceState& source : sources_) {
-    if (source.watermark.moves_with_time()) {
+    if (source.watermark.moves_with_time() && now - source.advanced >= kIdleStep) {
+      source.advanced = now;
       source.fetched = now;
       Advance(&source, now, host);
     }
@@ -49,6 +55,7 @@ void JobCoordinator::OnTick(MonotonicTime now, CoordinatorHost* host) {
     for (const SourceState& source : sources_) {
       for (ParticipantId reader : source.plan.readers) host->Send(reader, OpenEpoch{*epoch});
     }
+    host->OnPending(checkpoints_.pending().size());
   } else if (checkpoints_.blocked_since().has_value()) {
     host->OnBlocked(*checkpoints_.blocked_since());
   }
@@ -84,12 +91,14 @@ void JobCoordinator::OnEnded(const PartitionEnded& ended, MonotonicTime now,
   SourceState& source = StateOf(ended.source);
   source.watermark.SetEnded(ended.partition, now);
   ++source.ended;
+  // A topic is treated as ended after a while without records, which is nobody's latency.
+  if (!source.plan.bounded) source.fetched = now;
   Advance(&source, now, host);
-  const bool all_ended =
-      std::all_of(sources_.begin(), sources_.end(), [](const SourceState& state) {
-        return state.ended >= state.plan.partitions.size();
-      });
-  if (all_ended) Finish(/*drain=*/true, now, host);
+  FinishIfAllEnded(now, host);
+}
+
+void JobCoordinator::FinishIfAllEnded(MonotonicTime now, CoordinatorHost* host) {
+  if (std::ranges::all_of(sources_, &SourceState::all_ended)) Finish(/*drain=*/true, now, host);
 }
 
 void JobCoordinator::OnFound(const PartitionFound& found, CoordinatorHost* host) {
@@ -137,6 +146,7 @@ void JobCoordinator::Acknowledge(ParticipantId participant, Epoch epoch, Monoton
   const auto completed = checkpoints_.TakeCompleted(now);
   if (!completed.has_value()) return;
   Commit(completed->epoch, host);
+  host->OnPending(checkpoints_.pending().size());
   host->OnCompleted(*completed);
   EndIfAllDone(host);
 }
@@ -170,6 +180,7 @@ void JobCoordinator::Finish(bool drain, MonotonicTime now, CoordinatorHost* host
       host->Send(reader, FinishReading{*last_epoch_, drain});
     }
   }
+  host->OnPending(checkpoints_.pending().size());
 }
 
 void JobCoordinator::OnDone(const ParticipantDone& done, MonotonicTime now,

@@ -39,6 +39,7 @@ class CoordinatorHost {
   virtual void Send(ParticipantId reader, PartitionFloor floor) = 0;
   virtual void Send(ParticipantId reader, AddPartition add) = 0;
   virtual void OnCompleted(const CompletedCheckpoint& checkpoint) = 0;
+  virtual void OnPending(size_t epochs) = 0;        // open or not safe yet; whenever it changes
   virtual void OnBlocked(MonotonicTime since) = 0;  // too many epochs wait to be safe
   // Called once: everything is safe, or what went wrong.
   virtual void Ended(const Status& status) = 0;
@@ -70,13 +71,20 @@ class JobCoordinator {
     StreamWatermark watermark;
     EventTime told = kEventTimeMin;
     MonotonicTime fetched{0};
+    MonotonicTime advanced{0};  // when time alone last moved the watermark
     size_t ended = 0;
+
+    // A bounded source may have no partition at all; a topic without any may yet gain some.
+    bool all_ended() const {
+      return ended >= plan.partitions.size() && (plan.bounded || !plan.partitions.empty());
+    }
   };
   SourceState& StateOf(NodeId source);
   void Advance(SourceState* source, MonotonicTime now, CoordinatorHost* host);
   void Acknowledge(ParticipantId participant, Epoch epoch, MonotonicTime now,
                    CoordinatorHost* host);
   void Commit(Epoch epoch, CoordinatorHost* host);
+  void FinishIfAllEnded(MonotonicTime now, CoordinatorHost* host);
   void Finish(bool drain, MonotonicTime now, CoordinatorHost* host);
   void EndIfAllDone(CoordinatorHost* host);
   void End(const Status& status, CoordinatorHost* host);

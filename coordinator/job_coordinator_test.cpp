@@ -16,8 +16,11 @@ constexpr EventTime Event(int64_t seconds) { return EventTime(std::chrono::secon
 class Script final : public CoordinatorHost {
  public:
   std::vector<std::string> lines;
+  size_t pending = 0;
+  MonotonicTime fetched{0};  // of the last watermark
 
   void Send(ParticipantId reader, StreamWatermarkMoved moved) override {
+    fetched = moved.fetched;
     Say(reader, moved.watermark == kEventTimeMax
                     ? "watermark max"
                     : "watermark " + std::to_string(moved.watermark.time_since_epoch().count() /
@@ -43,6 +46,7 @@ class Script final : public CoordinatorHost {
   void OnCompleted(const CompletedCheckpoint& checkpoint) override {
     lines.push_back("completed " + std::to_string(checkpoint.epoch.value()));
   }
+  void OnPending(size_t epochs) override { pending = epochs; }
   void OnBlocked(MonotonicTime) override { lines.push_back("blocked"); }
   void Ended(const Status& status) override {
     lines.push_back(status.ok() ? "ended" : "failed: " + status.message());
@@ -166,6 +170,104 @@ TEST(JobCoordinator, AFailureEndsTheJobOnceWithItsReason) {
   job.OnFailed({"sink.1", std::make_shared<Status>(Status::IOError("other"))}, &script);
   EXPECT_EQ(script.Take(), Lines{"failed: disk full"});
   EXPECT_TRUE(job.ended());
+}
+
+TEST(JobCoordinator, CountsEpochsThatAreNotSafeYet) {
+  CoordinatorPlan plan = TwoReaders();
+  plan.participants = 2;
+  JobCoordinator job(plan);
+  Script script;
+  for (int second = 0; second <= 2; ++second) job.OnTick(At(second * 1000), &script);
+  EXPECT_EQ(script.pending, 2u);
+  for (const auto reader : {kReader0, kReader1}) {
+    job.OnReaderAtBarrier({reader, Epoch(1), Event(1)}, At(2001), &script);
+  }
+  EXPECT_EQ(script.pending, 1u);
+}
+
+TEST(JobCoordinator, NoNewEpochOpensWhileTheMostArePendingAndItIsTold) {
+  JobCoordinator job(TwoReaders());
+  Script script;
+  for (int second = 0; second <= 1024; ++second) job.OnTick(At(second * 1000), &script);
+  EXPECT_EQ(script.pending, 1024u);
+  script.Take();
+  job.OnTick(At(1'025'000), &script);
+  EXPECT_EQ(script.Take(), Lines{"blocked"});
+}
+
+TEST(JobCoordinator, WhileAllAreIdleTimeMovesTheWatermarkInStepsAndAReturnHoldsIt) {
+  JobCoordinator job(TwoReaders());
+  Script script;
+  job.OnReport({kSource, {{kP0, Event(100)}, {kP1, Event(100)}}, At(1)}, At(1), &script);
+  job.OnIdle({kSource, kP0}, At(1000), &script);
+  job.OnIdle({kSource, kP1}, At(1000), &script);
+  script.Take();
+  for (int ms = 1020; ms < 1200; ms += 20) job.OnTick(At(ms), &script);
+  EXPECT_LE(script.Take().size(), 4u);  // two readers, every 100 ms
+  job.OnTick(At(11'000), &script);
+  EXPECT_EQ(script.fetched, At(11'000));
+  script.Take();
+  job.OnActive({kSource, kP1}, At(12'000), &script);
+  EXPECT_EQ(script.Take(), Lines{"r1 floor 111"});
+  job.OnReport({kSource, {{kP1, Event(111)}}, At(12'001)}, At(12'001), &script);
+  // Told at last what the partition was told.
+  EXPECT_EQ(script.Take(), (Lines{"r0 watermark 111", "r1 watermark 111"}));
+}
+
+// Latency does not count the wait for a topic's end.
+TEST(JobCoordinator, WhatTheEndOfATopicMakesDueIsFetchedWhenTheEndIsKnown) {
+  JobCoordinator job(TwoReaders());
+  Script script;
+  job.OnReport({kSource, {{kP0, Event(50)}, {kP1, Event(100)}}, At(1)}, At(1), &script);
+  job.OnEnded({kSource, kP0}, At(3000), &script);
+  EXPECT_EQ(script.Take().back(), "r1 watermark 100");
+  EXPECT_EQ(script.fetched, At(3000));
+}
+
+TEST(JobCoordinator, ABoundedSourceWithoutPartitionsIsAtItsEnd) {
+  CoordinatorPlan plan;
+  plan.sources.push_back({kSource, true, {kReader0}, {}});
+  plan.participants = 1;
+  plan.checkpoint_interval = std::chrono::seconds(1);
+  JobCoordinator job(plan);
+  Script script;
+  job.OnTick(At(0), &script);
+  EXPECT_EQ(script.Take(), Lines{"r0 finish 1 drain"});
+}
+
+TEST(JobCoordinator, ATopicWithoutPartitionsWaitsForThem) {
+  CoordinatorPlan plan;
+  plan.sources.push_back({kSource, false, {kReader0}, {}});
+  plan.sources.push_back({NodeId(1), true, {kReader1}, {{kP1, kReader1}}});
+  plan.participants = 2;
+  plan.checkpoint_interval = std::chrono::hours(1);
+  JobCoordinator job(plan);
+  Script script;
+  job.OnTick(At(0), &script);
+  job.OnEnded({NodeId(1), kP1}, At(1), &script);
+  EXPECT_EQ(script.Take(), Lines{"r1 watermark max"});
+}
+
+TEST(JobCoordinator, TwoSourcesHaveTheirOwnHorizonsAndEndTogether) {
+  CoordinatorPlan plan;
+  plan.sources.push_back({kSource, true, {kReader0}, {{kP0, kReader0}}});
+  plan.sources.push_back({NodeId(1), true, {kReader1}, {{kP1, kReader1}}});
+  plan.participants = 2;
+  plan.checkpoint_interval = std::chrono::seconds(1);
+  JobCoordinator job(plan);
+  Script script;
+  job.OnTick(At(0), &script);
+  job.OnTick(At(1000), &script);
+  script.Take();
+  job.OnReaderAtBarrier({kReader0, Epoch(1), Event(70)}, At(1001), &script);
+  job.OnReaderAtBarrier({kReader1, Epoch(1), Event(10)}, At(1001), &script);
+  EXPECT_EQ(script.Take(),
+            (Lines{"r0 commit 1 horizon 70", "r1 commit 1 horizon 10", "completed 1"}));
+  job.OnEnded({kSource, kP0}, At(1002), &script);
+  EXPECT_EQ(script.Take(), Lines{"r0 watermark max"});
+  job.OnEnded({NodeId(1), kP1}, At(1003), &script);
+  EXPECT_EQ(script.Take(),
+            (Lines{"r1 watermark max", "r0 finish 2 drain", "r1 finish 2 drain"}));
 }
 
 TEST(SpreadPartitions, IsEvenAndStable) {

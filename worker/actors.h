@@ -17,6 +17,13 @@
 
 namespace millrace {
 
+// Where a task's time went since its start.
+struct TaskTimes {
+  MonotonicTime busy{0};
+  MonotonicTime backpressured{0};  // it had no credit
+  MonotonicTime idle{0};
+};
+
 // What happens inside, for metrics and logs; called from the actors' threads.
 class WorkerObserver {
  public:
@@ -25,7 +32,9 @@ class WorkerObserver {
   virtual void OnDelivered(const std::string& sink, int64_t rows, MonotonicTime after) = 0;
   virtual void OnSinkStats(const std::string& sink, const SinkStats& stats) = 0;
   virtual void OnTaskStats(const std::string& task, const WindowAggregateStats& stats,
-                           MonotonicTime busy) = 0;
+                           const TaskTimes& times) = 0;
+  // `took`: from a barrier's first arrival at a task to its last.
+  virtual void OnAligned(const std::string& task, MonotonicTime took) = 0;
   virtual void OnLag(const std::string& reader, int64_t records) = 0;
 };
 

@@ -138,6 +138,7 @@ class ReplaySource final : public SourceReader {
   std::map<TopicPartition, CommittedPosition> committed;
   std::deque<SourceEvent> events;  // given out with the next poll
   int64_t batch_rows = 7;
+  std::optional<int64_t> empty_batch_to;  // the next poll's batches only move the position
 
   Status Start(const std::vector<StartPosition>& positions) override {
     for (const StartPosition& position : positions) {
@@ -149,11 +150,13 @@ class ReplaySource final : public SourceReader {
     Polled polled;
     for (auto& [partition, next] : next_) {
       const auto& all = records[partition];
-      if (next >= int64_t(all.size())) continue;
+      if (empty_batch_to.has_value()) next = *empty_batch_to;
+      if (next >= int64_t(all.size()) && !empty_batch_to.has_value()) continue;
       ARROW_ASSIGN_OR_RAISE(SourceBatch batch, MakeBatch(partition, all, &next));
       polled.batches.push_back(std::move(batch));
       if (next < int64_t(all.size())) polled.more = true;
     }
+    empty_batch_to.reset();
     polled.events.assign(events.begin(), events.end());
     events.clear();
     return polled;
@@ -178,6 +181,7 @@ class ReplaySource final : public SourceReader {
     origins->source = partition;
     SourceBatch batch;
     batch.partition = partition;
+    const bool empty = *next >= int64_t(all.size());
     const int64_t end = std::min<int64_t>(int64_t(all.size()), *next + batch_rows);
     for (; *next < end; ++*next) {
       const Reading& reading = all[size_t(*next)];
@@ -203,7 +207,7 @@ class ReplaySource final : public SourceReader {
     batch.rows.origins = origins;
     batch.originals = originals;
     batch.next_offset = *next;
-    batch.last_record_offset = *next - 1;
+    batch.last_record_offset = empty ? -1 : *next - 1;
     batch.bytes = 100;
     return batch;
   }

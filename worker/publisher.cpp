@@ -75,6 +75,21 @@ Status Publisher::Take(const Frame& frame, PublisherHost* host) {
 
 bool Publisher::unfinished() const { return writer_ != nullptr && writer_->HasUnfinishedFiles(); }
 
+bool Publisher::roll_is_due() const {
+  return unfinished_since_.has_value() &&
+         clock_->Monotonic() - *unfinished_since_ >= roll_interval_;
+}
+
+Status Publisher::RollIfDue(PublisherHost* host) {
+  if (done_ || !held_epoch_.has_value() || !roll_is_due()) return Status::OK();
+  ARROW_RETURN_NOT_OK(FlushWritten(host));
+  ARROW_RETURN_NOT_OK(writer_->Flush(/*close_files=*/true));
+  unfinished_since_.reset();
+  host->EpochIsSafe(*held_epoch_);
+  held_epoch_.reset();
+  return Status::OK();
+}
+
 Status Publisher::FlushWritten(PublisherHost* host) {
   if (written_.empty()) return Status::OK();
   ARROW_RETURN_NOT_OK(writer_->Flush(/*close_files=*/false));
@@ -91,9 +106,7 @@ Status Publisher::ReachBarrier(Epoch epoch, PublisherHost* host) {
     ARROW_RETURN_NOT_OK(dead_letters_->Flush());
   } else {
     ARROW_RETURN_NOT_OK(FlushWritten(host));
-    const bool roll = unfinished_since_.has_value() &&
-                      clock_->Monotonic() - *unfinished_since_ >= roll_interval_;
-    ARROW_RETURN_NOT_OK(writer_->Flush(/*close_files=*/roll));
+    if (roll_is_due()) ARROW_RETURN_NOT_OK(writer_->Flush(/*close_files=*/true));
     if (!unfinished()) unfinished_since_.reset();
   }
   host->Broadcast(BarrierFrame{epoch});

@@ -2,7 +2,8 @@
 // there. Runs on a thread of its own (writing blocks); publisher_actor.h feeds it.
 //
 // An epoch is safe once everything before its barrier is acknowledged by the target or stands in a
-// complete file. A file sink keeps files open over epochs and acknowledges when it rolls them.
+// complete file. A file sink keeps files open over epochs and acknowledges when it rolls them: at a
+// barrier, or in between (RollIfDue), because no barrier comes once too many epochs are pending.
 #pragma once
 
 #include <memory>
@@ -40,6 +41,9 @@ class Publisher {
   // Delivers what was written: called when nothing waits, so that latency is the transport's.
   Status FlushWritten(PublisherHost* host);
 
+  // Completes files that have held an epoch back for the roll interval. Called now and then.
+  Status RollIfDue(PublisherHost* host);
+
   SinkStats stats() const;
   std::string description() const;
 
@@ -49,6 +53,7 @@ class Publisher {
   Status ReachBarrier(Epoch epoch, PublisherHost* host);
   Status Finish(PublisherHost* host);
   bool unfinished() const;
+  bool roll_is_due() const;
 
   std::unique_ptr<SinkWriter> writer_;
   std::unique_ptr<DeadLetterWriter> dead_letters_;

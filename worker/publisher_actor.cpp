@@ -1,10 +1,12 @@
 #include "worker/actors.h"
+#include "worker/failing.h"
 #include "worker/outputs.h"
 
 namespace millrace {
 namespace {
 
 constexpr int kFramesPerTurn = 16;
+constexpr auto kTick = std::chrono::seconds(1);
 
 class PublisherState final : public PublisherHost {
  public:
@@ -17,6 +19,7 @@ class PublisherState final : public PublisherHost {
         [this](const Connect& connect) {
           outputs_ = std::make_unique<Outputs>(self_, connect);
           coordinator_ = connect.coordinator;
+          self_->delayed_send(self_, kTick, Tick::value);
         },
         [this](const ChannelFrame& frame) {
           parts_->publisher->Push(size_t(frame.input), frame.frame);
@@ -30,9 +33,16 @@ class PublisherState final : public PublisherHost {
           outputs_->OnCredit(credit);
           Proceed();
         },
+        [this](Tick) {
+          if (failed_ || done_ || !Check(parts_->publisher->RollIfDue(this))) return;
+          self_->delayed_send(self_, kTick, Tick::value);
+        },
         [this](Stop) { self_->quit(); },
     };
   }
+
+  // The actor ends with it: whatever was thrown ends the job.
+  void Thrown(const std::exception_ptr& thrown) { Check(FromException(thrown)); }
 
   // PublisherHost
   Outlet* outlet() override { return outputs_.get(); }
@@ -54,6 +64,7 @@ class PublisherState final : public PublisherHost {
     observer_->OnDelivered(parts_->name, rows, after);
   }
   void Done() override {
+    done_ = true;
     observer_->OnSinkStats(parts_->name, parts_->publisher->stats());
     self_->send(coordinator_, ParticipantDone{parts_->participant});
   }
@@ -86,6 +97,7 @@ class PublisherState final : public PublisherHost {
   caf::actor coordinator_;
   bool scheduled_ = false;
   bool failed_ = false;
+  bool done_ = false;
 };
 
 }  // namespace
@@ -96,6 +108,7 @@ caf::actor SpawnPublisher(caf::actor_system& system, PublisherParts parts, const
   return system.spawn<caf::detached>(
       [shared, clock, observer](caf::event_based_actor* self) -> caf::behavior {
         auto state = std::make_shared<PublisherState>(self, shared, clock, observer);
+        FailOnException(self, state.get());
         self->attach_functor([state](const caf::error&) {});
         return state->Behavior();
       });

@@ -90,12 +90,15 @@ Result<std::unique_ptr<Reader>> Reader::Make(const JobPlan& plan, ReaderOptions 
   return reader;
 }
 
+ReplayTracker Reader::NewTracker() const {
+  return ReplayTracker(span_, std::max<Micros>(span_ / 64, std::chrono::seconds(1)));
+}
+
 Reader::Partition& Reader::PartitionOf(const TopicPartition& id) {
   auto found = partitions_.find(id);
   if (found != partitions_.end()) return found->second;
-  const Micros bucket = std::max<Micros>(span_ / 64, std::chrono::seconds(1));
   Partition partition(PartitionClock(max_delay_, max_future_), Idleness(idle_after_),
-                      ReplayTracker(span_, bucket));
+                      NewTracker());
   if (options_.end_when_idle.has_value()) partition.ending.emplace(*options_.end_when_idle);
   return partitions_.emplace(id, std::move(partition)).first->second;
 }
@@ -110,6 +113,7 @@ Status Reader::Start(const StartReading& start) {
     Partition& partition = PartitionOf(from.start.partition);
     partition.next_offset = from.start.offset.value_or(-1);
     partition.published_before = from.published_before;
+    partition.new_floor = from.floor;
     if (from.watermark != kEventTimeMin) partition.clock.RaiseTo(from.watermark);
     positions.push_back(from.start);
   }
@@ -143,6 +147,11 @@ Status Reader::TakeBatch(SourceBatch batch, MonotonicTime now, ReaderHost* host)
   Partition& partition = PartitionOf(id);
   // What comes after the end that was asked for is left for the next start.
   if (partition.ended && options_.end_when_idle.has_value()) return Status::OK();
+  // Only the position moves (transaction markers, compacted records): nothing to judge, and the
+  // partition is no less idle.
+  if (batch.rows.size() == 0 && batch.rejected.empty() && partition.held.empty()) {
+    return Process(&partition, std::move(batch), host);
+  }
   partition.idleness.OnRecord();
   if (partition.ending.has_value()) partition.ending->OnRecord();
   if (!partition.needs_floor || event_time_ < 0) return Process(&partition, std::move(batch), host);
@@ -155,6 +164,7 @@ Status Reader::TakeBatch(SourceBatch batch, MonotonicTime now, ReaderHost* host)
 }
 
 Status Reader::OnFloor(const PartitionFloor& floor, ReaderHost* host) {
+  if (finished_) return Status::OK();
   Partition& partition = PartitionOf(floor.partition);
   partition.needs_floor = false;
   partition.asked_floor = false;
@@ -190,7 +200,7 @@ Status Reader::Process(Partition* partition, SourceBatch batch, ReaderHost* host
     const auto& times =
         static_cast<const arrow::TimestampArray&>(*batch.rows.batch->column(event_time_));
     std::span<const int64_t> event_times(times.raw_values(), size_t(batch.rows.size()));
-    partition->clock.Observe(event_times, batch.record_timestamps, &clocked_);
+    Judge(partition, event_times, batch.record_timestamps, size_t(context.published_rows));
     if (clocked_.future_count > 0) {
       ARROW_RETURN_NOT_OK(DropFuture(&batch, &clocked_, context.published_rows, host));
       const auto& kept = batch.rows.origins->offsets;
@@ -210,6 +220,32 @@ Status Reader::Process(Partition* partition, SourceBatch batch, ReaderHost* host
   stream_->rows_out += batch.rows.size();
   context.source = &batch;
   return pipeline_->Push(batch.rows, context, host->outlet());
+}
+
+// What every reading is judged against. An earlier run may have told the stream's watermark to a
+// partition that was idle, and its windows are published: the first record that is new to this run
+// (row `first_new`, if it is in the batch) is judged against at least that. To a partition that was
+// not idle it makes no difference, because its own watermark was not below the stream's.
+void Reader::Judge(Partition* partition, std::span<const int64_t> event_times,
+                   std::span<const int64_t> record_timestamps, size_t first_new) {
+  const auto part = [](std::span<const int64_t> all, size_t from, size_t count) {
+    return all.empty() ? all : all.subspan(from, count);
+  };
+  const size_t count = event_times.size();
+  partition->clock.Observe(event_times.first(first_new), part(record_timestamps, 0, first_new),
+                           &clocked_);
+  if (first_new == count) return;
+  partition->clock.RaiseTo(std::exchange(partition->new_floor, kEventTimeMin));
+  ClockedBatch* const rest = first_new == 0 ? &clocked_ : &clocked_new_;
+  partition->clock.Observe(event_times.subspan(first_new),
+                           part(record_timestamps, first_new, count - first_new), rest);
+  if (first_new == 0) return;
+  const auto append = [](auto* all, const auto& more) {
+    all->insert(all->end(), more.begin(), more.end());
+  };
+  append(&clocked_.watermark_before, rest->watermark_before);
+  append(&clocked_.is_future, rest->is_future);
+  clocked_.future_count += rest->future_count;
 }
 
 // Records that could not be decoded, to the dead letters.
@@ -285,8 +321,7 @@ Status Reader::TakeEvent(const SourceEvent& event, MonotonicTime now, ReaderHost
       return Status::OK();
     }
     case SourceEvent::Kind::kDataLost:
-      stream_->lost += event.until - event.offset;
-      PartitionOf(event.partition).next_offset = event.until;
+      LoseRecords(event);
       host->Warn(event.message);
       return Status::OK();
     case SourceEvent::Kind::kWarning:
@@ -294,6 +329,22 @@ Status Reader::TakeEvent(const SourceEvent& event, MonotonicTime now, ReaderHost
       return Status::OK();
   }
   return Status::OK();
+}
+
+void Reader::LoseRecords(const SourceEvent& event) {
+  Partition& partition = PartitionOf(event.partition);
+  if (event.until > event.offset) {
+    stream_->lost += event.until - event.offset;
+    // Held records come before the loss or after it; the position moves when they are processed.
+    if (partition.held.empty()) partition.next_offset = std::max(partition.next_offset, event.until);
+    return;
+  }
+  // The partition was cut off or made again: offsets noted so far mean nothing in what follows.
+  partition.next_offset = -1;
+  partition.published_before = -1;
+  partition.last_offset = -1;
+  partition.snapshots.clear();
+  partition.replay = NewTracker();
 }
 
 void Reader::ConfirmEnd(const TopicPartition& id, MonotonicTime now, ReaderHost* host) {
@@ -325,7 +376,9 @@ void Reader::ReportWatermarks(ReaderHost* host) {
 }
 
 void Reader::OnStreamWatermark(const StreamWatermarkMoved& moved, ReaderHost* host) {
-  if (finished_ || moved.watermark <= forwarded_) return;
+  if (finished_) return;
+  told_ = std::max(told_, moved.watermark);
+  if (moved.watermark <= forwarded_) return;
   forwarded_ = moved.watermark;
   stream_->watermark = moved.watermark.time_since_epoch().count();
   host->ForwardWatermark(moved.watermark, moved.fetched);
@@ -334,7 +387,9 @@ void Reader::OnStreamWatermark(const StreamWatermarkMoved& moved, ReaderHost* ho
 void Reader::Snapshots(Epoch epoch) {
   for (auto& [id, partition] : partitions_) {
     if (partition.next_offset < 0) continue;
-    partition.snapshots.push_back({epoch, partition.next_offset, partition.clock.watermark(),
+    const bool caught_up = partition.next_offset >= partition.published_before;
+    const EventTime floor = std::max(partition.new_floor, caught_up ? told_ : kEventTimeMin);
+    partition.snapshots.push_back({epoch, partition.next_offset, partition.clock.watermark(), floor,
                                    partition.last_offset, partition.last_hash});
   }
 }
@@ -363,6 +418,7 @@ Status Reader::OnCommit(const CommitPositions& commit) {
     metadata.watermark = safe.watermark;
     metadata.horizon = commit.horizon;
     metadata.published_before = std::max(partition.published_before, snapshot->next_offset);
+    metadata.floor = snapshot->floor;
     metadata.last_offset = snapshot->last_offset;
     metadata.last_hash = snapshot->last_hash;
     positions.push_back({id, safe.offset, EncodePositionMetadata(metadata)});
@@ -375,7 +431,9 @@ void Reader::OnFinish(const FinishReading& finish, ReaderHost* host) {
   if (finished_) return;
   OnOpenEpoch(finish.epoch, host);
   finished_ = true;
-  if (finish.drain) host->ForwardWatermark(kEventTimeMax, fetched_);
+  // What the end makes due was waiting for no reading: its latency is not measured.
+  if (finish.drain) host->ForwardWatermark(kEventTimeMax, MonotonicTime(0));
+  for (auto& [id, partition] : partitions_) partition.held.clear();
   host->Broadcast(EndFrame{});
   host->Done();
 }

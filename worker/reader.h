@@ -72,6 +72,7 @@ class Reader {
   void OnStreamWatermark(const StreamWatermarkMoved& moved, ReaderHost* host);
   void OnOpenEpoch(Epoch epoch, ReaderHost* host);
   Status OnCommit(const CommitPositions& commit);
+  // After it nothing is sent any more; held records are left for the next start.
   void OnFinish(const FinishReading& finish, ReaderHost* host);
   void Stop();
 
@@ -82,6 +83,7 @@ class Reader {
     Epoch epoch;
     int64_t next_offset = 0;
     EventTime watermark = kEventTimeMin;
+    EventTime floor = kEventTimeMin;
     int64_t last_offset = -1;
     uint64_t last_hash = 0;
   };
@@ -94,6 +96,7 @@ class Reader {
     ReplayTracker replay;
     int64_t next_offset = 0;
     int64_t published_before = -1;
+    EventTime new_floor = kEventTimeMin;  // for records from published_before on, until one came
     int64_t last_offset = -1;
     uint64_t last_hash = 0;
     bool reported_idle = false;
@@ -108,7 +111,11 @@ class Reader {
   Reader(const JobPlan& plan, ReaderOptions options, std::unique_ptr<SourceReader> input,
          JobAccount* account);
   Partition& PartitionOf(const TopicPartition& id);
+  ReplayTracker NewTracker() const;
   Status TakeBatch(SourceBatch batch, MonotonicTime now, ReaderHost* host);
+  void Judge(Partition* partition, std::span<const int64_t> event_times,
+             std::span<const int64_t> record_timestamps, size_t first_new);
+  void LoseRecords(const SourceEvent& event);
   Status Process(Partition* partition, SourceBatch batch, ReaderHost* host);
   void Refuse(const Partition& partition, SourceBatch* batch, ReaderHost* host);
   Status DropFuture(SourceBatch* batch, ClockedBatch* clocked, int64_t published,
@@ -133,8 +140,10 @@ class Reader {
   Micros span_{0};
   std::map<TopicPartition, Partition> partitions_;
   MonotonicTime fetched_{0};
-  EventTime forwarded_ = kEventTimeMin;
-  ClockedBatch clocked_;  // scratch
+  EventTime told_ = kEventTimeMin;       // the stream's watermark, in this run
+  EventTime forwarded_ = kEventTimeMin;  // never below what an earlier run published
+  ClockedBatch clocked_;    // scratch
+  ClockedBatch clocked_new_;  // scratch
   bool finished_ = false;
 };
 

@@ -1,6 +1,7 @@
 #include <atomic>
 
 #include "worker/actors.h"
+#include "worker/failing.h"
 #include "worker/outputs.h"
 
 namespace millrace {
@@ -74,6 +75,9 @@ class ReaderState final : public ReaderHost {
     };
   }
 
+  // The actor ends with it: whatever was thrown ends the job.
+  void Thrown(const std::exception_ptr& thrown) { Check(FromException(thrown)); }
+
   // ReaderHost
   Outlet* outlet() override { return outputs_.get(); }
   bool HasCredit() override { return outputs_->HasCredit(); }
@@ -104,6 +108,7 @@ class ReaderState final : public ReaderHost {
 
   bool Check(const Status& status) {
     if (status.ok()) return true;
+    if (std::exchange(failed_, true)) return false;
     ended_ = true;
     Tell(ParticipantFailed{parts_->name, std::make_shared<Status>(status)});
     return false;
@@ -129,6 +134,7 @@ class ReaderState final : public ReaderHost {
       std::make_shared<std::atomic<bool>>(false);
   bool scheduled_ = false;
   bool ended_ = false;
+  bool failed_ = false;
 };
 
 }  // namespace
@@ -140,6 +146,7 @@ caf::actor SpawnReader(caf::actor_system& system, ReaderParts parts, const Clock
       [shared, clock, observer](caf::event_based_actor* self) -> caf::behavior {
         auto state = std::make_shared<ReaderState>(self);
         state->Init(shared, clock, observer);
+        FailOnException(self, state.get());
         // The behavior's handlers use the state; it lives as long as the actor.
         self->attach_functor([state](const caf::error&) {});
         return state->Behavior();

@@ -48,6 +48,7 @@ class Process final : public ReaderHost, public TaskHost, public Outlet {
         from.start.offset = found->second.offset;
         from.watermark = metadata.watermark;
         from.published_before = metadata.published_before;
+        from.floor = metadata.floor;
         horizon = std::max(horizon, metadata.horizon);
       }
       start.partitions.push_back(from);
@@ -93,7 +94,7 @@ class Process final : public ReaderHost, public TaskHost, public Outlet {
     if (from_task_) return;
     Frame frame;
     frame.body = body;
-    EXPECT_TRUE(task_->Push(0, std::make_shared<Frame>(std::move(frame))).ok());
+    task_->Push(0, std::make_shared<Frame>(std::move(frame)));
   }
   void ForwardWatermark(EventTime watermark, MonotonicTime fetched) override {
     Broadcast(WatermarkFrame{watermark, fetched});
@@ -120,7 +121,7 @@ class Process final : public ReaderHost, public TaskHost, public Outlet {
     Frame frame;
     frame.body = DataFrame{node, rows, hashes, {selection.begin(), selection.end()},
                            MonotonicTime(0)};
-    EXPECT_TRUE(task_->Push(0, std::make_shared<Frame>(std::move(frame))).ok());
+    task_->Push(0, std::make_shared<Frame>(std::move(frame)));
   }
   void ToSink(NodeId, int sink, const Rows& rows) override {
     for (int64_t row = 0; row < rows.size(); ++row) {

@@ -31,18 +31,39 @@ Result<std::unique_ptr<Task>> Task::Make(const JobPlan& plan, NodeId node, size_
   return task;
 }
 
-Status Task::Push(size_t input, std::shared_ptr<const Frame> frame) {
+void Task::Push(size_t input, std::shared_ptr<const Frame> frame) {
   if (const auto* barrier = std::get_if<BarrierFrame>(&frame->body)) {
     aligner_.PushBarrier(input, barrier->epoch);
   } else if (std::holds_alternative<EndFrame>(frame->body)) {
     aligner_.PushEnd(input);
-  } else {
+  } else if (!FoldWatermark(input, *frame)) {
     aligner_.PushItem(input, std::move(frame));
   }
-  return Status::OK();
+}
+
+// Watermarks cost no credit. One that follows another that waits takes its place, so that a task
+// which waits for credit holds at most one between rows or barriers.
+bool Task::FoldWatermark(size_t input, const Frame& frame) {
+  const auto* moved = std::get_if<WatermarkFrame>(&frame.body);
+  Item* const last = aligner_.LastHeld(input);
+  if (moved == nullptr || last == nullptr) return false;
+  const auto* waiting = std::get_if<WatermarkFrame>(&(*last)->body);
+  if (waiting == nullptr) return false;
+  auto folded = std::make_shared<Frame>();
+  // The earlier fetch: how long the first of them has waited counts as latency.
+  folded->body = WatermarkFrame{std::max(waiting->watermark, moved->watermark), waiting->fetched};
+  *last = std::move(folded);
+  return true;
 }
 
 Result<bool> Task::Run(TaskHost* host, int frames_max) {
+  Result<bool> more = RunFrames(host, frames_max);
+  // A task that fails has not counted since its last watermark or barrier.
+  if (!more.ok()) ReportCounts();
+  return more;
+}
+
+Result<bool> Task::RunFrames(TaskHost* host, int frames_max) {
   int taken = 0;
   while (!done_) {
     if (!host->HasCredit()) return false;  // resumes when credit comes back

@@ -37,7 +37,7 @@ class Task {
   static Result<std::unique_ptr<Task>> Make(const JobPlan& plan, NodeId node, size_t inputs,
                                             EventTime horizon, JobAccount* account);
 
-  Status Push(size_t input, std::shared_ptr<const Frame> frame);
+  void Push(size_t input, std::shared_ptr<const Frame> frame);
 
   // Works until nothing is left to do, credit is out, or `frames_max` frames were taken. Returns
   // whether there is more to do at once.
@@ -50,6 +50,8 @@ class Task {
  private:
   using Item = std::shared_ptr<const Frame>;
   Task(const JobPlan& plan, NodeId node, size_t inputs, EventTime horizon, JobAccount* account);
+  bool FoldWatermark(size_t input, const Frame& frame);
+  Result<bool> RunFrames(TaskHost* host, int frames_max);
   Status Take(size_t input, const Frame& frame, TaskHost* host);
   Status EmitOne(TaskHost* host);
   void ReportCounts();

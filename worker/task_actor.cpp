@@ -1,4 +1,5 @@
 #include "worker/actors.h"
+#include "worker/failing.h"
 #include "worker/outputs.h"
 
 namespace millrace {
@@ -16,11 +17,13 @@ class TaskState final : public TaskHost {
   caf::behavior Behavior() {
     return {
         [this](const Connect& connect) {
+          started_ = clock_->Monotonic();
           outputs_ = std::make_unique<Outputs>(self_, connect);
           coordinator_ = connect.coordinator;
         },
         [this](const ChannelFrame& frame) {
-          if (Check(parts_->task->Push(size_t(frame.input), frame.frame))) Proceed();
+          parts_->task->Push(size_t(frame.input), frame.frame);
+          Proceed();
         },
         [this](millrace::Proceed) {
           scheduled_ = false;
@@ -29,11 +32,16 @@ class TaskState final : public TaskHost {
         [this](const Credit& credit) {
           const bool had = outputs_->HasCredit();
           outputs_->OnCredit(credit);
-          if (!had && outputs_->HasCredit()) Proceed();
+          if (had || !outputs_->HasCredit()) return;
+          times_.backpressured += clock_->Monotonic() - out_of_credit_since_;
+          Proceed();
         },
         [this](Stop) { self_->quit(); },
     };
   }
+
+  // The actor ends with it: whatever was thrown ends the job.
+  void Thrown(const std::exception_ptr& thrown) { Check(FromException(thrown)); }
 
   // TaskHost
   Outlet* outlet() override { return outputs_.get(); }
@@ -48,9 +56,15 @@ class TaskState final : public TaskHost {
   }
   void AcknowledgeBarrier(Epoch epoch) override {
     self_->send(coordinator_, EpochSafe{parts_->participant, epoch});
-    observer_->OnTaskStats(parts_->name, parts_->task->stats(), busy_);
+    const MonotonicTime now = clock_->Monotonic();
+    observer_->OnAligned(parts_->name, now - aligning_since_.value_or(now));
+    aligning_since_.reset();
+    TellStats(now);
   }
-  void Done() override { self_->send(coordinator_, ParticipantDone{parts_->participant}); }
+  void Done() override {
+    TellStats(clock_->Monotonic());
+    self_->send(coordinator_, ParticipantDone{parts_->participant});
+  }
 
  private:
   bool Check(const Status& status) {
@@ -60,11 +74,20 @@ class TaskState final : public TaskHost {
     return false;
   }
 
+  void TellStats(MonotonicTime now) {
+    times_.idle = now - started_ - times_.busy - times_.backpressured;
+    observer_->OnTaskStats(parts_->name, parts_->task->stats(), times_);
+  }
+
   void Proceed() {
     if (failed_ || scheduled_ || outputs_ == nullptr) return;
+    if (!outputs_->HasCredit()) return;  // resumes when credit comes back
     const MonotonicTime start = clock_->Monotonic();
     const auto more = parts_->task->Run(this, kFramesPerTurn);
-    busy_ += clock_->Monotonic() - start;
+    const MonotonicTime now = clock_->Monotonic();
+    times_.busy += now - start;
+    if (!outputs_->HasCredit()) out_of_credit_since_ = now;
+    if (parts_->task->aligning() && !aligning_since_.has_value()) aligning_since_ = now;
     if (!Check(more.status())) return;
     if (*more) {
       scheduled_ = true;
@@ -78,7 +101,10 @@ class TaskState final : public TaskHost {
   WorkerObserver* observer_;
   std::unique_ptr<Outputs> outputs_;
   caf::actor coordinator_;
-  MonotonicTime busy_{0};
+  TaskTimes times_;
+  MonotonicTime started_{0};
+  MonotonicTime out_of_credit_since_{0};
+  std::optional<MonotonicTime> aligning_since_;
   bool scheduled_ = false;
   bool failed_ = false;
 };
@@ -90,6 +116,7 @@ caf::actor SpawnTask(caf::actor_system& system, TaskParts parts, const Clock* cl
   auto shared = std::make_shared<TaskParts>(std::move(parts));
   return system.spawn([shared, clock, observer](caf::event_based_actor* self) -> caf::behavior {
     auto state = std::make_shared<TaskState>(self, shared, clock, observer);
+    FailOnException(self, state.get());
     self->attach_functor([state](const caf::error&) {});
     return state->Behavior();
   });

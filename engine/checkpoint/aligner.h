@@ -39,6 +39,13 @@ class BarrierAligner {
   }
   void PushEnd(size_t input) { inputs_[input].held.push_back({std::nullopt, Epoch(), true}); }
 
+  // The item that came last on `input` and still waits; null where none does, or where what came
+  // last is a barrier or the end. Lets the caller fold items that supersede each other.
+  Item* LastHeld(size_t input) {
+    std::deque<Entry>& held = inputs_[input].held;
+    return held.empty() || !held.back().item.has_value() ? nullptr : &*held.back().item;
+  }
+
   // What may be processed next; none when every input waits. kAllEnded comes once, last.
   // A barrier that does not fit (epochs out of order) is an internal error.
   Result<std::optional<Ready>> Next() {

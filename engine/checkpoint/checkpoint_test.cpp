@@ -60,6 +60,19 @@ TEST(BarrierAligner, AnEndedInputDoesNotHoldABarrierUp) {
   EXPECT_EQ(Drain(&aligner), "");
 }
 
+TEST(BarrierAligner, ShowsTheLastHeldItemUntilABarrierFollowsIt) {
+  Aligner aligner(2);
+  EXPECT_EQ(aligner.LastHeld(0), nullptr);
+  aligner.PushItem(0, "a");
+  aligner.PushItem(0, "b");
+  ASSERT_NE(aligner.LastHeld(0), nullptr);
+  *aligner.LastHeld(0) = "c";
+  EXPECT_EQ(aligner.LastHeld(1), nullptr);
+  aligner.PushBarrier(0, Epoch(1));
+  EXPECT_EQ(aligner.LastHeld(0), nullptr);
+  EXPECT_EQ(Drain(&aligner), "0:a 0:c");
+}
+
 TEST(BarrierAligner, RefusesEpochsOutOfOrder) {
   Aligner aligner(1);
   aligner.PushBarrier(0, Epoch(2));
@@ -158,14 +171,15 @@ TEST(PositionMetadata, ReadsBackWhatItWroteAndNothingElse) {
   PositionMetadata metadata;
   metadata.watermark = EventTime(Micros(1'655'000'000'000'000));
   metadata.published_before = 42;
+  metadata.floor = EventTime(Micros(7));
   metadata.last_offset = 41;
   metadata.last_hash = UINT64_MAX;
   const std::string text = EncodePositionMetadata(metadata);
   EXPECT_EQ(text,
-            "millrace/1 1655000000000000 -9223372036854775808 42 41 18446744073709551615");
+            "millrace/2 1655000000000000 -9223372036854775808 42 7 41 18446744073709551615");
   EXPECT_EQ(DecodePositionMetadata(text), metadata);
   for (const std::string& bad :
-       {std::string(), std::string("millrace/2 1 2 3 4 5"), text + " 6", text.substr(0, 20)}) {
+       {std::string(), std::string("millrace/1 1 2 3 4 5"), text + " 6", text.substr(0, 20)}) {
     EXPECT_FALSE(DecodePositionMetadata(bad).has_value()) << bad;
   }
 }

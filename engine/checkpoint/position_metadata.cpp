@@ -5,7 +5,7 @@
 namespace millrace {
 namespace {
 
-constexpr std::string_view kVersion = "millrace/1";
+constexpr std::string_view kVersion = "millrace/2";
 
 template <typename Number>
 bool Take(std::string_view* text, Number* value) {
@@ -24,21 +24,22 @@ std::string Number(EventTime time) { return std::to_string(time.time_since_epoch
 std::string EncodePositionMetadata(const PositionMetadata& metadata) {
   return std::string(kVersion) + " " + Number(metadata.watermark) + " " +
          Number(metadata.horizon) + " " + std::to_string(metadata.published_before) + " " +
-         std::to_string(metadata.last_offset) + " " + std::to_string(metadata.last_hash);
+         Number(metadata.floor) + " " + std::to_string(metadata.last_offset) + " " + std::to_string(metadata.last_hash);
 }
 
 std::optional<PositionMetadata> DecodePositionMetadata(std::string_view text) {
   if (!text.starts_with(kVersion)) return std::nullopt;
   text.remove_prefix(kVersion.size());
   PositionMetadata metadata;
-  int64_t watermark = 0, horizon = 0;
+  int64_t watermark = 0, horizon = 0, floor = 0;
   if (!Take(&text, &watermark) || !Take(&text, &horizon) ||
-      !Take(&text, &metadata.published_before) || !Take(&text, &metadata.last_offset) ||
-      !Take(&text, &metadata.last_hash) || !text.empty()) {
+      !Take(&text, &metadata.published_before) || !Take(&text, &floor) ||
+      !Take(&text, &metadata.last_offset) || !Take(&text, &metadata.last_hash) || !text.empty()) {
     return std::nullopt;
   }
   metadata.watermark = EventTime(Micros(watermark));
   metadata.horizon = EventTime(Micros(horizon));
+  metadata.floor = EventTime(Micros(floor));
   return metadata;
 }
 

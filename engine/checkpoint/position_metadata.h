@@ -19,6 +19,9 @@ struct PositionMetadata {
   // Rows below this offset have been published wherever no window is in the way; they are read
   // again only for windows that are still open.
   int64_t published_before = 0;
+  // What the stream's watermark was for the partition at that offset: new readings are judged
+  // against at least this. Not the horizon, which partitions share after a restart.
+  EventTime floor = kEventTimeMin;
   // Offset and hash of the last record read: another record there means that the topic was
   // re-created. -1: none.
   int64_t last_offset = -1;
@@ -27,7 +30,7 @@ struct PositionMetadata {
   friend bool operator==(const PositionMetadata&, const PositionMetadata&) = default;
 };
 
-// "millrace/1 WATERMARK HORIZON PUBLISHED LAST_OFFSET LAST_HASH", times in microseconds.
+// "millrace/2 WATERMARK HORIZON PUBLISHED FLOOR LAST_OFFSET LAST_HASH", times in microseconds.
 std::string EncodePositionMetadata(const PositionMetadata& metadata);
 // None where the text is not of this form: then only the offset counts.
 std::optional<PositionMetadata> DecodePositionMetadata(std::string_view text);

@@ -58,6 +58,8 @@ struct StartReading {
     StartPosition start;
     EventTime watermark = kEventTimeMin;  // the partition's, just before `start`
     int64_t published_before = -1;        // rows below this offset feed windows only
+    // Readings from that offset on are judged against at least this (PositionMetadata::floor).
+    EventTime floor = kEventTimeMin;
   };
   std::vector<Partition> partitions;
   // Every window that ends at or before it was published by an earlier run.

@@ -49,6 +49,14 @@ std::string Listed(const std::map<std::string, int64_t>& counts) {
   return text;
 }
 
+// A job that failed stopped in the middle: what a stream has received and not accounted for was on
+// its way.
+std::string Verdict(const RunSummary& summary, const RunSummary::Stream& stream) {
+  if (stream.difference == 0) return "balanced";
+  if (!summary.ok) return fmt::format("{} on their way", stream.difference);
+  return fmt::format("DIFFERS by {}", stream.difference);
+}
+
 }  // namespace
 
 RunSummary Summarize(const JobPlan& plan, const JobAccount& account, const RunFigures& figures,
@@ -113,9 +121,7 @@ std::string FormatSummary(const RunSummary& summary, bool colour) {
   for (const RunSummary::Stream& stream : summary.streams) {
     text += fmt::format("    {:<16} {} = {} + {} + {} + {}  {}\n", stream.name, stream.rows_in,
                         stream.counted, stream.filtered, stream.open, stream.dead_letters,
-                        stream.difference == 0
-                            ? std::string("balanced")
-                            : fmt::format("DIFFERS by {}", stream.difference));
+                        Verdict(summary, stream));
   }
   return text;
 }

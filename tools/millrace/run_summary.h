@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "engine/plan/plan.h"
-#include "tools/millrace/embedded_job.h"
+#include "tools/millrace/run_figures.h"
 #include "worker/account.h"
 
 namespace millrace {
