@@ -149,6 +149,7 @@ struct JobSpec {
   std::optional<int32_t> parallelism;            // unset: the number of cores
   std::map<std::string, std::string> kafka_properties;  // spec.kafka.properties: for all of the job
   std::vector<StreamSpec> streams;               // in the file's order
+  bool streams_complete = false;                 // every stream was read without a mistake
   std::vector<AlertSpec> alerts;
   std::vector<SinkSpec> sinks;
   std::optional<DeadLetterSpec> dead_letters;    // unset: JSON lines under the data folder

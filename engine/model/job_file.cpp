@@ -94,10 +94,12 @@ void ReadSpec(const JobFileContext& context, const YamlEntry& entry, JobSpec* jo
   ReadSettings(context, fields, job);
   std::vector<std::string> names;
   if (const YamlEntry* streams = fields.Require("streams")) {
+    const int errors_before = context.diagnostics->error_count();
     for (const YamlEntry& item : ReadMap(context, *streams->value, "a map of streams")) {
       if (item.key.size() <= kStreamNameShownMax) names.push_back(item.key);
       if (auto stream = ReadStream(context, item)) job->streams.push_back(std::move(*stream));
     }
+    job->streams_complete = context.diagnostics->error_count() == errors_before;
   }
   if (const YamlEntry* alerts = fields.Find("alerts")) {
     job->alerts = ReadAlerts(context, *alerts->value);

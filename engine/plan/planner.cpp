@@ -24,7 +24,10 @@ std::string_view TrimSpaces(std::string_view text) {
 class Planner {
  public:
   Planner(const JobSpec& job, Diagnostics* diagnostics)
-      : job_(job), diagnostics_(diagnostics), told_before_(diagnostics->items().size()) {}
+      : job_(job),
+        diagnostics_(diagnostics),
+        told_before_(diagnostics->items().size()),
+        whole_(!diagnostics->has_errors()) {}
 
   JobPlan Plan() {
     ReadStreams();
@@ -32,10 +35,10 @@ class Planner {
     for (const int index : bound_.order) BindStream(index);
     for (const AlertSpec& alert : job_.alerts) BindAlert(alert);
     for (size_t i = 0; i < job_.sinks.size(); ++i) BindSink(int(i));
-    if (job_.sinks.empty()) {
+    if (job_.sinks.empty() && whole_) {
       Error(SourcePlace{}, "the job has no sinks", "add spec.sinks");
     }
-    WarnOfUnused();
+    if (whole_) WarnOfUnused();
     JobPlan empty;
     empty.job = job_.name;
     if (diagnostics_->has_errors()) return empty;
@@ -345,7 +348,7 @@ class Planner {
   void BindSink(int index) {
     const SinkSpec& sink = job_.sinks[size_t(index)];
     if (!sink.stream.has_value()) {
-      if (job_.alerts.empty()) Error(sink.place, "there are no alerts for this sink");
+      if (job_.alerts.empty() && whole_) Error(sink.place, "there are no alerts for this sink");
       CheckPartitions(sink, AlertSchema(), AllAlertsHaveTime());
       bound_.sinks.push_back({index, -1});
       return;
@@ -419,6 +422,7 @@ class Planner {
   const JobSpec& job_;
   Diagnostics* diagnostics_;
   const size_t told_before_;  // mistakes that the file's reader found
+  const bool whole_;          // it found none: what is missing is missing in the file
   BoundJob bound_;
   std::vector<std::optional<Syntax>> syntax_;
 };

@@ -38,9 +38,9 @@ Result<std::unique_ptr<CheckedJob>> CheckJob(const std::string& file_name) {
   Diagnostics diagnostics(file_name, std::move(text));
   auto job = std::make_unique<CheckedJob>();
   job->spec = ReadJobFile(SystemSecrets(), &diagnostics);
-  // The planner tells more where the file's form is right; SQL mistakes are told together with
-  // mistakes of form as far as streams could be read.
-  if (!diagnostics.has_errors()) job->plan = PlanJob(job->spec, &diagnostics);
+  // Mistakes in SQL are told together with mistakes of form elsewhere. Where a stream itself could
+  // not be read, everything that reads it would only be blamed for that.
+  if (job->spec.streams_complete) job->plan = PlanJob(job->spec, &diagnostics);
   ARROW_RETURN_NOT_OK(diagnostics.ToStatus());
   job->warnings = diagnostics.Render();
   return job;

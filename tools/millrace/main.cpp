@@ -17,8 +17,7 @@ void AddRun(CLI::App* app, RunOptions* options) {
   app->add_option("--data-dir", options->data_dir,
                   "Where relative paths of sinks start, and dead letters go by default")
       ->capture_default_str();
-  app->add_option("--host", options->host, "Address of the operating port")
-      ->capture_default_str();
+  app->add_option("--host", options->host, "Address of the operating port")->capture_default_str();
   app->add_option("--metrics-port", options->metrics_port,
                   "Port of /metrics, /healthz and /readyz; 0 takes any free one")
       ->check(CLI::Range(0, 65535))
@@ -42,7 +41,8 @@ void AddRun(CLI::App* app, RunOptions* options) {
 int Main(int argc, char** argv) {
   CLI::App app("Exactly-once stream processing for fleets of sensors", "millrace");
   app.set_version_flag("--version", std::string("millrace " MILLRACE_VERSION));
-  app.require_subcommand(1);
+  // None is told apart below: CLI11 would tell an unknown word as a missing one.
+  app.require_subcommand(0, 1);
 
   RunOptions run;
   std::string job_file;
@@ -52,13 +52,14 @@ int Main(int argc, char** argv) {
   AddRun(run_command, &run);
   CLI::App* lint = app.add_subcommand("lint", "Check a job file; tells every mistake at once");
   lint->add_option("job", job_file, "Job file")->required();
-  CLI::App* plan = app.add_subcommand(
-      "plan", "Show what a job does: operators, keys, where data is exchanged");
+  CLI::App* plan =
+      app.add_subcommand("plan", "Show what a job does: operators, keys, where data is exchanged");
   plan->add_option("job", job_file, "Job file")->required();
   AddSimulateCommand(app, &exit_code);
 
   try {
     app.parse(argc, argv);
+    if (app.get_subcommands().empty()) throw CLI::RequiredError("A subcommand");
   } catch (const CLI::ParseError& error) {
     const int code = app.exit(error);
     return code == 0 ? kExitOk : kExitUsage;
