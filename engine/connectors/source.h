@@ -134,8 +134,9 @@ class Source {
   // Readers share the client where that is cheaper; at most one reader per partition.
   virtual Result<std::unique_ptr<SourceReader>> MakeReader() = 0;
   // Whether the record at `offset` is the one that had `hash` (SourceBatch::last_record_hash): false
-  // means that the topic was deleted and made again. True also where the record is gone (retention,
-  // compaction), because nothing speaks against it then. Blocks; "broker_unreachable" (retry).
+  // means that the topic was deleted and made again, also where `offset` is at its end or beyond.
+  // True where the record is gone (retention, compaction), because nothing speaks against it then.
+  // Blocks; "broker_unreachable" (retry).
   virtual Result<bool> VerifyRecord(const TopicPartition& partition, int64_t offset, uint64_t hash,
                                     Micros timeout) {
     return true;

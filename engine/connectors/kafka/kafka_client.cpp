@@ -44,7 +44,8 @@ Result<KafkaProperties> MergeProperties(const KafkaClientOptions& options) {
   for (const auto& [name, value] : options.fixed) merged[name] = value;
   if (merged["bootstrap.servers"].empty()) {
     return UserError("no_brokers",
-                     "no Kafka broker is named: set bootstrap.servers under kafka.properties");
+                     "no Kafka broker is named: set bootstrap.servers under kafka.properties, or "
+                     "--brokers");
   }
   return merged;
 }
@@ -66,7 +67,7 @@ Result<std::shared_ptr<KafkaClient>> KafkaClient::Make(KafkaClientOptions option
   std::shared_ptr<KafkaClient> client(new KafkaClient(std::move(options)));
   client->brokers_ = properties.at("bootstrap.servers");
   std::unique_ptr<rd_kafka_conf_t, decltype(&rd_kafka_conf_destroy)> conf(rd_kafka_conf_new(),
-                                                                        rd_kafka_conf_destroy);
+                                                                          rd_kafka_conf_destroy);
   for (const auto& [name, value] : properties) {
     ARROW_RETURN_NOT_OK(SetProperty(conf.get(), name, value));
   }
@@ -80,8 +81,7 @@ Result<std::shared_ptr<KafkaClient>> KafkaClient::Make(KafkaClientOptions option
     rd_kafka_conf_set_dr_msg_cb(conf.get(), &KafkaClient::OnDelivery);
   }
   char text[kErrorTextBytes];
-  client->handle_ =
-      rd_kafka_new(client->options_.type, conf.get(), text, sizeof(text));
+  client->handle_ = rd_kafka_new(client->options_.type, conf.get(), text, sizeof(text));
   if (client->handle_ == nullptr) {
     return UserError("bad_kafka_property", std::string("kafka properties: ") + text);
   }
@@ -93,7 +93,7 @@ Result<std::shared_ptr<KafkaClient>> KafkaClient::Make(KafkaClientOptions option
 // waits for ever. So it is waited for on a thread aside, and given up after a while.
 KafkaClient::~KafkaClient() {
   if (handle_ == nullptr) return;
-  // Nothing of it may call us any more. (Deprecated, but nothing else takes the log away.)
+    // Nothing of it may call us any more. (Deprecated, but nothing else takes the log away.)
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wdeprecated-declarations"
   rd_kafka_set_logger(handle_, nullptr);
@@ -131,10 +131,10 @@ std::string KafkaClient::last_error() const {
 
 Status KafkaClient::Unreachable() const {
   const std::string error = last_error();
-  return ExternalError("broker_unreachable",
-                       "no Kafka broker answers at " + brokers_ +
-                           (error.empty() ? "" : " (" + error + ")"),
-                       Retry::kYes);
+  return ExternalError(
+      "broker_unreachable",
+      "no Kafka broker answers at " + brokers_ + (error.empty() ? "" : " (" + error + ")"),
+      Retry::kYes);
 }
 
 void KafkaClient::OnLog(const rd_kafka_t* handle, int level, const char* facility,
@@ -146,6 +146,9 @@ void KafkaClient::OnLog(const rd_kafka_t* handle, int level, const char* facilit
 }
 
 void KafkaClient::Log(int level, const std::string& facility, const std::string& text) {
+  // Properties of a job are for its consumers and producers alike: "... is a producer property and
+  // will be ignored by this consumer instance" says nothing.
+  if (facility == "CONFWARN" && text.find("will be ignored by this") != std::string::npos) return;
   {
     const std::lock_guard lock(mutex_);
     // "[thrd:...]: 127.0.0.1:9092/1: Connect to ... failed: Connection refused (after ...)"
@@ -159,6 +162,11 @@ void KafkaClient::Log(int level, const std::string& facility, const std::string&
     entry->second = now;
   }
   if (options_.log) options_.log(level, "kafka client: " + text);
+}
+
+void KafkaClient::Tell(const std::string& text) const {
+  constexpr int kNotice = 5;
+  if (options_.log) options_.log(kNotice, text);
 }
 
 void KafkaClient::OnError(rd_kafka_t* handle, int error, const char* reason, void* opaque) {

@@ -72,6 +72,9 @@ class KafkaClient {
   // "no broker answers at A, B (Connection refused)": code "broker_unreachable", may be retried.
   Status Unreachable() const;
 
+  // A line of our own in the client's log.
+  void Tell(const std::string& text) const;
+
  private:
   explicit KafkaClient(KafkaClientOptions options);
 

@@ -19,8 +19,8 @@ std::string Name(const TopicPartition& partition) {
 // An error object of librdkafka's; consumed.
 Status FromKafka(rd_kafka_error_t* error, const std::string& context) {
   if (error == nullptr) return Status::OK();
-  const Status status = KafkaError(rd_kafka_error_code(error),
-                                   context + ": " + rd_kafka_error_string(error));
+  const Status status =
+      KafkaError(rd_kafka_error_code(error), context + ": " + rd_kafka_error_string(error));
   rd_kafka_error_destroy(error);
   return status;
 }
@@ -40,9 +40,7 @@ SourceEvent MakeEvent(SourceEvent::Kind kind, const TopicPartition& partition, i
 Result<std::unique_ptr<SourceReader>> KafkaReader::Make(KafkaClientOptions client,
                                                         Options options) {
   std::unique_ptr<KafkaReader> reader(new KafkaReader(std::move(options)));
-  client.on_statistics = [raw = reader.get()](std::string_view json) {
-    raw->TakeStatistics(json);
-  };
+  client.on_statistics = [raw = reader.get()](std::string_view json) { raw->TakeStatistics(json); };
   ARROW_ASSIGN_OR_RAISE(reader->client_, KafkaClient::Make(std::move(client)));
   rd_kafka_t* const handle = reader->client_->handle();
   // Events (statistics, errors) come through the queue of records, so that Poll serves them.
@@ -153,8 +151,7 @@ Result<Polled> KafkaReader::Poll(int64_t rows_max) {
   Read(std::clamp<int64_t>(rows_max, 1, kMessagesPerReadMax), &polled);
   for (const auto& [name, partition] : partitions_) {
     if (std::exchange(partition->end_told, false) && partition->at_end) {
-      events_.push_back(
-          MakeEvent(SourceEvent::Kind::kEndConfirmed, name, partition->position, ""));
+      events_.push_back(MakeEvent(SourceEvent::Kind::kEndConfirmed, name, partition->position, ""));
     }
     if (!std::exchange(partition->read, false)) continue;
     ARROW_ASSIGN_OR_RAISE(SourceBatch batch, partition->maker.Finish(partition->position));
@@ -174,8 +171,7 @@ Result<Polled> KafkaReader::Poll(int64_t rows_max) {
 
 void KafkaReader::Read(int64_t rows_max, Polled* polled) {
   messages_.resize(size_t(rows_max));
-  const ssize_t count =
-      rd_kafka_consume_batch_queue(queue_, 0, messages_.data(), size_t(rows_max));
+  const ssize_t count = rd_kafka_consume_batch_queue(queue_, 0, messages_.data(), size_t(rows_max));
   polled->more = count == rows_max;
   const void* last_topic = nullptr;
   int32_t last_number = -1;
@@ -205,7 +201,8 @@ void KafkaReader::Read(int64_t rows_max, Polled* polled) {
 void KafkaReader::KeepFetching(const Partition* partition) {
   const size_t queued = rd_kafka_queue_length(queue_);
   queued_most_ = std::max(queued_most_, queued);
-  if (partition == nullptr || queued_most_ < kQueuedForFetching || queued * 2 > queued_most_) return;
+  if (partition == nullptr || queued_most_ < kQueuedForFetching || queued * 2 > queued_most_)
+    return;
   queued_most_ = queued;
   watch_->KeepFetching(partition->name);
 }
@@ -243,8 +240,7 @@ void KafkaReader::ReadError(const rd_kafka_message_t& message, Partition* partit
   partition->at_end = false;
   if (partition->last_error == message.err) return;
   partition->last_error = message.err;
-  events_.push_back(MakeEvent(SourceEvent::Kind::kInterrupted, partition->name,
-                              partition->position,
+  events_.push_back(MakeEvent(SourceEvent::Kind::kInterrupted, partition->name, partition->position,
                               Name(partition->name) + ": " + rd_kafka_message_errstr(&message)));
 }
 
@@ -252,6 +248,7 @@ Status KafkaReader::TakeFindings(Polled* polled) {
   TopicWatch::Findings findings;
   if (watch_ == nullptr || !watch_->Take(&findings)) return Status::OK();
   for (const TopicPartition& added : findings.added) {
+    client_->Tell(Name(added) + " is new: it is read from its start");
     polled->events.push_back(
         MakeEvent(SourceEvent::Kind::kPartitionAdded, added, 0, Name(added) + " is new"));
   }
@@ -259,9 +256,9 @@ Status KafkaReader::TakeFindings(Polled* polled) {
     ARROW_RETURN_NOT_OK(ResumeLost(range, polled));
   }
   if (findings.deleted_topics.empty()) return Status::OK();
-  return ExternalError("topic_deleted",
-                       "topic " + findings.deleted_topics.front() + " was deleted while it was read",
-                       Retry::kNo);
+  return ExternalError(
+      "topic_deleted",
+      "topic " + findings.deleted_topics.front() + " was deleted while it was read", Retry::kNo);
 }
 
 Status KafkaReader::ResumeLost(const TopicWatch::Range& range, Polled* polled) {
@@ -324,9 +321,9 @@ void KafkaReader::TakeStatistics(std::string_view json) {
 Status KafkaReader::Commit(const std::vector<CommittedPosition>& positions) {
   for (const CommittedPosition& position : positions) {
     if (position.metadata.size() > kCommitMetadataBytesMax) {
-      return InternalError("commit_metadata_too_large",
-                           Name(position.partition) + ": " +
-                               std::to_string(position.metadata.size()) + " bytes");
+      return InternalError(
+          "commit_metadata_too_large",
+          Name(position.partition) + ": " + std::to_string(position.metadata.size()) + " bytes");
     }
   }
   commit_next_ = positions;
@@ -346,8 +343,8 @@ void KafkaReader::SendCommit() {
     std::memcpy(element->metadata, position.metadata.data(), position.metadata.size());
   }
   commit_next_.reset();
-  const auto error = rd_kafka_commit_queue(client_->handle(), list.get(), commit_queue_, nullptr,
-                                           nullptr);
+  const auto error =
+      rd_kafka_commit_queue(client_->handle(), list.get(), commit_queue_, nullptr, nullptr);
   commit_under_way_ = error == RD_KAFKA_RESP_ERR_NO_ERROR;
 }
 
@@ -357,12 +354,11 @@ void KafkaReader::TakeCommitResults(int timeout_ms) {
   const auto error = rd_kafka_event_error(event);
   rd_kafka_event_destroy(event);
   commit_under_way_ = false;
-  const bool failing =
-      error != RD_KAFKA_RESP_ERR_NO_ERROR && error != RD_KAFKA_RESP_ERR__NO_OFFSET;
+  const bool failing = error != RD_KAFKA_RESP_ERR_NO_ERROR && error != RD_KAFKA_RESP_ERR__NO_OFFSET;
   if (failing && !commit_failing_) {
-    events_.push_back(MakeEvent(SourceEvent::Kind::kWarning, {}, 0,
-                                std::string("positions could not be committed: ") +
-                                    rd_kafka_err2str(error)));
+    events_.push_back(
+        MakeEvent(SourceEvent::Kind::kWarning, {}, 0,
+                  std::string("positions could not be committed: ") + rd_kafka_err2str(error)));
   }
   commit_failing_ = failing;
   if (commit_next_.has_value()) SendCommit();

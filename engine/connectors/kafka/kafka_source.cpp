@@ -11,11 +11,11 @@ namespace {
 constexpr int kPollMs = 100;
 
 // From measurements (docs/performance.md): a small queued.min.messages makes librdkafka back off
-// for a second whenever its queue is full. Larger fetches cost memory (a response is kept whole while
-// any of its records is) and bring no rate.
+// for a second whenever its queue is full. Larger fetches cost memory (a response is kept whole
+// while any of its records is) and bring no rate.
 KafkaProperties Defaults(const KafkaSourceOptions& options) {
-  const int64_t share = std::max<int64_t>(1, options.queue_bytes_max / 1024 /
-                                                 std::max(1, options.readers));
+  const int64_t share =
+      std::max<int64_t>(1, options.queue_bytes_max / 1024 / std::max(1, options.readers));
   return {{"client.id", "millrace-" + options.job},
           {"group.id", "millrace-" + options.job},
           {"isolation.level", "read_committed"},
@@ -31,12 +31,9 @@ KafkaProperties Defaults(const KafkaSourceOptions& options) {
 }
 
 KafkaProperties Fixed() {
-  return {{"enable.auto.commit", "false"},
-          {"enable.auto.offset.store", "false"},
-          {"auto.offset.reset", "error"},
-          {"enable.partition.eof", "true"},
-          {"allow.auto.create.topics", "false"},
-          {"statistics.interval.ms", "500"}};
+  return {{"enable.auto.commit", "false"},       {"enable.auto.offset.store", "false"},
+          {"auto.offset.reset", "error"},        {"enable.partition.eof", "true"},
+          {"allow.auto.create.topics", "false"}, {"statistics.interval.ms", "500"}};
 }
 
 bool ReadCommitted(const KafkaClientOptions& client) {
@@ -74,9 +71,9 @@ class KafkaSource final : public Source {
 Result<Source::Partitions> KafkaSource::Discover(Micros timeout) {
   const auto deadline = std::chrono::steady_clock::now() + timeout;
   const auto left = [&] {
-    return std::max<Micros>(std::chrono::milliseconds(1),
-                            std::chrono::duration_cast<Micros>(
-                                deadline - std::chrono::steady_clock::now()));
+    return std::max<Micros>(
+        std::chrono::milliseconds(1),
+        std::chrono::duration_cast<Micros>(deadline - std::chrono::steady_clock::now()));
   };
   rd_kafka_poll(control_->handle(), 0);  // errors told meanwhile
   Partitions found;
@@ -126,14 +123,16 @@ Status KafkaSource::ReadCommittedPositions(Partitions* found, Micros timeout) {
   for (int i = 0; i < list->cnt; ++i) {
     const rd_kafka_topic_partition_t& element = list->elems[i];
     if (element.err != RD_KAFKA_RESP_ERR_NO_ERROR) {
-      return KafkaError(element.err, std::string("reading the committed position of ") +
-                                         element.topic);
+      return KafkaError(element.err,
+                        std::string("reading the committed position of ") + element.topic);
     }
     if (element.offset < 0) continue;
     CommittedPosition position;
     position.partition = {element.topic, element.partition};
     position.offset = element.offset;
     position.metadata.assign(static_cast<const char*>(element.metadata), element.metadata_size);
+    // Clients that commit it again (to move or restore a group) may add the end of a C string.
+    while (position.metadata.ends_with('\0')) position.metadata.pop_back();
     found->committed.push_back(std::move(position));
   }
   return Status::OK();
@@ -147,6 +146,19 @@ Result<std::unique_ptr<SourceReader>> KafkaSource::MakeReader() {
   options.known_partitions = known_;
   announced_ = true;
   return KafkaReader::Make(client_, std::move(options));
+}
+
+// A record that was read and is gone: below the end it was deleted by age or compaction; at or
+// above it the topic was cut off or made again.
+Result<bool> IsBelowEnd(const KafkaClient& client, const TopicPartition& partition, int64_t offset,
+                        Micros timeout) {
+  int64_t low = 0, high = 0;
+  const auto millis = std::chrono::duration_cast<std::chrono::milliseconds>(timeout);
+  const auto error =
+      rd_kafka_query_watermark_offsets(client.handle(), partition.topic.c_str(),
+                                       partition.partition, &low, &high, int(millis.count()));
+  if (error != RD_KAFKA_RESP_ERR_NO_ERROR) return KafkaError(error, "reading a record again");
+  return offset < high;
 }
 
 Result<bool> KafkaSource::VerifyRecord(const TopicPartition& partition, int64_t offset,
@@ -169,7 +181,7 @@ Result<bool> KafkaSource::VerifyRecord(const TopicPartition& partition, int64_t 
       case RD_KAFKA_RESP_ERR__PARTITION_EOF:
       case RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET:
       case RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE:
-        return true;
+        return IsBelowEnd(*client, partition, offset, timeout);
       default:
         break;  // passing trouble; librdkafka goes on trying
     }
