@@ -23,6 +23,8 @@ namespace {
 constexpr auto kPoll = std::chrono::milliseconds(100);
 // An orderly stop has this long; what is not delivered by then is read again at the next start.
 constexpr auto kStopTimeout = std::chrono::milliseconds(4500);
+// While it starts, nothing is there to be delivered: only what blocks in a client is waited for.
+constexpr auto kStopStartingTimeout = std::chrono::milliseconds(200);
 
 // Signals are taken by this thread alone, with sigtimedwait.
 sigset_t BlockSignals() {
@@ -87,9 +89,15 @@ class Run {
     metrics_.SetBuildInfo(MILLRACE_VERSION);
     LogInfo("operating port is open", {{"metrics", server_.address() + "/metrics"}});
     {
+      MonotonicTime asked_at{0};
       Starting starting(&job_, &stopping_);
       while (!starting.done()) {
-        if (TakeSignal(signals_, std::chrono::milliseconds(5))) stopping_ = true;
+        if (TakeSignal(signals_, std::chrono::milliseconds(5)) && !stopping_) {
+          LogInfo("stopping before the job runs");
+          stopping_ = true;
+          asked_at = clock_.Monotonic();
+        }
+        if (stopping_ && clock_.Monotonic() - asked_at > kStopStartingTimeout) _exit(kExitOk);
       }
       if (!starting.status().ok()) {
         return stopping_ ? kExitOk : Fail(starting.status());
@@ -118,9 +126,10 @@ class Run {
   // Until the job has ended; false when it did not end in time after a signal.
   bool Watch() {
     Progress progress(job_.bounded() || job_options_.end_when_idle.has_value());
-    bool asked = false;
-    MonotonicTime asked_at{0};
+    bool asked = stopping_;  // while it started
+    MonotonicTime asked_at = clock_.Monotonic();
     MonotonicTime updated{0};
+    if (asked) job_.RequestStop();
     while (!job_.WaitFor(std::chrono::milliseconds(0))) {
       if (TakeSignal(signals_, kPoll)) {
         if (asked) _exit(130);
@@ -143,15 +152,16 @@ class Run {
   int Conclude(bool orderly) {
     giving_up_ = true;
     if (!orderly) {
-      LogError("stopped before everything was delivered: the next start goes on from the last "
-               "committed offsets");
+      LogError(
+          "stopped before everything was delivered: the next start goes on from the last "
+          "committed offsets");
       // A thread may be blocked in a client; there is nothing left to save.
       std::cout.flush();
       _exit(kExitError);
     }
     const Status status = job_.status();
-    const RunSummary summary = Summarize(plan_, job_.account(), job_.figures(), status,
-                                         clock_.Monotonic() - started_);
+    const RunSummary summary =
+        Summarize(plan_, job_.account(), job_.figures(), status, clock_.Monotonic() - started_);
     if (!options_.summary_file.empty()) {
       if (const Status written = WriteSummary(summary, options_.summary_file); !written.ok()) {
         return Fail(written);
@@ -202,8 +212,8 @@ int RunJob(const RunOptions& options) {
   job_options.connectors.data_dir = options.data_dir;
   job_options.connectors.run_id = RandomId();
   job_options.connectors.screen = StandardOutputScreen();
-  job_options.parallelism = options.parallelism.value_or(
-      (*job)->spec.parallelism.value_or(int32_t(std::max(1u, std::thread::hardware_concurrency()))));
+  job_options.parallelism = options.parallelism.value_or((*job)->spec.parallelism.value_or(
+      int32_t(std::max(1u, std::thread::hardware_concurrency()))));
   if (!options.end_when_idle.empty()) {
     const auto idle = ParseDuration(options.end_when_idle);
     if (!idle.ok()) {
