@@ -4,9 +4,9 @@
 
 #include <cstdint>
 #include <optional>
-#include <string_view>
 
 #include "engine/plan/expression.h"
+#include "engine/plan/time_unit.h"
 
 namespace millrace {
 
@@ -35,36 +35,6 @@ std::optional<int64_t> FromCivil(const CivilTime& civil);
 // Months first (the day is cut to the month's last), then days, then time, as PostgreSQL.
 std::optional<int64_t> AddInterval(int64_t micros, const Interval& interval, int sign);
 
-enum class TimeUnit {
-  kMicroseconds,
-  kMilliseconds,
-  kSecond,
-  kMinute,
-  kHour,
-  kDay,
-  kWeek,
-  kMonth,
-  kQuarter,
-  kYear,
-  kDecade,
-  kCentury,
-  kMillennium,
-  // Fields only, not units to truncate to.
-  kEpoch,
-  kDayOfWeek,
-  kIsoDayOfWeek,
-  kDayOfYear,
-  kIsoYear,
-  kJulian,
-  kTimezone,
-  kTimezoneHour,
-  kTimezoneMinute,
-};
-
-// In any letter case, with PostgreSQL's abbreviations and plurals.
-std::optional<TimeUnit> TimeUnitFromName(std::string_view name);
-
-constexpr bool CanTruncateTo(TimeUnit unit) { return unit <= TimeUnit::kMillennium; }
 // Start of the unit that holds `micros`; nothing where 64 bits do not hold it.
 std::optional<int64_t> TruncateTime(TimeUnit unit, int64_t micros);
 // extract(unit FROM micros).

@@ -163,6 +163,9 @@ acos | d -1.1 | !numeric_out_of_range
 atan | d 1 | 0.7853981633974483
 atan2 | d 1 ; d 0 | 1.5707963267948966
 radians | d 180 | 3.141592653589793
+radians | d -0 | -0
+radians | d 5e-324 | !numeric_out_of_range
+radians | d -Infinity | -Infinity
 degrees | d 0.5 | 28.64788975654116
 degrees | d 1e308 | !numeric_out_of_range
 pi | | 3.141592653589793
@@ -313,6 +316,9 @@ date_part | t timezone ; s 2006-01-01 12:00:00+00 | 0
 date_part | t nothing ; s 2006-01-01 12:00:00+00 | !invalid_argument
 to_timestamp | d 1284352323.5 | 2010-09-13 04:32:03.5+00
 to_timestamp | d -0.000001 | 1969-12-31 23:59:59.999999+00
+to_timestamp | d 0.5714285714285714 | 1970-01-01 00:00:00.571428+00
+to_timestamp | d 1655129685.123456 | 2022-06-13 14:14:45.123456+00
+to_timestamp | d 9.3e12 | !timestamp_out_of_range
 to_timestamp | d NaN | !timestamp_out_of_range
 )";
 

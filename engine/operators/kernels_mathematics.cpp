@@ -17,7 +17,6 @@ struct Plain {
 };
 
 double Sign(double x) { return double(x > 0) - double(x < 0); }  // NaN: 0, as in PostgreSQL
-double Radians(double x) { return x * (std::numbers::pi / 180.0); }
 double Ceil(double x) { return std::ceil(x); }
 double Floor(double x) { return std::floor(x); }
 double Rint(double x) { return std::rint(x); }
@@ -117,6 +116,13 @@ struct Degrees {
   static Fault Check(double x, double result) { return RangeFault(result, !std::isinf(x), true); }
 };
 
+struct Radians {
+  static double Call(double x) { return x * (std::numbers::pi / 180.0); }
+  static Fault Check(double x, double result) {
+    return RangeFault(result, !std::isinf(x), x == 0);
+  }
+};
+
 struct RoundTo {
   static double Call(double x, int32_t places) { return RoundDecimal(x, places); }
   static Fault Check(double x, int32_t, double result) {
@@ -170,7 +176,7 @@ std::vector<NamedKernel> MathematicsKernels() {
       {"acos", one, &Checked<OfUnitRange<&Acos>, double, double>},
       {"atan", one, &Total<Plain<&Atan>, double, double>},
       {"atan2", two, &Total<Atan2, double, double, double>},
-      {"radians", one, &Total<Plain<&Radians>, double, double>},
+      {"radians", one, &Checked<Radians, double, double>},
       {"degrees", one, &Checked<Degrees, double, double>},
       {"pi", {}, &Pi},
   };

@@ -63,12 +63,15 @@ struct DatePart {
   }
 };
 
+// Rounded as PostgreSQL does, which counts from 2000-01-01.
 struct ToTimestamp {
+  static constexpr int64_t kSecondsTo2000 = 946'684'800;
   static Fault Call(CallMemory*, double seconds, int64_t* result) {
-    const double micros = std::rint(seconds * 1e6);
+    const double micros = std::rint((seconds - double(kSecondsTo2000)) * 1e6);
     if (!(micros >= -0x1p63 && micros < 0x1p63)) return Fault::kTimestampOutOfRange;
-    *result = int64_t(micros);
-    return Fault::kNone;
+    return __builtin_add_overflow(int64_t(micros), kSecondsTo2000 * kMicrosPerSecond, result)
+               ? Fault::kTimestampOutOfRange
+               : Fault::kNone;
   }
 };
 

@@ -212,7 +212,8 @@ bool AggregateCollector::BindFraction(const Syntax& call, BoundAggregate* aggreg
   scope.copies_left = &copies;
   scope.no_aggregates = "the fraction of percentile_cont must be a number";
   ExpressionBinder binder(sql_, scope);
-  std::optional<Bound> bound = binder.Bind(node);
+  std::optional<Bound> bound = Bound{};
+  if (node.tag != "ColumnRef") bound = binder.Bind(node);
   if (!bound.has_value()) return false;
   const auto* integer = std::get_if<int64_t>(&bound->expr.literal);
   const auto* number = std::get_if<double>(&bound->expr.literal);

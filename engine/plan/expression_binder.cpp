@@ -1,11 +1,14 @@
 #include "engine/plan/expression_binder.h"
 
+#include <algorithm>
 #include <array>
+#include <span>
 
 #include "engine/model/number.h"
 #include "engine/plan/expression_nodes.h"
 #include "engine/plan/functions.h"
 #include "engine/plan/literals.h"
+#include "engine/plan/time_unit.h"
 #include "engine/plan/type_syntax.h"
 
 namespace millrace {
@@ -32,6 +35,34 @@ constexpr std::array kUnsupportedAggregates = std::to_array<std::string_view>(
     {"array_agg", "string_agg", "json_agg", "jsonb_agg", "json_object_agg", "mode",
      "percentile_disc", "corr", "covar_pop", "covar_samp", "regr_slope", "regr_intercept",
      "regr_r2", "bit_and", "bit_or", "bit_xor", "any_value", "first", "last"});
+
+// Functions of PostgreSQL whose result depends on when, where or how often they are computed.
+constexpr std::array kUnsteadyFunctions = std::to_array<std::string_view>(
+    {"now", "clock_timestamp", "statement_timestamp", "transaction_timestamp", "timeofday",
+     "random", "setseed", "gen_random_uuid"});
+
+bool IsOneOf(std::span<const std::string_view> names, std::string_view name) {
+  return std::ranges::find(names, name) != names.end();
+}
+
+bool IsKnownOperator(std::string_view name) {
+  return std::ranges::any_of(FunctionCatalog(), [&](const FunctionSignature& signature) {
+    return signature.name == name;
+  });
+}
+
+// What may help where no operator takes these types.
+std::string OperatorHint(std::string_view symbol, Type left, Type right) {
+  if (left == Type::kTimestamp && right == Type::kTimestamp && symbol == "-") {
+    return "for seconds write extract(epoch FROM a) - extract(epoch FROM b)";
+  }
+  if (left == Type::kInterval || right == Type::kInterval) {
+    return "intervals may be added to and subtracted from timestamps";
+  }
+  const bool text_and_number =
+      (left == Type::kText && IsNumeric(right)) || (IsNumeric(left) && right == Type::kText);
+  return text_and_number ? "a cast may be needed, such as x::double precision" : "";
+}
 
 }  // namespace
 
@@ -230,14 +261,23 @@ std::optional<Bound> ExpressionBinder::BindFunction(const Syntax& node) {
     sql_.Error(node, scope_.no_aggregates, scope_.no_aggregates_hint);
     return std::nullopt;
   }
-  if (std::ranges::find(kUnsupportedAggregates, name) != kUnsupportedAggregates.end()) {
+  if (IsOneOf(kUnsupportedAggregates, name)) {
     sql_.Error(node, "aggregate function " + name + " is not supported");
+    return std::nullopt;
+  }
+  if (IsOneOf(kUnsteadyFunctions, name)) {
+    sql_.Error(node, name + "() is not supported",
+               "a result must not depend on when it is computed");
     return std::nullopt;
   }
   if (!RefuseOtherFields(sql_, node, {"funcname", "args", "funcformat"})) return std::nullopt;
   const bool sql_syntax = node.Text("funcformat") == "COERCE_SQL_SYNTAX";
   if (sql_syntax && name == "extract") name = "date_part";
   if (sql_syntax && name == "position") name = "strpos";
+  if (sql_syntax && name == "timezone") {
+    sql_.Error(node, "AT TIME ZONE is not supported", "timestamps are in UTC");
+    return std::nullopt;
+  }
   const std::vector<std::string>& known = FunctionNames();
   if (std::ranges::find(known, name) == known.end()) {
     std::vector<std::string> all = known;
@@ -295,6 +335,7 @@ std::optional<Bound> ExpressionBinder::Call(const Syntax& node, const std::strin
     return std::nullopt;
   }
   const FunctionSignature& signature = FunctionCatalog()[size_t(function)];
+  if (!CheckTimeUnit(name, operands)) return std::nullopt;
   Expr call = MakeExpr(Expr::Kind::kCall, signature.result, {});
   call.function = function;
   for (size_t i = 0; i < operands.size(); ++i) {
@@ -306,16 +347,34 @@ std::optional<Bound> ExpressionBinder::Call(const Syntax& node, const std::strin
   return Bound{std::move(call)};
 }
 
+// A unit that is a literal is looked up at once; an unknown one would fail every row.
+bool ExpressionBinder::CheckTimeUnit(const std::string& name,
+                                     const std::vector<Operand>& operands) {
+  if (name != "date_trunc" && name != "date_part") return true;
+  const auto* text = std::get_if<std::string>(&operands[0].bound.expr.literal);
+  if (text == nullptr) return true;
+  const std::optional<TimeUnit> unit = TimeUnitFromName(*text);
+  if (unit.has_value() && (name == "date_part" || CanTruncateTo(*unit))) return true;
+  sql_.Error(*operands[0].node, "unknown unit of time '" + *text + "' for " + name,
+             SuggestName(*text, TimeUnitNames(name == "date_trunc")));
+  return false;
+}
+
 void ExpressionBinder::NoSuchCall(const Syntax& node, const std::string& name,
                                   const std::vector<Operand>& operands) {
   std::string shown = name;
   if (name == "is_distinct_from" || name == "nullif") shown = "=";
   const bool is_operator = !(shown[0] >= 'a' && shown[0] <= 'z');
+  if (is_operator && !IsKnownOperator(shown)) {
+    sql_.Error(node, "operator " + shown + " is not supported",
+               shown[0] == '~' || shown[0] == '!' ? "match texts with LIKE or ILIKE" : "");
+    return;
+  }
   if (is_operator && operands.size() == 2) {
     sql_.Error(node,
                "operator does not exist: " + ShownType(operands[0].bound) + " " + shown + " " +
                    ShownType(operands[1].bound),
-               "a cast may be needed, such as x::double precision");
+               OperatorHint(shown, operands[0].bound.expr.type, operands[1].bound.expr.type));
     return;
   }
   if (is_operator && operands.size() == 1) {

@@ -101,6 +101,7 @@ class ExpressionBinder {
                                Operand right);
   std::optional<Bound> Call(const Syntax& node, const std::string& name,
                             std::vector<Operand> operands);
+  bool CheckTimeUnit(const std::string& name, const std::vector<Operand>& operands);
   void NoSuchCall(const Syntax& node, const std::string& name,
                   const std::vector<Operand>& operands);
   Bound Not(Expr expr);

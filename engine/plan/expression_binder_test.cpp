@@ -81,9 +81,7 @@ TEST(ExpressionBinder, ImplicitCastsAreNodes) {
       {"device_id + level",
        "10:18 operator does not exist: text + integer; a cast may be needed, such as x::double "
        "precision\n"},
-      {"ok > level",
-       "10:11 operator does not exist: boolean > integer; a cast may be needed, such as "
-       "x::double precision\n"},
+      {"ok > level", "10:11 operator does not exist: boolean > integer\n"},
       {"-device_id", "10:8 operator does not exist: - text\n"},
   });
 }
@@ -192,7 +190,42 @@ TEST(ExpressionBinder, RefusesByNameWithPlace) {
       {"concat(VARIADIC device_id)", "10:8 VARIADIC is not supported\n"},
       {"s.abs(level)", "10:8 a schema name before a function is not supported\n"},
       {"readings.*", "10:8 * cannot have a name\n"},
-      {"B'101'", "10:8 'bsval' of the construct A_Const is not supported\n"},
+      {"B'101'", "10:8 a bit string is not supported\n"},
+      {"now()", "10:8 now() is not supported; a result must not depend on when it is computed\n"},
+      {"observed_at AT TIME ZONE 'CET'",
+       "10:20 AT TIME ZONE is not supported; timestamps are in UTC\n"},
+  });
+}
+
+TEST(ExpressionBinder, TellsOperatorsThatDoNotExist) {
+  ExpectBound({
+      {"device_id ~ 'a'", "10:18 operator ~ is not supported; match texts with LIKE or ILIKE\n"},
+      {"level & 1", "10:14 operator & is not supported\n"},
+      {"@ level", "10:8 operator @ is not supported\n"},
+      {"level + device_id",
+       "10:14 operator does not exist: integer + text; a cast may be needed, such as x::double "
+       "precision\n"},
+      {"observed_at - observed_at",
+       "10:20 operator does not exist: timestamp - timestamp; for seconds write extract(epoch "
+       "FROM a) - extract(epoch FROM b)\n"},
+      {"observed_at + 1", "10:20 operator does not exist: timestamp + integer\n"},
+      {"INTERVAL '1 s' * 2",
+       "10:23 operator does not exist: interval * integer; intervals may be added to and "
+       "subtracted from timestamps\n"},
+  });
+}
+
+TEST(ExpressionBinder, KnowsUnitsOfTime) {
+  ExpectBound({
+      {"date_trunc('HOURS', observed_at)", "date_trunc('HOURS', observed_at) : timestamp"},
+      {"extract(dow FROM observed_at)", "date_part('dow', observed_at) : double precision"},
+      {"date_trunc(device_id, observed_at)", "date_trunc(device_id, observed_at) : timestamp"},
+      {"date_trunc('hou', observed_at)",
+       "10:19 unknown unit of time 'hou' for date_trunc; did you mean 'hour'?\n"},
+      {"date_trunc('dow', observed_at)",
+       "10:19 unknown unit of time 'dow' for date_trunc\n"},
+      {"extract(fortnight FROM observed_at)",
+       "10:16 unknown unit of time 'fortnight' for date_part\n"},
   });
 }
 
@@ -218,7 +251,8 @@ TEST(ExpressionBinder, BoundsDepthLengthAndCopies) {
   EXPECT_EQ(BoundText(Nested("abs(", ")", 250)), deep);
   EXPECT_EQ(BoundText(Nested("", "+1", 150)).substr(0, 3), "(((");
   EXPECT_EQ(BoundText(Nested("", "+1", 30'000)), deep);
-  EXPECT_NE(BoundText(Nested("(", ")", 15'000)).find("memory exhausted"), std::string::npos);
+  const std::string deeper = BoundText(Nested("(", ")", 15'000));
+  EXPECT_EQ(deeper.substr(deeper.find(' ')), deep.substr(deep.find(' ')));
   EXPECT_EQ(BoundText(Nested("", " AND ok", 2000)),
             "10:8 argument of AND must be type boolean, not type integer\n");
   EXPECT_EQ(BoundText(std::string(70'000, '1')), "10:1 the SQL is longer than 65536 bytes\n");

@@ -31,9 +31,12 @@ std::optional<Micros> ReadLength(const SqlText& sql, const Syntax& node, const s
   scope.columns = &nothing;
   scope.copies_left = &copies;
   scope.no_aggregates = "a window's " + name + " must be a literal";
-  std::optional<Bound> bound = ExpressionBinder(sql, scope).Bind(node);
-  if (!bound.has_value()) return std::nullopt;
-  const auto* interval = std::get_if<Interval>(&bound->expr.literal);
+  std::optional<Bound> bound;
+  if (node.tag != "ColumnRef") {
+    bound = ExpressionBinder(sql, scope).Bind(node);
+    if (!bound.has_value()) return std::nullopt;
+  }
+  const auto* interval = bound ? std::get_if<Interval>(&bound->expr.literal) : nullptr;
   if (interval == nullptr) {
     sql.Error(node, "a window's " + name + " must be an interval", "write INTERVAL '5 minutes'");
     return std::nullopt;
@@ -168,6 +171,11 @@ std::optional<FromClause> ReadWindow(const SqlText& sql, const Syntax& item) {
 }  // namespace
 
 std::optional<FromClause> ReadFrom(const SqlText& sql, const Syntax& select) {
+  if (const Syntax* with = select.Find("withClause")) {
+    sql.Error(*with, "WITH (a common table expression) is not supported",
+              "give the inner query a stream of its own");
+    return std::nullopt;
+  }
   if (select.Text("op") != "SETOP_NONE") {
     sql.Error(select, "UNION, INTERSECT and EXCEPT are not supported");
     return std::nullopt;

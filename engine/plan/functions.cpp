@@ -110,7 +110,7 @@ void AddMathematics(CatalogBuilder* catalog) {
   catalog->Add("acos", {kDbl}, kDbl, kFallible, "inverse cosine in radians");
   catalog->Add("atan", {kDbl}, kDbl, kTotal, "inverse tangent in radians");
   catalog->Add("atan2", {kDbl, kDbl}, kDbl, kTotal, "angle of the point (second, first), radians");
-  catalog->Add("radians", {kDbl}, kDbl, kTotal, "degrees to radians");
+  catalog->Add("radians", {kDbl}, kDbl, kFallible, "degrees to radians");
   catalog->Add("degrees", {kDbl}, kDbl, kFallible, "radians to degrees");
   catalog->Add("pi", {}, kDbl, kTotal, "the number pi");
 }

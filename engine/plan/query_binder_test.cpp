@@ -77,6 +77,8 @@ TEST(QueryBinder, RefusesBadWindows) {
        "days\n"},
       {with("tumble(readings, INTERVAL '1 fortnight')"),
        "10:48 invalid input for type interval: '1 fortnight'\n"},
+      {with("tumble(readings, level)"),
+       "10:39 a window's size must be an interval; write INTERVAL '5 minutes'\n"},
       {with("tumble(readings, 60)"),
        "10:39 a window's size must be an interval; write INTERVAL '5 minutes'\n"},
       {with("hop(readings, INTERVAL '1 min', INTERVAL '2 min')"),
@@ -110,7 +112,11 @@ TEST(QueryBinder, RefusesClausesByName) {
       {"SELECT level FROM readings OFFSET 5", "10:35 OFFSET is not supported\n"},
       {"SELECT level FROM readings FOR UPDATE", "10:8 FOR UPDATE is not supported\n"},
       {"WITH a AS (SELECT 1) SELECT level FROM readings",
-       "10:6 WITH (a common table expression) is not supported\n"},
+       "10:6 WITH (a common table expression) is not supported; give the inner query a stream of "
+       "its own\n"},
+      {"WITH a AS (SELECT level FROM readings) SELECT level FROM a",
+       "10:6 WITH (a common table expression) is not supported; give the inner query a stream of "
+       "its own\n"},
       {"SELECT level FROM readings UNION SELECT 1",
        "10:8 UNION, INTERSECT and EXCEPT are not supported\n"},
       {"SELECT level FROM readings WINDOW w AS ()", "10:40 WINDOW is not supported\n"},
@@ -135,6 +141,18 @@ TEST(QueryBinder, RefusesClausesByName) {
       {"SELECT level FROM readings TABLESAMPLE system (1)",
        "10:40 TABLESAMPLE is not supported by this version\n"},
       {"SELECT level FROM readings WHERE", "10:33 syntax error at end of input\n"},
+  });
+}
+
+TEST(QueryBinder, TellsSyntaxErrorsWithinTheQuery) {
+  ExpectMessages({
+      {"SELECT level FROM readings WHERE\n\n", "10:33 syntax error at end of input\n"},
+      {"SELECT 'abc FROM readings\nWHERE ok",
+       "10:8 unterminated quoted string at or near \"'abc FROM readings\"\n"},
+      {"SELECT '" + std::string(100, 'x'),
+       "10:8 unterminated quoted string at or near \"'" + std::string(63, 'x') + "\"\n"},
+      {"SELECT E'\\xff' AS x FROM readings",
+       "10:1 invalid byte sequence for encoding \"UTF8\": 0xff\n"},
   });
 }
 

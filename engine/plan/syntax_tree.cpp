@@ -51,6 +51,7 @@ constexpr std::array kClauses = std::to_array<Named>({
     {"is_rowsfrom", "ROWS FROM"},
     {"useOp", "ORDER BY ... USING"},
     {"argisrow", "a row test"},
+    {"bsval", "a bit string"},
 });
 
 constexpr std::array kConstructs = std::to_array<Named>({
@@ -201,8 +202,11 @@ void RestoreNegatives(std::string_view text, Syntax* node) {
   integer.values.push_back(std::move(number));
 }
 
-// The byte at which character `position` (from 1, as PostgreSQL counts) begins.
+// The byte at which character `position` (from 1, as PostgreSQL counts) begins; at most just after
+// the last word. Without a position (0), the start.
 int64_t ByteOfCharacter(std::string_view text, int position) {
+  if (position <= 0) return 0;
+  text = text.substr(0, text.find_last_not_of(" \t\r\n") + 1);
   int seen = 0;
   for (size_t i = 0; i < text.size(); ++i) {
     if ((static_cast<unsigned char>(text[i]) & 0xC0) != 0x80) ++seen;
@@ -218,6 +222,27 @@ struct ResultDeleter {
   }
 };
 
+std::string TooDeep() {
+  return "the SQL is nested too deeply; at most " + std::to_string(kSqlDepthMax) +
+         " levels are allowed";
+}
+
+// The parser's message, with no more of the text near the mistake than what ends its line.
+std::string ShownError(std::string message) {
+  constexpr size_t kNearBytesMax = 64;
+  if (message.starts_with("memory exhausted")) return TooDeep();
+  constexpr std::string_view kNear = "at or near \"";
+  const size_t quote = message.find(kNear);
+  if (quote == std::string::npos) return message;
+  const size_t start = quote + kNear.size();
+  size_t end = std::min(message.find_first_of("\r\n", start), message.size() - 1);
+  if (end > start + kNearBytesMax) {
+    end = start + kNearBytesMax;
+    while ((static_cast<unsigned char>(message[end]) & 0xC0) == 0x80) --end;
+  }
+  return message.substr(0, end) + '"';
+}
+
 std::string NotSupported(std::string_view construct) {
   return std::string(construct) + " is not supported";
 }
@@ -230,8 +255,7 @@ std::optional<Syntax> ReadTree(const SqlText& sql, std::string_view json) {
   Syntax tree;
   if (code == simdjson::SUCCESS) tree = reader.Read(root, 0);
   if (code == simdjson::DEPTH_ERROR || reader.too_deep()) {
-    sql.Error(0, "the SQL is nested too deeply; at most " + std::to_string(kSqlDepthMax) +
-                     " levels are allowed");
+    sql.Error(0, TooDeep());
     return std::nullopt;
   }
   if (code != simdjson::SUCCESS) {
@@ -301,7 +325,7 @@ std::optional<Syntax> ParseSelect(const SqlText& sql) {
   const std::unique_ptr<PgQueryParseResult, ResultDeleter> result(
       new PgQueryParseResult(pg_query_parse(text.c_str())));
   if (result->error != nullptr) {
-    sql.Error(ByteOfCharacter(text, result->error->cursorpos), result->error->message);
+    sql.Error(ByteOfCharacter(text, result->error->cursorpos), ShownError(result->error->message));
     return std::nullopt;
   }
   std::optional<Syntax> tree = ReadTree(sql, result->parse_tree);

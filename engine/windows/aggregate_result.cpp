@@ -58,6 +58,9 @@ Status AppendVariance(const Measure& measure, const char* row, int64_t count, bo
   return builder->Append(root ? std::sqrt(variance) : variance);
 }
 
+// Of 0 and -0, which are equal, one or the other would come out depending on the order of rows.
+double WithoutNegativeZero(double value) { return value + 0.0; }
+
 // PostgreSQL's percentile_cont: between the values at floor and ceiling of fraction * (n - 1).
 // NaN sorts after every number.
 double Percentile(std::vector<double>* values, double fraction) {
@@ -88,8 +91,7 @@ Status AppendInteger(__int128 value, arrow::ArrayBuilder* builder, int64_t* out_
 Status AppendSum(const AggregateOutput& output, const Measure& measure, const char* row,
                  arrow::ArrayBuilder* builder, int64_t* out_of_range) {
   if (output.spec.result != Type::kDouble) {
-    return AppendInteger(FieldAt<Int128>(row, measure.Offset(kSum)).value(), builder,
-                         out_of_range);
+    return AppendInteger(FieldAt<Int128>(row, measure.Offset(kSum)).value(), builder, out_of_range);
   }
   return static_cast<arrow::DoubleBuilder*>(builder)->Append(double(SumOf(measure, row)));
 }
@@ -100,15 +102,15 @@ Status AppendExtreme(const Measure& measure, const char* row, unsigned part,
   switch (builder->type()->id()) {
     case arrow::Type::DOUBLE:
       if (measure.type != Type::kDouble) break;
-      return static_cast<arrow::DoubleBuilder*>(builder)->Append(FieldAt<double>(row, offset));
+      return static_cast<arrow::DoubleBuilder*>(builder)->Append(
+          WithoutNegativeZero(FieldAt<double>(row, offset)));
     case arrow::Type::INT32:
       return static_cast<arrow::Int32Builder*>(builder)->Append(
           int32_t(FieldAt<int64_t>(row, offset)));
     case arrow::Type::INT64:
       return static_cast<arrow::Int64Builder*>(builder)->Append(FieldAt<int64_t>(row, offset));
     case arrow::Type::TIMESTAMP:
-      return static_cast<arrow::TimestampBuilder*>(builder)->Append(
-          FieldAt<int64_t>(row, offset));
+      return static_cast<arrow::TimestampBuilder*>(builder)->Append(FieldAt<int64_t>(row, offset));
     case arrow::Type::STRING:
       return static_cast<arrow::StringBuilder*>(builder)->Append(
           *FieldAt<std::string*>(row, offset));
@@ -158,8 +160,8 @@ Status AppendResult(const AccumulatorLayout& layout, const AggregateOutput& outp
     case AggregateFunction::kVarPop:
       return AppendVariance(measure, row, count, /*sample=*/false, /*root=*/false, doubles);
     case AggregateFunction::kPercentileCont:
-      return doubles->Append(Percentile(
-          FieldAt<std::vector<double>*>(row, measure.Offset(kValues)), spec.fraction));
+      return doubles->Append(WithoutNegativeZero(
+          Percentile(FieldAt<std::vector<double>*>(row, measure.Offset(kValues)), spec.fraction)));
     case AggregateFunction::kBoolAnd:
       return AppendBoolean(FieldAt<int64_t>(row, measure.Offset(kTrues)) == count, builder);
     case AggregateFunction::kBoolOr:

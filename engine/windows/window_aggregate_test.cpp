@@ -27,8 +27,7 @@ std::vector<AggregateSpec> EveryAggregate() {
                                     Aggregate(F::kCount, -1, Type::kBigint, kFlag)};
   for (const int filter : {-1, int(kFlag)}) {
     for (const int column : {int(kX), int(kSmall), int(kBig)}) {
-      for (const F function :
-           {F::kAvg, F::kStddevSamp, F::kStddevPop, F::kVarSamp, F::kVarPop}) {
+      for (const F function : {F::kAvg, F::kStddevSamp, F::kStddevPop, F::kVarSamp, F::kVarPop}) {
         all.push_back(Aggregate(function, column, Type::kDouble, filter));
       }
       const Type sum = column == kSmall ? Type::kBigint : Type::kDouble;
@@ -249,7 +248,7 @@ void ExpectSame(const Windows& found, const Windows& expected, double relative) 
 std::vector<TestRow> RandomRows(size_t count, int64_t range, uint64_t seed) {
   std::mt19937_64 random(seed);
   const auto chance = [&](int in) { return random() % uint64_t(in) == 0; };
-  const char* devices[] = {"", "a", "b", "ab", "sensor-with-a-name-longer-than-fifteen",
+  const char* devices[] = {"",        "a", "b", "ab", "sensor-with-a-name-longer-than-fifteen",
                            "\xc3\xa4"};
   std::vector<TestRow> rows(count);
   std::normal_distribution<double> normal(1000, 3);
@@ -398,9 +397,9 @@ CellRow OneWindow(std::vector<AggregateSpec> aggregates, const std::vector<TestR
 }
 
 TEST(WindowAggregate, SumsKeepWhatRoundingWouldTake) {
-  const auto values = OneWindow(
-      {Aggregate(F::kSum, kX, Type::kDouble), Aggregate(F::kAvg, kX, Type::kDouble)},
-      {X(0, 1e16), X(1, 1), X(2, 1), X(3, -1e16), X(4, 1)});
+  const auto values =
+      OneWindow({Aggregate(F::kSum, kX, Type::kDouble), Aggregate(F::kAvg, kX, Type::kDouble)},
+                {X(0, 1e16), X(1, 1), X(2, 1), X(3, -1e16), X(4, 1)});
   EXPECT_EQ(values, (CellRow{3.0, 0.6}));
 }
 
@@ -446,9 +445,8 @@ TEST(WindowAggregate, VarianceOfEqualValuesIsZeroAndOfOneSampleNull) {
 
 // PostgreSQL 15: percentile_cont of 0.5, 0.95 and 0.25 within group over 1, 2, 3, 10.
 TEST(WindowAggregate, PercentilesInterpolateAsPostgreSql) {
-  const auto values =
-      OneWindow({Percentile(kX, 0.5), Percentile(kX, 0.95), Percentile(kX, 0.25)},
-                {X(0, 10), X(1, 1), X(2, std::nullopt), X(3, 3), X(4, 2)});
+  const auto values = OneWindow({Percentile(kX, 0.5), Percentile(kX, 0.95), Percentile(kX, 0.25)},
+                                {X(0, 10), X(1, 1), X(2, std::nullopt), X(3, 3), X(4, 2)});
   EXPECT_EQ(values[0], Cell(2.5));
   EXPECT_DOUBLE_EQ(std::get<double>(values[1]), 8.95);
   EXPECT_EQ(values[2], Cell(1.75));
@@ -456,8 +454,10 @@ TEST(WindowAggregate, PercentilesInterpolateAsPostgreSql) {
 
 TEST(WindowAggregate, OverNoValueEverythingIsNullButCounts) {
   auto all = EveryAggregate();
-  const auto values = OneWindow(all, {TestRow{.time = 3, .device = {}, .x = {}, .small = {},
-                                              .big = {}, .flag = {}, .seen_at = {}}});
+  const auto values = OneWindow(
+      all,
+      {TestRow{
+          .time = 3, .device = {}, .x = {}, .small = {}, .big = {}, .flag = {}, .seen_at = {}}});
   for (size_t i = 0; i < all.size(); ++i) {
     const bool is_count = all[i].function == F::kCount;
     const bool of_rows = is_count && all[i].argument < 0 && all[i].filter < 0;
@@ -472,10 +472,10 @@ TEST(WindowAggregate, IntegerSumsAreExact) {
     row.big = INT64_MAX;
   }
   rows[4].big = -3;
-  const auto values = OneWindow(
-      {Aggregate(F::kSum, kSmall, Type::kBigint), Aggregate(F::kSum, kBig, Type::kDouble),
-       Aggregate(F::kAvg, kSmall, Type::kDouble)},
-      rows);
+  const auto values =
+      OneWindow({Aggregate(F::kSum, kSmall, Type::kBigint), Aggregate(F::kSum, kBig, Type::kDouble),
+                 Aggregate(F::kAvg, kSmall, Type::kDouble)},
+                rows);
   EXPECT_EQ(values, (CellRow{int64_t(10737418235), 36893488147419103225.0, 2147483647.0}));
 }
 
@@ -484,8 +484,7 @@ TEST(WindowAggregate, NegativeZeroIsZeroAndNanIsOneKey) {
       Micros(60), Micros(60), Micros(0), {kX}, {Aggregate(F::kCount, -1, Type::kBigint)}};
   const auto aggregate = query.Make();
   AddRows(aggregate.get(), query,
-          std::vector<TestRow>{X(0, 0.0), X(1, kNan), X(2, -0.0), X(3, -kNan),
-                               X(4, std::nullopt)});
+          std::vector<TestRow>{X(0, 0.0), X(1, kNan), X(2, -0.0), X(3, -kNan), X(4, std::nullopt)});
   const auto found = Close(aggregate.get());
   ASSERT_EQ(found.size(), 3u);
   EXPECT_EQ(found[0], (CellRow{int64_t(0), int64_t(60), 0.0, int64_t(2)}));
@@ -495,9 +494,24 @@ TEST(WindowAggregate, NegativeZeroIsZeroAndNanIsOneKey) {
   EXPECT_EQ(found[2], (CellRow{int64_t(0), int64_t(60), Cell(), int64_t(1)}));
 }
 
+// Whichever of the two zeros comes first.
+TEST(WindowAggregate, ExtremesAndPercentilesHaveNoNegativeZero) {
+  AggregateSpec middle = Aggregate(F::kPercentileCont, kX, Type::kDouble);
+  middle.fraction = 0.5;
+  const std::vector<AggregateSpec> all = {Aggregate(F::kMin, kX, Type::kDouble),
+                                          Aggregate(F::kMax, kX, Type::kDouble), middle};
+  for (const auto& rows : {std::vector<TestRow>{X(0, 0.0), X(1, -0.0), X(2, 0.0)},
+                           std::vector<TestRow>{X(0, -0.0), X(1, 0.0), X(2, -0.0)}}) {
+    for (const Cell& cell : OneWindow(all, rows)) {
+      EXPECT_EQ(cell, Cell(0.0));
+      EXPECT_FALSE(std::signbit(std::get<double>(cell)));
+    }
+  }
+}
+
 TestQuery CountQuery(int64_t size, int64_t slide) {
-  return {Micros(size), Micros(slide), Micros(0), {kDevice},
-          {Aggregate(F::kCount, -1, Type::kBigint)}};
+  return {
+      Micros(size), Micros(slide), Micros(0), {kDevice}, {Aggregate(F::kCount, -1, Type::kBigint)}};
 }
 
 TEST(WindowAggregate, FiresAWindowWhenTheWatermarkReachesItsEnd) {
