@@ -1,0 +1,1 @@
+"""Millrace as its users run it: whole processes against a real Kafka, and what goes wrong there."""
