@@ -1,0 +1,274 @@
+"""Readings and queries over them from a seed, each query in Millrace's SQL and in DuckDB's.
+
+Only what both compute alike: integers divide by `//` in DuckDB, divisors are never zero, values
+stay small, and doubles are multiples of 1/4, so that sums are exact in any order.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from typing import Any
+
+COLUMNS = {
+    "id": "bigint",
+    "device": "text",
+    "note": "text",
+    "level": "integer",
+    "total": "bigint",
+    "x": "double",
+    "y": "double",
+    "ok": "boolean",
+    "seen_at": "timestamp",
+    "observed_at": "timestamp",
+}
+START = 1_767_225_600  # 2026-01-01 00:00 UTC
+SECOND = 1_000_000
+BY_TYPE = {
+    "integer": ["level", "total"],
+    "double": ["x", "y"],
+    "text": ["device", "note"],
+    "boolean": ["ok"],
+    "timestamp": ["seen_at", "observed_at"],
+}
+
+
+@dataclass(frozen=True)
+class Sql:
+    """One text in both dialects."""
+
+    ours: str
+    theirs: str
+
+
+@dataclass(frozen=True)
+class Query:
+    """A query; its output is compared after sorting by the first `keys` columns."""
+
+    ours: str
+    theirs: str
+    keys: int
+
+
+def both(text: str) -> Sql:
+    return Sql(text, text)
+
+
+def fill(pattern: str, *parts: Sql) -> Sql:
+    return Sql(
+        pattern.format(*(part.ours for part in parts)),
+        pattern.format(*(part.theirs for part in parts)),
+    )
+
+
+def readings(rng: random.Random, count: int, delay_seconds: int) -> list[dict[str, Any]]:
+    """Rows in order of arrival; times in microseconds, at most `delay_seconds` behind."""
+    step = rng.choice([1, 7, 40])
+    rows = []
+    for number in range(count):
+        behind = rng.uniform(0, delay_seconds) if rng.random() < 0.5 else 0
+        time = int((START + max(0, number * step - behind)) * SECOND)
+        quarter = rng.randint(-40, 400) / 4
+        rows.append(
+            {
+                "id": number,
+                "device": rng.choice(["a", "b", "B", "\u00fc", "", '"q\\', None]),
+                "note": rng.choice(["x", "yy z", "\u65e5\u672c", "it's", "", None]),
+                "level": rng.choice([-3, 0, 1, 2, 5, 1000, None]),
+                "total": rng.choice([0, 1, -7, 2**33, 12, None]),
+                "x": rng.choice([quarter, quarter, 0.0, None]),
+                "y": rng.choice([quarter, 1.5, "NaN", "Infinity", "-Infinity", None]),
+                "ok": rng.choice([True, False, None]),
+                "seen_at": rng.choice([time, -1, 951_782_400_000_000, None]),
+                "observed_at": time,
+            }
+        )
+    return rows
+
+
+class Generator:
+    def __init__(self, rng: random.Random) -> None:
+        self._rng = rng
+
+    def plain(self) -> Query:
+        """Computed columns by row, with a filter."""
+        columns = [self.value(self._any_type(), 3) for _ in range(4)]
+        select = fill(", ".join(f"{{}} AS c{i}" for i in range(4)), *columns)
+        query = fill("SELECT id, {} FROM readings WHERE {}", select, self.condition(2))
+        return Query(query.ours, query.theirs, 1)
+
+    def windowed(self) -> Query:
+        rng = self._rng
+        slide = rng.choice([1, 10, 30, 45, 60]) * SECOND
+        size = slide * rng.choice([1, 1, 2, 5]) + rng.choice([0, 0, slide // 2])
+        offset = rng.choice([0, 0, slide // 3, -slide // 4, 7 * slide + 1000])
+        keys = [self.value(self._any_type(), 1) for _ in range(rng.choice([0, 1, 1, 2, 3]))]
+        aggregates = [self.aggregate() for _ in range(rng.randint(1, 6))]
+        names = [f"k{i}" for i in range(len(keys))] + [f"a{i}" for i in range(len(aggregates))]
+        columns = ", ".join(f"{{}} AS {name}" for name in names)
+        select = fill(f"SELECT window_start, window_end, {columns}", *keys, *aggregates)
+        window = Sql(
+            f"hop(readings, INTERVAL '{size} microseconds', "
+            f"slide => INTERVAL '{slide} microseconds', "
+            f"\"offset\" => INTERVAL '{offset} microseconds')",
+            windows_of_each_row(size, slide, offset),
+        )
+        where = self.condition(2) if rng.random() < 0.4 else both("true")
+        group = ", ".join(str(i + 1) for i in range(2 + len(keys)))
+        having = both("true")
+        if rng.random() < 0.3:
+            having = fill("coalesce({} > {}, false)", self.number(), self.number())
+        tail = f"FROM {{}} WHERE {{}} GROUP BY {group} HAVING {{}}"
+        query = fill("{} " + tail, select, window, where, having)
+        return Query(query.ours, query.theirs, 2 + len(keys))
+
+    def aggregate(self) -> Sql:
+        rng = self._rng
+        kind = rng.randrange(6)
+        if kind == 0:
+            return self._filtered(
+                fill(rng.choice(["min", "max"]) + "({})", self.value(self._ordered_type(), 2))
+            )
+        if kind == 1:
+            return self._filtered(
+                fill(rng.choice(["bool_and", "bool_or"]) + "({})", self.condition(2))
+            )
+        if kind == 2:
+            return fill("CASE WHEN {} > {} THEN {} ELSE {} END", *(self.number() for _ in range(4)))
+        return self.number()
+
+    def number(self) -> Sql:
+        """An aggregate as a double."""
+        rng = self._rng
+        kind = rng.randrange(5)
+        if kind == 0:
+            call = both("count(*)")
+        elif kind == 1:
+            call = fill(
+                rng.choice(["count({})", "count(DISTINCT {})"]), self.value(self._any_type(), 2)
+            )
+        elif kind == 2:
+            call = both(f"{rng.choice(['sum', 'avg'])}({rng.choice(['level', 'x', 'total'])})")
+        elif kind == 3:
+            name = rng.choice(["stddev_samp", "stddev_pop", "var_samp", "var_pop"])
+            call = both(f"{name}({rng.choice(['level', 'x'])})")
+        else:
+            fraction = rng.choice(["0", "0.25", "0.5", "0.95", "1"])
+            call = both(
+                f"percentile_cont({fraction}) WITHIN GROUP (ORDER BY {rng.choice(['x', 'level'])})"
+            )
+            call = Sql(call.ours, call.theirs.replace("level", "level::double"))
+        return fill("CAST({} AS double precision)", self._filtered(call))
+
+    def condition(self, depth: int) -> Sql:
+        rng = self._rng
+        if depth == 0:
+            return both(rng.choice(["ok", "true", "false", "ok IS NULL"]))
+        kind = rng.randrange(7)
+        operand = self._ordered_type()
+        left, right, third = (self.value(operand, depth - 1) for _ in range(3))
+        if kind == 0:
+            sign = rng.choice(["=", "<>", "<", "<=", ">", ">="])
+            return fill(f"({{}} {sign} {{}})", left, right)
+        if kind == 1:
+            return fill(
+                f"({{}} {rng.choice(['AND', 'OR'])} {{}})",
+                self.condition(depth - 1),
+                self.condition(depth - 1),
+            )
+        if kind == 2:
+            return fill("(NOT {})", self.condition(depth - 1))
+        if kind == 3:
+            return fill(f"({{}} {rng.choice(['', 'NOT '])}IN ({{}}, {{}}))", left, right, third)
+        if kind == 4:
+            return fill(
+                f"({{}} {rng.choice(['', 'NOT '])}BETWEEN {{}} AND {{}})", left, right, third
+            )
+        if kind == 5:
+            return fill(f"({{}} IS {rng.choice(['', 'NOT '])}DISTINCT FROM {{}})", left, right)
+        test = rng.choice(["IS NULL", "IS NOT NULL"])
+        return fill(f"({{}} {test})", left)
+
+    def value(self, kind: str, depth: int) -> Sql:
+        if kind == "boolean":
+            return self.condition(depth)
+        rng = self._rng
+        if depth == 0 or rng.random() < 0.2:
+            return both(rng.choice(BY_TYPE[kind])) if rng.random() < 0.8 else literal(rng, kind)
+        deeper = depth - 1
+        choice = rng.randrange(6)
+        if choice == 0:
+            return fill(
+                "CASE WHEN {} THEN {} ELSE {} END",
+                self.condition(deeper),
+                self.value(kind, deeper),
+                self.value(kind, deeper),
+            )
+        if choice == 1:
+            name = rng.choice(["coalesce", "nullif", "greatest", "least"])
+            return fill(name + "({}, {})", self.value(kind, deeper), self.value(kind, deeper))
+        return self._computed(kind, deeper)
+
+    def _computed(self, kind: str, depth: int) -> Sql:
+        rng = self._rng
+        if kind == "integer":
+            left, right = both("level::bigint"), literal(rng, "integer")
+            form = rng.choice(["({} + {})", "({} - {})", "({} * {})", "({} % nullif({}, 0))"])
+            if rng.random() < 0.3:
+                return Sql(f"(total / {right.ours})", f"(total // {right.theirs})")
+            if rng.random() < 0.2:
+                return fill("length({})", self.value("text", depth))
+            return fill(form, left, right)
+        if kind == "double":
+            if rng.random() < 0.4:
+                return fill(rng.choice(["abs({})", "floor({})", "ceil({})"]), both("x"))
+            return fill(rng.choice(["(x + {})", "(x - {})", "(x * {})"]), literal(rng, "double"))
+        if kind == "text":
+            part = self.value("text", depth)
+            if rng.random() < 0.3:
+                other = self.value(rng.choice(["text", "integer"]), depth)
+                return fill(rng.choice(["({} || '-' || {})", "concat({}, {})"]), part, other)
+            form = rng.choice(
+                ["lower({})", "trim({})", "reverse({})", "substr({}, 2, 3)", "left({}, 2)",
+                 "replace({}, 'y', '\u00e9')", "split_part({}, ' ', 1)", "lpad({}, 5, '*')"]
+            )  # fmt: skip
+            return fill(form, part)
+        unit = rng.choice(["minute", "hour", "day", "week", "month", "quarter", "year"])
+        span = rng.choice(["1 day", "1 month", "90 minutes", "-1 year"])
+        form = rng.choice([f"date_trunc('{unit}', {{}})", f"({{}} + INTERVAL '{span}')"])
+        return fill("CAST(" + form + " AS timestamp)", both(rng.choice(BY_TYPE["timestamp"])))
+
+    def _filtered(self, call: Sql) -> Sql:
+        if self._rng.random() < 0.7:
+            return call
+        return fill("{} FILTER (WHERE {})", call, self.condition(1))
+
+    def _any_type(self) -> str:
+        return self._rng.choice(list(BY_TYPE))
+
+    def _ordered_type(self) -> str:
+        return self._rng.choice(["integer", "double", "text", "timestamp"])
+
+
+def literal(rng: random.Random, kind: str) -> Sql:
+    if kind == "integer":
+        return both(rng.choice(["1", "2", "-5", "7"]))
+    if kind == "double":
+        text = rng.choice(["0.5", "2.25", "-1.0", "8.0"])
+        return Sql(text, f"{text}::double")
+    if kind == "text":
+        return both(rng.choice(["''", "'a'", "'it''s'", "'\u00fc'"]))
+    return both(f"TIMESTAMP '{rng.choice(['2026-01-01 00:10:00', '2000-02-29 00:00:00'])}'")
+
+
+def windows_of_each_row(size: int, slide: int, offset: int) -> str:
+    """DuckDB's FROM item: every row once for each of its windows, with the window's bounds."""
+    micros = "epoch_us(observed_at)"
+    last = f"({offset} + ({micros} - ({offset})) // {slide} * {slide})"
+    starts = f"generate_series({last} - {size // slide * slide}, {last}, {slide})"
+    return (
+        f"(SELECT *, make_timestamp(start) AS window_start, "
+        f"make_timestamp(start + {size}) AS window_end FROM "
+        f"(SELECT *, unnest({starts}) AS start FROM readings) "
+        f"WHERE start + {size} > {micros})"
+    )

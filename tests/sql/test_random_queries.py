@@ -1,0 +1,189 @@
+"""Random queries over random readings against DuckDB, and against themselves in parallel."""
+
+from __future__ import annotations
+
+import json
+import math
+import random
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+from harness import millrace
+from sql.generator import COLUMNS, Generator, Query, readings
+
+RUN_SECONDS = 60.0
+RELATIVE = 1e-9
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MAX_DELAY_SECONDS = 300
+
+Row = list[Any]
+
+
+def iso(micros: int | None) -> str | None:
+    return None if micros is None else (EPOCH + timedelta(microseconds=micros)).isoformat()
+
+
+def write_readings(folder: Path, rows: list[dict[str, Any]], files: int) -> None:
+    folder.mkdir(parents=True)
+    for number in range(files):
+        with (folder / f"{number}.json").open("w") as file:
+            for row in rows[number::files]:
+                times = {name: iso(row[name]) for name in ("seen_at", "observed_at")}
+                file.write(json.dumps(row | times) + "\n")
+
+
+def run(
+    folder: Path, source: Path, queries: dict[str, str], max_delay: str, parallelism: int
+) -> tuple[dict[str, list[dict[str, Any]]], dict[str, Any], list[dict[str, Any]]]:
+    """Output rows by stream, the summary, and the dead letters."""
+    columns = {
+        name: {"type": kind, "accept_text": True} if kind == "double" else {"type": kind}
+        for name, kind in COLUMNS.items()
+    }
+    streams: dict[str, Any] = {
+        "readings": {
+            "files": {"path": str(source)},
+            "format": "json",
+            "columns": columns,
+            "event_time": {"column": "observed_at", "max_delay": max_delay},
+        }
+    }
+    streams |= {name: {"sql": sql} for name, sql in queries.items()}
+    job = {
+        "apiVersion": "millrace.dev/v1",
+        "kind": "StreamJob",
+        "metadata": {"name": "random-queries"},
+        "spec": {
+            "parallelism": parallelism,
+            "streams": streams,
+            "sinks": [{"stream": name, "files": {"path": name}} for name in queries],
+            "dead_letters": {"files": {"path": "dead"}},
+        },
+    }
+    folder.mkdir(parents=True)
+    path = folder / "job.yaml"
+    path.write_text(json.dumps(job))
+    with millrace.Job(path, folder) as running:
+        code = running.wait(RUN_SECONDS)
+        assert code == 0, running.output[-4000:]
+        summary = running.summary()
+    assert summary["ok"] and summary["balanced"], summary
+    found = {name: lines(running.data_dir / name) for name in queries}
+    for name, rows in found.items():
+        assert summary["streams"][name]["rows_out"] == len(rows), name
+    return found, summary, lines(running.data_dir / "dead")
+
+
+def lines(folder: Path) -> list[dict[str, Any]]:
+    return [
+        json.loads(line)
+        for file in sorted(folder.glob("**/*.jsonl"))
+        for line in file.read_text().split("\n")
+        if line
+    ]
+
+
+def oracle(rows: list[dict[str, Any]]) -> duckdb.DuckDBPyConnection:
+    connection = duckdb.connect()
+    kinds = ", ".join(f"{name} {kind}" for name, kind in COLUMNS.items())
+    connection.execute(f"CREATE TABLE readings ({kinds})")
+    values = [
+        [iso(value) if name in ("seen_at", "observed_at") else value for name, value in row.items()]
+        for row in rows
+    ]
+    connection.executemany(f"INSERT INTO readings VALUES ({', '.join('?' * len(COLUMNS))})", values)
+    return connection
+
+
+def plain(value: Any) -> Any:
+    """As JSON has it: no NaN, infinities or negative zero, and times are texts."""
+    if isinstance(value, float):
+        return value + 0.0 if math.isfinite(value) else None
+    if isinstance(value, datetime):
+        return value.replace(tzinfo=UTC).isoformat(timespec="microseconds")[:-6] + "Z"
+    return value
+
+
+def same(found: Any, expected: Any) -> bool:
+    if found is None or expected is None or isinstance(expected, bool | str):
+        return bool(found == expected)
+    return math.isclose(found, expected, rel_tol=RELATIVE, abs_tol=RELATIVE)
+
+
+def in_order(rows: list[Row], keys: int) -> list[Row]:
+    def key(row: Row) -> str:
+        return repr([float(value) if isinstance(value, int) else value for value in row[:keys]])
+
+    return sorted(rows, key=lambda row: (key(row), repr(row)))
+
+
+def assert_same(query: Query, found: list[dict[str, Any]], expected: list[tuple[Any, ...]]) -> None:
+    ours = in_order([list(row.values()) for row in found], query.keys)
+    theirs = in_order([[plain(value) for value in row] for row in expected], query.keys)
+    assert len(ours) == len(theirs), query
+    for our_row, their_row in zip(ours, theirs, strict=True):
+        good = len(our_row) == len(their_row) and all(map(same, our_row, their_row))
+        assert good, f"{query.ours}\nfound    {our_row}\nexpected {their_row}"
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_random_queries_are_duckdbs(seed: int, tmp_path: Path) -> None:
+    rng = random.Random(seed)
+    rows = readings(rng, rng.choice([40, 400]), MAX_DELAY_SECONDS - 1)
+    write_readings(tmp_path / "in", rows, files=rng.choice([1, 3]))
+    generator = Generator(rng)
+    queries = [generator.plain() for _ in range(6)] + [generator.windowed() for _ in range(14)]
+    named = {f"q{number}": query for number, query in enumerate(queries)}
+    found, summary, dead = run(
+        tmp_path / "run",
+        tmp_path / "in",
+        {name: query.ours for name, query in named.items()},
+        f"{MAX_DELAY_SECONDS}s",
+        parallelism=seed,
+    )
+    assert summary["readings_in"] == len(rows)
+    assert dead == []
+    connection = oracle(rows)
+    for name, query in named.items():
+        assert_same(query, found[name], connection.execute(query.theirs).fetchall())
+    assert sum(len(of_query) for of_query in found.values()) > len(rows)
+
+
+PIPELINE = {
+    "checked": "SELECT *, 100 / level AS share, device || coalesce(note, '-') AS name "
+    "FROM readings WHERE id % 7 <> 3",
+    "windows": "SELECT window_start, window_end, device, count(*) AS n, min(y) AS low, "
+    "max(y) AS high, avg(x) AS mean, median(y) AS middle, max(name) AS name, "
+    "count(DISTINCT note) AS notes, sum(share) AS shares "
+    "FROM tumble(checked, INTERVAL '10 seconds') GROUP BY 1, 2, 3",
+    "sliding": "SELECT window_end, device, sum(n) AS n, max(100 / (n - 2)) AS fails "
+    "FROM hop(windows, INTERVAL '1 minute', INTERVAL '20 seconds') "
+    "WHERE mean IS NOT NULL GROUP BY window_end, device",
+    "after": "SELECT window_end, device, 10 / (n - 3) AS fails_too FROM sliding",
+}
+
+
+@pytest.mark.parametrize("seed", [11, 12])
+def test_parallelism_changes_nothing(seed: int, tmp_path: Path) -> None:
+    """Also of what is late or fails: rows, dead letters and account are the same."""
+    rng = random.Random(seed)
+    rows = readings(rng, 3000, delay_seconds=60)
+    for row in rows:
+        row["y"] = rng.choice([0.0, -0.0, row["y"]])
+    write_readings(tmp_path / "in", rows, files=3)
+    results = []
+    for parallelism in (1, 4):
+        found, summary, dead = run(
+            tmp_path / str(parallelism), tmp_path / "in", PIPELINE, "20s", parallelism
+        )
+        outputs = {name: sorted(json.dumps(row) for row in of) for name, of in found.items()}
+        letters = sorted(json.dumps(letter) for letter in dead)
+        assert len(letters) == sum(summary["dead_letters_by_reason"].values())
+        assert set(summary["dead_letters_by_reason"]) == {"late", "division_by_zero"}
+        results.append((outputs, letters, summary["streams"]))
+    assert all(results[0][0].values())
+    assert results[0] == results[1]
