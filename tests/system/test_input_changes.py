@@ -212,6 +212,27 @@ def test_a_topic_made_again_between_runs_is_not_taken_for_the_old_one(
             check.result()
 
 
+def test_offsets_that_were_set_by_hand_are_followed_and_told(
+    kafka: Kafka, topic: Callable[..., str], tmp_path: Path
+) -> None:
+    source = topic(1)
+    readings = ordered(SECONDS, devices=1, partitions=1)
+    produce(kafka, source, readings)
+    job_file = write_job(tmp_path, source)
+    consumer = Consumer(
+        {"bootstrap.servers": kafka.bootstrap, "group.id": group_of(job_file), "log_level": 2}
+    )
+    consumer.commit(offsets=[TopicPartition(source, 0, 130)], asynchronous=False)
+    consumer.close()
+    with start(kafka, job_file, "run", *END_WHEN_IDLE) as job:
+        assert job.wait(30) == 0, job.output
+        assert re.search(
+            rf"warn .*not written by this version.*topic={source} partition=0 offset=130",
+            job.stderr,
+        )
+    assert found(job_file) == expected(readings[130:])
+
+
 def create_again(kafka: Kafka, name: str) -> None:
     """A deleted topic's name is free a moment later."""
 

@@ -24,14 +24,13 @@ OnDataLoss DataLossOf(const PlanNode& node) {
 Result<bool> VerifyTopic(Source* source, const TopicPartition& partition,
                          const PositionMetadata& metadata, OnDataLoss on_data_loss) {
   if (metadata.last_offset < 0) return true;
-  ARROW_ASSIGN_OR_RAISE(bool same,
-                        source->VerifyRecord(partition, metadata.last_offset, metadata.last_hash,
-                                             kDiscoverTimeout));
+  ARROW_ASSIGN_OR_RAISE(bool same, source->VerifyRecord(partition, metadata.last_offset,
+                                                        metadata.last_hash, kDiscoverTimeout));
   if (same) return true;
   const std::string what = "topic '" + partition.topic + "' partition " +
                            std::to_string(partition.partition) + " was re-created: offset " +
                            std::to_string(metadata.last_offset) +
-                           " holds another record than the one that was read there";
+                           " no longer holds the record that was read there";
   if (on_data_loss == OnDataLoss::kContinue) {
     LogWarn(what + "; reading it from the start (on_data_loss: continue)");
     return false;
@@ -44,9 +43,8 @@ Status PlanRestart(const CommittedPosition& committed, const PlanNode& node, Ope
                    StartReading::Partition* start) {
   const auto metadata = DecodePositionMetadata(committed.metadata);
   if (metadata.has_value()) {
-    ARROW_ASSIGN_OR_RAISE(bool same,
-                          VerifyTopic(opened->source.get(), committed.partition, *metadata,
-                                      DataLossOf(node)));
+    ARROW_ASSIGN_OR_RAISE(bool same, VerifyTopic(opened->source.get(), committed.partition,
+                                                 *metadata, DataLossOf(node)));
     if (!same) return Status::OK();
     start->watermark = metadata->watermark;
     start->published_before = metadata->published_before;
@@ -54,6 +52,13 @@ Status PlanRestart(const CommittedPosition& committed, const PlanNode& node, Ope
     // Commits of partitions may be of different epochs, when the process died between them: all
     // that the newest calls published was published.
     opened->horizon = std::max(opened->horizon, metadata->horizon);
+  } else {
+    LogWarn(
+        "the committed offset was not written by this version of Millrace: windows begin with "
+        "what is read from there",
+        {{"topic", committed.partition.topic},
+         {"partition", int64_t(committed.partition.partition)},
+         {"offset", committed.offset}});
   }
   start->start.offset = committed.offset;
   return Status::OK();
@@ -123,8 +128,8 @@ Result<std::vector<OpenedSource>> OpenSources(const JobSpec& job, const JobPlan&
       ARROW_ASSIGN_OR_RAISE(found, opened.source->Discover(kDiscoverTimeout));
       return Status::OK();
     };
-    ARROW_RETURN_NOT_OK(AttemptWithBackoff(*clock, stopping,
-                                           "reading stream '" + node.stream + "'", discover));
+    ARROW_RETURN_NOT_OK(
+        AttemptWithBackoff(*clock, stopping, "reading stream '" + node.stream + "'", discover));
     ARROW_RETURN_NOT_OK(PlanStart(plan, found, size_t(readers_max), &opened));
     sources.push_back(std::move(opened));
   }
