@@ -215,6 +215,27 @@ class Layout {
     window->event_time = before->Add(column, field->name, field);
   }
 
+  // Whether evaluating it may fail on a row.
+  static bool MayFail(const Expr& expr) {
+    if (expr.kind == Expr::Kind::kCall && FunctionCatalog()[size_t(expr.function)].fallible) {
+      return true;
+    }
+    if (expr.kind == Expr::Kind::kCast && expr.type != Type::kText) {
+      const Type from = expr.args[0].type;
+      const bool widens = (from == Type::kInteger || from == Type::kBigint) &&
+                          (expr.type == Type::kDouble || expr.type == Type::kBigint);
+      if (!widens) return true;
+    }
+    return std::ranges::any_of(expr.args, MayFail);
+  }
+
+  // FILTER guards the argument: it is not evaluated for rows that are filtered out.
+  static Expr Guarded(const Expr& argument, const std::optional<Expr>& filter) {
+    if (!filter.has_value() || !MayFail(argument)) return argument;
+    return MakeExpr(Expr::Kind::kCase, argument.type,
+                    {*filter, argument, LiteralExpr(Literal(), argument.type)});
+  }
+
   static AggregateSpec AddAggregate(const BoundAggregate& aggregate, const Schema& input,
                                     ColumnList* before) {
     AggregateSpec spec;
@@ -226,7 +247,7 @@ class Layout {
       return before->Add(expr, FormatExpr(expr, input), FieldOf(input, expr));
     };
     if (aggregate.argument.has_value()) {
-      spec.argument = add(*aggregate.argument);
+      spec.argument = add(Guarded(*aggregate.argument, aggregate.filter));
       spec.argument_type = aggregate.argument->type;
     }
     if (aggregate.filter.has_value()) spec.filter = add(*aggregate.filter);

@@ -339,6 +339,29 @@ TEST(QueryBinder, AggregatesHavePostgresTypes) {
   for (const auto& [call, expected] : cases) EXPECT_EQ(Aggregate(call), expected) << call;
 }
 
+// Only what may fail needs it.
+TEST(QueryBinder, FilterGuardsTheArgument) {
+  TestJob job;
+  job.Readings()
+      .Query("q",
+             "SELECT window_end, sum(100 / level) FILTER (WHERE level <> 0) AS a, "
+             "max(device_id::bigint) FILTER (WHERE ok) AS b, avg(level) FILTER (WHERE ok) AS c, "
+             "median(level) FILTER (WHERE ok) AS d, sum(level + 1) AS e" +
+                 std::string(kMinute) + "GROUP BY window_end")
+      .Sink("q");
+  ASSERT_EQ(job.Messages(), "");
+  const JobPlan plan = job.Plan();
+  const Schema& readings = NodeNamed(plan, "readings").output;
+  std::vector<std::string> columns;
+  for (const Expr& expr : std::get<ProjectNode>(NodeNamed(plan, "q.input").kind).columns) {
+    columns.push_back(FormatExpr(expr, readings));
+  }
+  EXPECT_EQ(columns, (std::vector<std::string>{
+                         "observed_at", "CASE WHEN level <> 0 THEN 100 / level ELSE NULL END",
+                         "level <> 0", "CASE WHEN ok THEN device_id::bigint ELSE NULL END", "ok",
+                         "level", "level::double precision", "level + 1"}));
+}
+
 TEST(QueryBinder, ComputesWhatIsTheSameOnce) {
   TestJob job;
   job.Readings()

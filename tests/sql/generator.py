@@ -140,7 +140,12 @@ class Generator:
     def number(self) -> Sql:
         """An aggregate as a double."""
         rng = self._rng
-        kind = rng.randrange(5)
+        kind = rng.randrange(6)
+        if kind == 5:
+            return Sql(
+                "CAST(sum(100 / level) FILTER (WHERE level <> 0) AS double precision)",
+                "CAST(sum(100 // nullif(level, 0)) FILTER (WHERE level <> 0) AS double precision)",
+            )
         if kind == 0:
             call = both("count(*)")
         elif kind == 1:
