@@ -15,9 +15,17 @@ void JobAccount::AddDeadLetters(const std::string& stream, const std::string& re
   dead_letters_[{stream, reason}] += count;
 }
 
+void JobAccount::AddOutputDeadLetters(const std::string& origin, const std::string& reason,
+                                      int64_t count) {
+  const std::lock_guard lock(mutex_);
+  output_dead_letters_[{origin, reason}] += count;
+}
+
 std::map<std::pair<std::string, std::string>, int64_t> JobAccount::DeadLetters() const {
   const std::lock_guard lock(mutex_);
-  return dead_letters_;
+  auto all = dead_letters_;
+  for (const auto& [key, count] : output_dead_letters_) all[key] += count;
+  return all;
 }
 
 void JobAccount::AddAlerts(const std::string& alert, int64_t count) {

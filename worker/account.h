@@ -17,17 +17,17 @@ namespace millrace {
 
 // One stream of the job file. A source's rows are records; a query's rows are its input's.
 struct StreamAccount {
-  std::atomic<int64_t> rows_in{0};       // that reached the stream
-  std::atomic<int64_t> filtered{0};      // left out by WHERE
-  std::atomic<int64_t> counted{0};       // passed on; below a window: in windows that have closed
-  std::atomic<int64_t> open{0};          // in windows that are still open
-  std::atomic<int64_t> bytes_in{0};      // of records; sources only
-  std::atomic<int64_t> lost{0};          // records that were gone before they were read
-  std::atomic<int64_t> late{0};          // of the dead letters, those for lateness
+  std::atomic<int64_t> rows_in{0};        // that reached the stream
+  std::atomic<int64_t> filtered{0};       // left out by WHERE
+  std::atomic<int64_t> counted{0};        // passed on; below a window: in windows that have closed
+  std::atomic<int64_t> open{0};           // in windows that are still open
+  std::atomic<int64_t> bytes_in{0};       // of records; sources only
+  std::atomic<int64_t> lost{0};           // records that were gone before they were read
+  std::atomic<int64_t> late{0};           // of the dead letters, those for lateness
   std::atomic<int64_t> windows_fired{0};  // rows out of the window, before HAVING
   std::atomic<int64_t> rows_out{0};       // rows of the stream itself
-  std::atomic<int64_t> output_filtered{0};  // by HAVING
-  std::atomic<int64_t> output_failed{0};    // window rows whose expression failed
+  std::atomic<int64_t> output_filtered{0};    // by HAVING
+  std::atomic<int64_t> output_failed{0};      // window rows whose expression failed
   std::atomic<int64_t> watermark{INT64_MIN};  // microseconds
 };
 
@@ -41,10 +41,16 @@ class JobAccount {
 
   // Readings that ended as dead letters (also where an earlier run has written them already).
   void AddDeadLetters(const std::string& stream, const std::string& reason, int64_t count);
+  // Rows of output that ended as dead letters and leave the readings' account alone: rows of
+  // windows and conditions of alerts that failed, rows that their target could not take. `origin`:
+  // the stream, or the sink.
+  void AddOutputDeadLetters(const std::string& origin, const std::string& reason, int64_t count);
+  // All of them, by stream or sink and reason.
   std::map<std::pair<std::string, std::string>, int64_t> DeadLetters() const;
   // Alerts raised, by name.
   void AddAlerts(const std::string& alert, int64_t count);
   std::map<std::string, int64_t> Alerts() const;
+  // Readings of `stream` that ended as dead letters.
   int64_t DeadLettersOf(const std::string& stream) const;
 
   // Rows that the stream received and that are neither counted, filtered, open nor dead: 0, or
@@ -55,7 +61,8 @@ class JobAccount {
   std::map<std::string, std::unique_ptr<StreamAccount>> streams_;
   mutable std::mutex mutex_;
   // Guarded by mutex_.
-  std::map<std::pair<std::string, std::string>, int64_t> dead_letters_;
+  std::map<std::pair<std::string, std::string>, int64_t> dead_letters_;  // readings
+  std::map<std::pair<std::string, std::string>, int64_t> output_dead_letters_;
   std::map<std::string, int64_t> alerts_;
 };
 

@@ -4,7 +4,6 @@
 #pragma once
 
 #include <caf/all.hpp>
-
 #include <functional>
 #include <memory>
 #include <string>
@@ -31,6 +30,7 @@ class WorkerObserver {
   virtual void OnWarning(const std::string& who, const std::string& message) = 0;
   virtual void OnDelivered(const std::string& sink, int64_t rows, MonotonicTime after) = 0;
   virtual void OnSinkStats(const std::string& sink, const SinkStats& stats) = 0;
+  virtual void OnRejected(const std::string& sink, const std::vector<DeadLetter>& letters) {}
   virtual void OnTaskStats(const std::string& task, const WindowAggregateStats& stats,
                            const TaskTimes& times) = 0;
   // `took`: from a barrier's first arrival at a task to its last.

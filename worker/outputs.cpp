@@ -8,7 +8,8 @@ Outputs::Outputs(caf::event_based_actor* self, const Connect& connect)
     const bool to_task = output.sink == -1;
     if (to_task) {
       auto& tasks = tasks_[output.node];
-      if (tasks.size() <= size_t(output.task.value())) tasks.resize(size_t(output.task.value()) + 1);
+      if (tasks.size() <= size_t(output.task.value()))
+        tasks.resize(size_t(output.task.value()) + 1);
       tasks[size_t(output.task.value())] = channels_.size();
     } else {
       sinks_[output.sink] = channels_.size();
@@ -60,14 +61,14 @@ void Outputs::ToWindow(NodeId node, const Rows& rows,
   const int64_t bytes = ApproximateBytes(rows);
   for (size_t task = 0; task < tasks.size(); ++task) {
     if (split_[task].empty()) continue;
-    const int64_t share = 64 + bytes * int64_t(split_[task].size()) / std::max<int64_t>(1, rows.size());
+    const int64_t share =
+        64 + bytes * int64_t(split_[task].size()) / std::max<int64_t>(1, rows.size());
     Send(tasks[task], DataFrame{node, rows, hashes, split_[task], fetched_}, share);
   }
 }
 
 void Outputs::ToSink(NodeId node, int sink_index, const Rows& rows) {
-  Send(sinks_.at(sink_index), DataFrame{node, rows, nullptr, {}, fetched_},
-       ApproximateBytes(rows));
+  Send(sinks_.at(sink_index), DataFrame{node, rows, nullptr, {}, fetched_}, ApproximateBytes(rows));
 }
 
 void Outputs::ToDeadLetters(std::vector<DeadLetter> letters) {

@@ -19,8 +19,7 @@ class Outputs final : public Outlet {
   Outputs(caf::event_based_actor* self, const Connect& connect);
 
   // Outlet. `fetched` of the frames is what SetFetched said last.
-  void ToWindow(NodeId node, const Rows& rows,
-                std::shared_ptr<const std::vector<uint64_t>> hashes,
+  void ToWindow(NodeId node, const Rows& rows, std::shared_ptr<const std::vector<uint64_t>> hashes,
                 std::span<const uint32_t> selection) override;
   void ToSink(NodeId node, int sink_index, const Rows& rows) override;
   void ToDeadLetters(std::vector<DeadLetter> letters) override;

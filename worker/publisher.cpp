@@ -55,7 +55,10 @@ Status Publisher::Take(const Frame& frame, PublisherHost* host) {
   if (const auto* data = std::get_if<DataFrame>(&frame.body); data && writer_ != nullptr) {
     std::vector<DeadLetter> rejected;
     ARROW_RETURN_NOT_OK(writer_->Write(data->rows, &rejected));
-    if (!rejected.empty()) host->outlet()->ToDeadLetters(std::move(rejected));
+    if (!rejected.empty()) {
+      host->Rejected(rejected);
+      host->outlet()->ToDeadLetters(std::move(rejected));
+    }
     if (written_.size() < kWrittenMax) {
       written_.push_back({data->rows.size(), data->fetched});
     } else {

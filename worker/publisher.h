@@ -23,6 +23,8 @@ class PublisherHost : public TaskHost {
  public:
   // Everything up to `epoch` is safe.
   virtual void EpochIsSafe(Epoch epoch) = 0;
+  // Rows that the target can never take; they become dead letters.
+  virtual void Rejected(const std::vector<DeadLetter>& letters) {}
   // `rows` rows were delivered `after` they were fetched.
   virtual void Delivered(int64_t rows, MonotonicTime after) = 0;
 };
@@ -64,8 +66,8 @@ class Publisher {
     int64_t rows = 0;
     MonotonicTime fetched{0};
   };
-  std::vector<Written> written_;                 // since the last flush
-  std::optional<Epoch> held_epoch_;              // passed, but not safe yet
+  std::vector<Written> written_;     // since the last flush
+  std::optional<Epoch> held_epoch_;  // passed, but not safe yet
   std::optional<MonotonicTime> unfinished_since_;
   bool done_ = false;
 };

@@ -60,6 +60,9 @@ class PublisherState final : public PublisherHost {
   void EpochIsSafe(Epoch epoch) override {
     self_->send(coordinator_, EpochSafe{parts_->participant, epoch});
   }
+  void Rejected(const std::vector<DeadLetter>& letters) override {
+    observer_->OnRejected(parts_->name, letters);
+  }
   void Delivered(int64_t rows, MonotonicTime after) override {
     observer_->OnDelivered(parts_->name, rows, after);
   }

@@ -74,8 +74,8 @@ class PublisherTest : public testing::Test {
   PublisherTest() {
     auto writer = std::make_unique<FileWriter>();
     writer_ = writer.get();
-    publisher_ = std::make_unique<Publisher>(std::move(writer), nullptr, 1,
-                                             std::chrono::minutes(1), &clock_);
+    publisher_ = std::make_unique<Publisher>(std::move(writer), nullptr, 1, std::chrono::minutes(1),
+                                             &clock_);
     clock_.Advance(std::chrono::seconds(100));
   }
   Lines Send(std::shared_ptr<const Frame> frame) {

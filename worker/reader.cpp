@@ -84,8 +84,7 @@ Reader::Reader(const JobPlan& plan, ReaderOptions options, std::unique_ptr<Sourc
 Result<std::unique_ptr<Reader>> Reader::Make(const JobPlan& plan, ReaderOptions options,
                                              std::unique_ptr<SourceReader> input,
                                              JobAccount* account) {
-  auto reader =
-      std::unique_ptr<Reader>(new Reader(plan, options, std::move(input), account));
+  auto reader = std::unique_ptr<Reader>(new Reader(plan, options, std::move(input), account));
   ARROW_ASSIGN_OR_RAISE(reader->pipeline_, RowPipeline::Make(plan, options.source, account));
   return reader;
 }
@@ -97,8 +96,7 @@ ReplayTracker Reader::NewTracker() const {
 Reader::Partition& Reader::PartitionOf(const TopicPartition& id) {
   auto found = partitions_.find(id);
   if (found != partitions_.end()) return found->second;
-  Partition partition(PartitionClock(max_delay_, max_future_), Idleness(idle_after_),
-                      NewTracker());
+  Partition partition(PartitionClock(max_delay_, max_future_), Idleness(idle_after_), NewTracker());
   if (options_.end_when_idle.has_value()) partition.ending.emplace(*options_.end_when_idle);
   return partitions_.emplace(id, std::move(partition)).first->second;
 }
@@ -282,10 +280,10 @@ Status Reader::DropFuture(SourceBatch* batch, ClockedBatch* clocked, int64_t pub
     letter.value = std::string(batch->originals->ValueOfRow(int64_t(row)));
     letter.key = std::string(batch->originals->KeyOfRow(int64_t(row)));
     letter.reason = "future";
-    letter.message =
-        "event time " + FormatTimestamp(EventTime(Micros(times.Value(int64_t(row))))) +
-        " is more than " + FormatDuration(max_future_) + " after the record's timestamp " +
-        FormatTimestamp(EventTime(Micros(batch->record_timestamps[row])));
+    letter.message = "event time " + FormatTimestamp(EventTime(Micros(times.Value(int64_t(row))))) +
+                     " is more than " + FormatDuration(max_future_) +
+                     " after the record's timestamp " +
+                     FormatTimestamp(EventTime(Micros(batch->record_timestamps[row])));
     letter.stream = stream_name_;
     letter.source = batch->partition;
     letter.offset = batch->rows.origins->offsets[row];
@@ -336,7 +334,8 @@ void Reader::LoseRecords(const SourceEvent& event) {
   if (event.until > event.offset) {
     stream_->lost += event.until - event.offset;
     // Held records come before the loss or after it; the position moves when they are processed.
-    if (partition.held.empty()) partition.next_offset = std::max(partition.next_offset, event.until);
+    if (partition.held.empty())
+      partition.next_offset = std::max(partition.next_offset, event.until);
     return;
   }
   // The partition was cut off or made again: offsets noted so far mean nothing in what follows.

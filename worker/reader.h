@@ -100,12 +100,12 @@ class Reader {
     int64_t last_offset = -1;
     uint64_t last_hash = 0;
     bool reported_idle = false;
-    bool needs_floor = true;    // before the next record is judged
+    bool needs_floor = true;  // before the next record is judged
     bool asked_floor = false;
     bool ended = false;
     EventTime reported = kEventTimeMin;
-    std::deque<SourceBatch> held;      // waits for the floor; at most one poll's
-    std::deque<Snapshot> snapshots;    // of epochs that are not committed, oldest first
+    std::deque<SourceBatch> held;    // waits for the floor; at most one poll's
+    std::deque<Snapshot> snapshots;  // of epochs that are not committed, oldest first
   };
 
   Reader(const JobPlan& plan, ReaderOptions options, std::unique_ptr<SourceReader> input,
@@ -118,8 +118,7 @@ class Reader {
   void LoseRecords(const SourceEvent& event);
   Status Process(Partition* partition, SourceBatch batch, ReaderHost* host);
   void Refuse(const Partition& partition, SourceBatch* batch, ReaderHost* host);
-  Status DropFuture(SourceBatch* batch, ClockedBatch* clocked, int64_t published,
-                    ReaderHost* host);
+  Status DropFuture(SourceBatch* batch, ClockedBatch* clocked, int64_t published, ReaderHost* host);
   Status TakeEvent(const SourceEvent& event, MonotonicTime now, ReaderHost* host);
   void ConfirmEnd(const TopicPartition& id, MonotonicTime now, ReaderHost* host);
   void ReportWatermarks(ReaderHost* host);
@@ -142,8 +141,8 @@ class Reader {
   MonotonicTime fetched_{0};
   EventTime told_ = kEventTimeMin;       // the stream's watermark, in this run
   EventTime forwarded_ = kEventTimeMin;  // never below what an earlier run published
-  ClockedBatch clocked_;    // scratch
-  ClockedBatch clocked_new_;  // scratch
+  ClockedBatch clocked_;                 // scratch
+  ClockedBatch clocked_new_;             // scratch
   bool finished_ = false;
 };
 

@@ -130,8 +130,7 @@ class ReaderState final : public ReaderHost {
   WorkerObserver* observer_ = nullptr;
   std::unique_ptr<Outputs> outputs_;
   caf::actor coordinator_;
-  std::shared_ptr<std::atomic<bool>> wake_up_pending_ =
-      std::make_shared<std::atomic<bool>>(false);
+  std::shared_ptr<std::atomic<bool>> wake_up_pending_ = std::make_shared<std::atomic<bool>>(false);
   bool scheduled_ = false;
   bool ended_ = false;
   bool failed_ = false;

@@ -13,7 +13,7 @@ namespace {
 using namespace test;  // NOLINT
 
 const TopicPartition kP0{"t", 0}, kP1{"t", 1};
-using Window = std::tuple<int64_t, std::string>;                    // end in seconds, key
+using Window = std::tuple<int64_t, std::string>;                           // end in seconds, key
 using Published = std::map<Window, std::set<std::pair<int64_t, double>>>;  // all values seen
 
 // What is kept outside the process: topics and files.
@@ -35,8 +35,8 @@ class Process final : public ReaderHost, public TaskHost, public Outlet {
     input->records = records;
     input->batch_rows = batch_rows;
     source_ = input.get();
-    reader_ = Reader::Make(plan_, {kSource, 100, std::nullopt}, std::move(input), &account_)
-                  .ValueOrDie();
+    reader_ =
+        Reader::Make(plan_, {kSource, 100, std::nullopt}, std::move(input), &account_).ValueOrDie();
     StartReading start;
     EventTime horizon = kEventTimeMin;
     for (const auto& [partition, all] : records) {
@@ -115,12 +115,11 @@ class Process final : public ReaderHost, public TaskHost, public Outlet {
   void AcknowledgeBarrier(Epoch) override {}
 
   // Outlet
-  void ToWindow(NodeId node, const Rows& rows,
-                std::shared_ptr<const std::vector<uint64_t>> hashes,
+  void ToWindow(NodeId node, const Rows& rows, std::shared_ptr<const std::vector<uint64_t>> hashes,
                 std::span<const uint32_t> selection) override {
     Frame frame;
-    frame.body = DataFrame{node, rows, hashes, {selection.begin(), selection.end()},
-                           MonotonicTime(0)};
+    frame.body =
+        DataFrame{node, rows, hashes, {selection.begin(), selection.end()}, MonotonicTime(0)};
     task_->Push(0, std::make_shared<Frame>(std::move(frame)));
   }
   void ToSink(NodeId, int sink, const Rows& rows) override {
@@ -262,8 +261,8 @@ TEST(Restart, KilledAnywhereNothingIsLostAndNoWindowIsPartial) {
       }
     }
     ASSERT_EQ(world.windows, expected.windows) << "seed " << seed;
-    ASSERT_TRUE(std::includes(world.letters.begin(), world.letters.end(),
-                              expected.letters.begin(), expected.letters.end()));
+    ASSERT_TRUE(std::includes(world.letters.begin(), world.letters.end(), expected.letters.begin(),
+                              expected.letters.end()));
     ASSERT_TRUE(std::includes(world.hot.begin(), world.hot.end(), expected.hot.begin(),
                               expected.hot.end()));
     for (const auto& [window, times] : world.times_published) repeats += times - 1;

@@ -39,8 +39,7 @@ Rows Slice(const Rows& rows, int64_t from) {
 }
 
 // How many leading rows come from source rows below `published`: source rows ascend.
-int64_t PublishedPrefix(const std::vector<int32_t>& source_rows, int64_t rows,
-                        int64_t published) {
+int64_t PublishedPrefix(const std::vector<int32_t>& source_rows, int64_t rows, int64_t published) {
   if (published <= 0) return 0;
   if (source_rows.empty()) return std::min(rows, published);
   return std::lower_bound(source_rows.begin(), source_rows.end(), int32_t(published)) -
@@ -75,8 +74,7 @@ Result<size_t> RowPipeline::AddStep(NodeId id, const PlanNode& parent, bool belo
     step.ends_stream = true;
     for (NodeId child : plan_.Children(id)) {
       const PlanNode& below = plan_.node(child);
-      if (below.stream == node.stream &&
-          std::holds_alternative<WindowAggregateNode>(below.kind)) {
+      if (below.stream == node.stream && std::holds_alternative<WindowAggregateNode>(below.kind)) {
         step.ends_stream = false;
       }
     }
@@ -110,8 +108,7 @@ Status RowPipeline::Visit(const Step& step, const Flow& flow, const PipelineCont
     return VisitWindow(step, flow, context, outlet);
   }
   if (context.windows_only) return Status::OK();
-  const int64_t skip =
-      PublishedPrefix(flow.source_rows, flow.rows.size(), context.published_rows);
+  const int64_t skip = PublishedPrefix(flow.source_rows, flow.rows.size(), context.published_rows);
   if (skip < flow.rows.size()) {
     outlet->ToSink(step.node->id, std::get<SinkNode>(step.node->kind).sink_index,
                    Slice(flow.rows, skip));
@@ -119,8 +116,8 @@ Status RowPipeline::Visit(const Step& step, const Flow& flow, const PipelineCont
   return Status::OK();
 }
 
-Status RowPipeline::VisitProject(const Step& step, const Flow& flow,
-                                 const PipelineContext& context, Outlet* outlet) {
+Status RowPipeline::VisitProject(const Step& step, const Flow& flow, const PipelineContext& context,
+                                 Outlet* outlet) {
   if (step.enters_stream) step.account->rows_in += flow.rows.size();
   ARROW_ASSIGN_OR_RAISE(Projected projected, step.project->Apply(flow.rows));
   (step.below_window ? step.account->output_filtered : step.account->filtered) +=
@@ -144,8 +141,8 @@ Status RowPipeline::VisitProject(const Step& step, const Flow& flow,
   return Status::OK();
 }
 
-Status RowPipeline::VisitWindow(const Step& step, const Flow& flow,
-                                const PipelineContext& context, Outlet* outlet) {
+Status RowPipeline::VisitWindow(const Step& step, const Flow& flow, const PipelineContext& context,
+                                Outlet* outlet) {
   const auto& window = std::get<WindowAggregateNode>(step.node->kind);
   auto hashes = std::make_shared<std::vector<uint64_t>>();
   ARROW_RETURN_NOT_OK(HashKeys(*flow.rows.batch, window.keys, hashes.get()));
@@ -166,8 +163,7 @@ Status RowPipeline::VisitWindow(const Step& step, const Flow& flow,
   for (int64_t row = 0; row < rows; ++row) {
     const int64_t source_row = SourceRow(flow.source_rows, row);
     const EventTime watermark = (*context.watermark_before)[size_t(source_row)];
-    if (!IsLate(EventTime(Micros(values[row])), window.pane, window.offset, watermark))
-        [[likely]] {
+    if (!IsLate(EventTime(Micros(values[row])), window.pane, window.offset, watermark)) [[likely]] {
       selection_[selected++] = uint32_t(row);
       continue;
     }
@@ -195,8 +191,7 @@ Status RowPipeline::VisitWindow(const Step& step, const Flow& flow,
 Status RowPipeline::VisitAlert(const Step& step, const Flow& flow, const PipelineContext& context,
                                Outlet* outlet) {
   if (context.windows_only) return Status::OK();
-  const int64_t skip =
-      PublishedPrefix(flow.source_rows, flow.rows.size(), context.published_rows);
+  const int64_t skip = PublishedPrefix(flow.source_rows, flow.rows.size(), context.published_rows);
   if (skip >= flow.rows.size()) return Status::OK();
   Flow live{Slice(flow.rows, skip), {}};
   live.source_rows.resize(size_t(live.rows.size()));
@@ -220,24 +215,24 @@ Status RowPipeline::VisitAlert(const Step& step, const Flow& flow, const Pipelin
 
 void RowPipeline::CountAlerts(const Rows& alerts) {
   if (alerts.size() == 0) return;
-  const auto& names = static_cast<const arrow::StringArray&>(
-      *alerts.batch->column(AlertSchema().IndexOf("alert")));
+  const auto& names =
+      static_cast<const arrow::StringArray&>(*alerts.batch->column(AlertSchema().IndexOf("alert")));
   std::map<std::string_view, int64_t> counts;
   for (int64_t row = 0; row < alerts.size(); ++row) ++counts[names.GetView(row)];
   for (const auto& [name, count] : counts) account_->AddAlerts(std::string(name), count);
 }
 
 Status RowPipeline::DropFailed(const Step& step, const Flow& flow,
-                               const std::vector<RowError>& errors,
-                               const PipelineContext& context, Outlet* outlet) {
+                               const std::vector<RowError>& errors, const PipelineContext& context,
+                               Outlet* outlet) {
   // A failed alert condition leaves the row itself in its stream: it is told, not counted out.
   const auto count = [&](const RowError& error) {
-    if (step.alert != nullptr) return;
-    if (step.below_window) {
-      step.account->output_failed += 1;
-    } else {
+    if (step.alert == nullptr && !step.below_window) {
       account_->AddDeadLetters(step.node->stream, error.reason, 1);
+      return;
     }
+    if (step.alert == nullptr) step.account->output_failed += 1;
+    account_->AddOutputDeadLetters(step.node->stream, error.reason, 1);
   };
   std::vector<DeadLetter> letters;
   for (const RowError& error : errors) {

@@ -60,7 +60,7 @@ class RowPipeline {
     StreamAccount* account = nullptr;
     bool enters_stream = false;  // its input belongs to another stream
     bool below_window = false;
-    bool ends_stream = false;    // its output is the stream itself
+    bool ends_stream = false;  // its output is the stream itself
     std::unique_ptr<ProjectOperator> project;
     std::unique_ptr<AlertOperator> alert;
     std::vector<size_t> children;
@@ -73,8 +73,7 @@ class RowPipeline {
 
   RowPipeline(const JobPlan& plan, JobAccount* account) : plan_(plan), account_(account) {}
   Result<size_t> AddStep(NodeId id, const PlanNode& parent, bool below_window);
-  Status Visit(const Step& step, const Flow& flow, const PipelineContext& context,
-               Outlet* outlet);
+  Status Visit(const Step& step, const Flow& flow, const PipelineContext& context, Outlet* outlet);
   Status VisitProject(const Step& step, const Flow& flow, const PipelineContext& context,
                       Outlet* outlet);
   Status VisitWindow(const Step& step, const Flow& flow, const PipelineContext& context,

@@ -12,8 +12,7 @@ constexpr int kWindowEndColumn = 1;
 
 }  // namespace
 
-Task::Task(const JobPlan& plan, NodeId node, size_t inputs, EventTime horizon,
-           JobAccount* account)
+Task::Task(const JobPlan& plan, NodeId node, size_t inputs, EventTime horizon, JobAccount* account)
     : node_(plan.node(node)),
       horizon_(horizon),
       account_(&account->stream(node_.stream)),
@@ -24,9 +23,9 @@ Result<std::unique_ptr<Task>> Task::Make(const JobPlan& plan, NodeId node, size_
                                          EventTime horizon, JobAccount* account) {
   auto task = std::unique_ptr<Task>(new Task(plan, node, inputs, horizon, account));
   const PlanNode& spec = task->node_;
-  ARROW_ASSIGN_OR_RAISE(
-      task->window_, WindowAggregate::Make(std::get<WindowAggregateNode>(spec.kind),
-                                           plan.node(spec.input).output, spec.output));
+  ARROW_ASSIGN_OR_RAISE(task->window_,
+                        WindowAggregate::Make(std::get<WindowAggregateNode>(spec.kind),
+                                              plan.node(spec.input).output, spec.output));
   ARROW_ASSIGN_OR_RAISE(task->pipeline_, RowPipeline::Make(plan, node, account));
   return task;
 }
@@ -107,8 +106,7 @@ Status Task::Take(size_t input, const Frame& frame, TaskHost* host) {
   }
   if (const auto* moved = std::get_if<WatermarkFrame>(&frame.body)) {
     input_watermarks_[input] = std::max(input_watermarks_[input], moved->watermark);
-    const EventTime least =
-        *std::min_element(input_watermarks_.begin(), input_watermarks_.end());
+    const EventTime least = *std::min_element(input_watermarks_.begin(), input_watermarks_.end());
     if (least <= watermark_) return Status::OK();
     watermark_ = least;
     fetched_ = moved->fetched;

@@ -1,6 +1,7 @@
 // A task: owns the key groups of one window node that fall to it, and their state. Takes frames of
 // its inputs in barrier order, adds rows to windows, fires what the watermark has passed, and runs
-// what follows the window. No actor, no clock: task_actor.h feeds it. docs/architecture.md, "Tasks".
+// what follows the window. No actor, no clock: task_actor.h feeds it. docs/architecture.md,
+// "Tasks".
 #pragma once
 
 #include <memory>

@@ -27,8 +27,7 @@ class Script final : public TaskHost, public Outlet {
     lines.push_back(std::holds_alternative<EndFrame>(body) ? "end" : "barrier");
   }
   void ForwardWatermark(EventTime watermark, MonotonicTime) override {
-    lines.push_back("forward " +
-                    std::to_string(watermark.time_since_epoch().count() / 1'000'000));
+    lines.push_back("forward " + std::to_string(watermark.time_since_epoch().count() / 1'000'000));
   }
   void ReturnCredit(size_t, const Frame& frame) override { returned += frame.bytes; }
   void AcknowledgeBarrier(Epoch epoch) override {
@@ -65,8 +64,8 @@ std::shared_ptr<const Frame> Row(int64_t seconds) {
               values.Append(1).ok());
   Rows rows;
   static const auto kSchema = MakePlan().node(kInput).output.ToArrow();
-  rows.batch = arrow::RecordBatch::Make(
-      kSchema, 1, {*keys.Finish(), *times.Finish(), *values.Finish()});
+  rows.batch =
+      arrow::RecordBatch::Make(kSchema, 1, {*keys.Finish(), *times.Finish(), *values.Finish()});
   auto hashes = std::make_shared<std::vector<uint64_t>>();
   const std::vector<int> columns = {0};
   EXPECT_TRUE(HashKeys(*rows.batch, columns, hashes.get()).ok());

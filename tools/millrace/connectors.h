@@ -16,9 +16,9 @@
 namespace millrace {
 
 struct ConnectorOptions {
-  std::string brokers;   // over what the job file says; may be empty
-  std::string data_dir;  // relative paths of sinks start here
-  std::string run_id;    // part of file names
+  std::string brokers;                          // over what the job file says; may be empty
+  std::string data_dir;                         // relative paths of sinks start here
+  std::string run_id;                           // part of file names
   const std::atomic<bool>* stopping = nullptr;  // makes blocked writes give up
   std::shared_ptr<ConsoleScreen> screen;        // what console sinks share
 };

@@ -51,8 +51,7 @@ Status EmbeddedJob::OpenSinks(const std::atomic<bool>* stopping) {
     const auto* sink = std::get_if<SinkNode>(&node.kind);
     if (sink == nullptr || sinks_[size_t(sink->sink_index)] != nullptr) continue;
     ARROW_ASSIGN_OR_RAISE(auto writer, MakeSink(job_, node, options_.connectors, clock_));
-    ARROW_RETURN_NOT_OK(AttemptWithBackoff(*clock_, *stopping,
-                                           "opening " + writer->description(),
+    ARROW_RETURN_NOT_OK(AttemptWithBackoff(*clock_, *stopping, "opening " + writer->description(),
                                            [&] { return writer->Open(); }));
     descriptions_.push_back(writer->description());
     sinks_[size_t(sink->sink_index)] = std::move(writer);
@@ -105,6 +104,10 @@ void EmbeddedJob::OnDelivered(const std::string& sink, int64_t rows, MonotonicTi
 void EmbeddedJob::OnSinkStats(const std::string& sink, const SinkStats& stats) {
   const std::lock_guard lock(mutex_);
   figures_.sinks[sink] = stats;
+}
+
+void EmbeddedJob::OnRejected(const std::string& sink, const std::vector<DeadLetter>& letters) {
+  for (const DeadLetter& letter : letters) account_.AddOutputDeadLetters(sink, letter.reason, 1);
 }
 
 void EmbeddedJob::OnTaskStats(const std::string& task, const WindowAggregateStats& stats,

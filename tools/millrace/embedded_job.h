@@ -65,6 +65,7 @@ class EmbeddedJob final : private WorkerObserver, private JobObserver {
   // WorkerObserver
   void OnWarning(const std::string& who, const std::string& message) override;
   void OnDelivered(const std::string& sink, int64_t rows, MonotonicTime after) override;
+  void OnRejected(const std::string& sink, const std::vector<DeadLetter>& letters) override;
   void OnSinkStats(const std::string& sink, const SinkStats& stats) override;
   void OnTaskStats(const std::string& task, const WindowAggregateStats& stats,
                    const TaskTimes& times) override;

@@ -80,10 +80,9 @@ Result<CoordinatorPlan::SourcePlan> JobActors::SpawnReadersOf(OpenedSource* sour
     ReaderOptions options;
     options.source = source->node;
     if (!bounded) options.end_when_idle = parts_.end_when_idle;
-    ARROW_ASSIGN_OR_RAISE(auto reader, Reader::Make(*parts_.plan, options, std::move(input),
-                                                    parts_.account));
-    const std::string name =
-        parts_.plan->node(source->node).name + ".reader." + std::to_string(i);
+    ARROW_ASSIGN_OR_RAISE(auto reader,
+                          Reader::Make(*parts_.plan, options, std::move(input), parts_.account));
+    const std::string name = parts_.plan->node(source->node).name + ".reader." + std::to_string(i);
     wired_.push_back({SpawnReader(*system_, {name, participant, std::move(reader)}, parts_.clock,
                                   parts_.worker_observer),
                       {}});
@@ -103,9 +102,9 @@ Status JobActors::SpawnTasks() {
   for (const PlanNode& node : plan.nodes) {
     if (!std::holds_alternative<WindowAggregateNode>(node.kind)) continue;
     for (int32_t index = 0; index < parts_.parallelism; ++index) {
-      ARROW_ASSIGN_OR_RAISE(auto task,
-                            Task::Make(plan, node.id, InputsOf(node.id),
-                                       horizons[plan.SourceOf(node.id)], parts_.account));
+      ARROW_ASSIGN_OR_RAISE(
+          auto task, Task::Make(plan, node.id, InputsOf(node.id), horizons[plan.SourceOf(node.id)],
+                                parts_.account));
       const ParticipantId participant = next_participant();
       const std::string name = node.name + "." + std::to_string(index);
       wired_.push_back({SpawnTask(*system_, {name, participant, std::move(task)}, parts_.clock,
@@ -140,10 +139,10 @@ void JobActors::SpawnPublishers() {
   };
   const auto senders = SendersOfSinks();
   for (const auto& [index, from] : senders) {
-    spawn(index, "sink." + std::to_string(index),
-          std::make_unique<Publisher>(std::move((*parts_.sinks)[size_t(index)]), nullptr,
-                                      from.size(), RollInterval(parts_.job->sinks[size_t(index)]),
-                                      parts_.clock));
+    spawn(
+        index, "sink." + std::to_string(index),
+        std::make_unique<Publisher>(std::move((*parts_.sinks)[size_t(index)]), nullptr, from.size(),
+                                    RollInterval(parts_.job->sinks[size_t(index)]), parts_.clock));
   }
   // Everyone sends dead letters.
   spawn(kDeadLetterSink, "dead_letters",

@@ -1,9 +1,9 @@
 // The actors of a job in one process, spawned and wired: readers, tasks and publishers with their
-// channels, and the coordinator. Their index is their ParticipantId. docs/architecture.md, "Actors".
+// channels, and the coordinator. Their index is their ParticipantId. docs/architecture.md,
+// "Actors".
 #pragma once
 
 #include <caf/all.hpp>
-
 #include <map>
 #include <memory>
 #include <optional>
@@ -28,9 +28,9 @@ struct JobParts {
   JobObserver* job_observer = nullptr;
   int32_t parallelism = 1;  // tasks a window
   std::optional<Micros> end_when_idle;
-  std::vector<OpenedSource>* sources = nullptr;                // starts are moved out
-  std::vector<std::unique_ptr<SinkWriter>>* sinks = nullptr;   // by sink index; moved out
-  std::unique_ptr<DeadLetterWriter>* dead_letters = nullptr;   // moved out
+  std::vector<OpenedSource>* sources = nullptr;               // starts are moved out
+  std::vector<std::unique_ptr<SinkWriter>>* sinks = nullptr;  // by sink index; moved out
+  std::unique_ptr<DeadLetterWriter>* dead_letters = nullptr;  // moved out
 };
 
 class JobActors {

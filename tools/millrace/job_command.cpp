@@ -17,8 +17,7 @@ constexpr size_t kJobFileBytesMax = 1 << 20;
 Result<std::string> ReadFile(const std::string& file_name) {
   std::ifstream file(file_name, std::ios::binary);
   if (!file) {
-    return UserError("unreadable_file",
-                     "cannot read '" + file_name + "': " + std::strerror(errno));
+    return UserError("unreadable_file", "cannot read '" + file_name + "': " + std::strerror(errno));
   }
   std::string text;
   text.resize(kJobFileBytesMax + 1);

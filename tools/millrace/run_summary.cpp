@@ -141,11 +141,11 @@ std::string SummaryJson(const RunSummary& summary) {
       "\"lost\":{},\"checkpoints\":{},\"alerts_by_severity\":{},\"alerts_by_name\":{},"
       "\"dead_letters_by_reason\":{},\"rows_by_sink\":{},\"latency_p50_seconds\":{:.6f},"
       "\"latency_p99_seconds\":{:.6f},\"balanced\":{},\"streams\":{{{}}}}}\n",
-      summary.ok, Quoted(summary.error), summary.seconds, summary.readings_in,
-      summary.windows_out, summary.lost, summary.checkpoints,
-      JsonObject(summary.alerts_by_severity), JsonObject(summary.alerts_by_name),
-      JsonObject(summary.dead_letters_by_reason), JsonObject(summary.rows_by_sink),
-      summary.latency_p50_seconds, summary.latency_p99_seconds, summary.balanced, streams);
+      summary.ok, Quoted(summary.error), summary.seconds, summary.readings_in, summary.windows_out,
+      summary.lost, summary.checkpoints, JsonObject(summary.alerts_by_severity),
+      JsonObject(summary.alerts_by_name), JsonObject(summary.dead_letters_by_reason),
+      JsonObject(summary.rows_by_sink), summary.latency_p50_seconds, summary.latency_p99_seconds,
+      summary.balanced, streams);
 }
 
 Status WriteSummary(const RunSummary& summary, const std::string& path) {

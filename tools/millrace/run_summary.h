@@ -25,8 +25,8 @@ struct RunSummary {
   bool ok = true;
   std::string error;
   double seconds = 0;
-  int64_t readings_in = 0;   // records of all sources
-  int64_t windows_out = 0;   // rows of windowed streams
+  int64_t readings_in = 0;  // records of all sources
+  int64_t windows_out = 0;  // rows of windowed streams
   int64_t lost = 0;
   int64_t checkpoints = 0;
   std::map<std::string, int64_t> alerts_by_severity;
