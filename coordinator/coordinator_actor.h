@@ -2,7 +2,6 @@
 #pragma once
 
 #include <caf/all.hpp>
-
 #include <functional>
 #include <map>
 

@@ -82,8 +82,7 @@ void JobCoordinator::OnActive(const PartitionActive& active, MonotonicTime now,
                               CoordinatorHost* host) {
   SourceState& source = StateOf(active.source);
   const EventTime floor = source.watermark.SetActive(active.partition, now);
-  host->Send(source.plan.partitions.at(active.partition),
-             PartitionFloor{active.partition, floor});
+  host->Send(source.plan.partitions.at(active.partition), PartitionFloor{active.partition, floor});
 }
 
 void JobCoordinator::OnEnded(const PartitionEnded& ended, MonotonicTime now,
@@ -109,9 +108,8 @@ void JobCoordinator::OnFound(const PartitionFound& found, CoordinatorHost* host)
   std::map<ParticipantId, size_t> load;
   for (ParticipantId reader : source.plan.readers) load[reader] = 0;
   for (const auto& [partition, reader] : source.plan.partitions) ++load[reader];
-  const auto least = std::min_element(load.begin(), load.end(), [](const auto& a, const auto& b) {
-    return a.second < b.second;
-  });
+  const auto least = std::min_element(
+      load.begin(), load.end(), [](const auto& a, const auto& b) { return a.second < b.second; });
   source.plan.partitions[found.start.partition] = least->first;
   source.watermark.AddPartition(found.start.partition);
   host->Send(least->first, AddPartition{found.start});
@@ -183,8 +181,7 @@ void JobCoordinator::Finish(bool drain, MonotonicTime now, CoordinatorHost* host
   host->OnPending(checkpoints_.pending().size());
 }
 
-void JobCoordinator::OnDone(const ParticipantDone& done, MonotonicTime now,
-                            CoordinatorHost* host) {
+void JobCoordinator::OnDone(const ParticipantDone& done, MonotonicTime now, CoordinatorHost* host) {
   done_.insert(done.participant);
   EndIfAllDone(host);
 }

@@ -23,8 +23,8 @@ class Script final : public CoordinatorHost {
     fetched = moved.fetched;
     Say(reader, moved.watermark == kEventTimeMax
                     ? "watermark max"
-                    : "watermark " + std::to_string(moved.watermark.time_since_epoch().count() /
-                                                    1'000'000));
+                    : "watermark " +
+                          std::to_string(moved.watermark.time_since_epoch().count() / 1'000'000));
   }
   void Send(ParticipantId reader, OpenEpoch open) override {
     Say(reader, "open " + std::to_string(open.epoch.value()));
@@ -34,8 +34,7 @@ class Script final : public CoordinatorHost {
                     std::to_string(commit.horizon.time_since_epoch().count() / 1'000'000));
   }
   void Send(ParticipantId reader, FinishReading finish) override {
-    Say(reader, "finish " + std::to_string(finish.epoch.value()) +
-                    (finish.drain ? " drain" : ""));
+    Say(reader, "finish " + std::to_string(finish.epoch.value()) + (finish.drain ? " drain" : ""));
   }
   void Send(ParticipantId reader, PartitionFloor floor) override {
     Say(reader, "floor " + std::to_string(floor.floor.time_since_epoch().count() / 1'000'000));
@@ -266,8 +265,7 @@ TEST(JobCoordinator, TwoSourcesHaveTheirOwnHorizonsAndEndTogether) {
   job.OnEnded({kSource, kP0}, At(1002), &script);
   EXPECT_EQ(script.Take(), Lines{"r0 watermark max"});
   job.OnEnded({NodeId(1), kP1}, At(1003), &script);
-  EXPECT_EQ(script.Take(),
-            (Lines{"r1 watermark max", "r0 finish 2 drain", "r1 finish 2 drain"}));
+  EXPECT_EQ(script.Take(), (Lines{"r1 watermark max", "r0 finish 2 drain", "r1 finish 2 drain"}));
 }
 
 TEST(SpreadPartitions, IsEvenAndStable) {

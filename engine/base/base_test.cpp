@@ -12,7 +12,8 @@ namespace millrace {
 namespace {
 
 TEST(Status, ContextKeepsCodeAndDetail) {
-  const Status status = WithContext(ExternalError("disk_full", "no space", Retry::kYes), "writing a");
+  const Status status =
+      WithContext(ExternalError("disk_full", "no space", Retry::kYes), "writing a");
   EXPECT_EQ(status.message(), "writing a: no space");
   ASSERT_NE(ErrorDetail::Of(status), nullptr);
   EXPECT_EQ(ErrorDetail::Of(status)->code(), "disk_full");

@@ -37,11 +37,10 @@ std::string FormatTimestamp(EventTime time) {
   const year_month_day date(day);
   const hh_mm_ss<Micros> clock(time - day);
   std::array<char, 40> buffer;
-  const int size =
-      std::snprintf(buffer.data(), buffer.size(), "%04d-%02u-%02uT%02d:%02d:%02d.%06dZ",
-                    int(date.year()), unsigned(date.month()), unsigned(date.day()),
-                    int(clock.hours().count()), int(clock.minutes().count()),
-                    int(clock.seconds().count()), int(clock.subseconds().count()));
+  const int size = std::snprintf(
+      buffer.data(), buffer.size(), "%04d-%02u-%02uT%02d:%02d:%02d.%06dZ", int(date.year()),
+      unsigned(date.month()), unsigned(date.day()), int(clock.hours().count()),
+      int(clock.minutes().count()), int(clock.seconds().count()), int(clock.subseconds().count()));
   return std::string(buffer.data(), size_t(size));
 }
 

@@ -26,9 +26,9 @@ class BarrierAligner {
   struct Ready {
     enum class Kind { kItem, kBarrier, kAllEnded };
     Kind kind;
-    size_t input = 0;           // kItem
-    std::optional<Item> item;   // kItem
-    Epoch epoch;                // kBarrier
+    size_t input = 0;          // kItem
+    std::optional<Item> item;  // kItem
+    Epoch epoch;               // kBarrier
   };
 
   void PushItem(size_t input, Item item) {

@@ -20,8 +20,8 @@ using ParticipantId = Id<struct ParticipantIdTag, int32_t>;
 
 enum class AckResult {
   kAccepted,
-  kDuplicate,           // this participant had acknowledged this epoch, or a later one
-  kUnknownEpoch,        // never opened
+  kDuplicate,     // this participant had acknowledged this epoch, or a later one
+  kUnknownEpoch,  // never opened
   kUnknownParticipant,
 };
 

@@ -22,9 +22,9 @@ std::string Number(EventTime time) { return std::to_string(time.time_since_epoch
 }  // namespace
 
 std::string EncodePositionMetadata(const PositionMetadata& metadata) {
-  return std::string(kVersion) + " " + Number(metadata.watermark) + " " +
-         Number(metadata.horizon) + " " + std::to_string(metadata.published_before) + " " +
-         Number(metadata.floor) + " " + std::to_string(metadata.last_offset) + " " + std::to_string(metadata.last_hash);
+  return std::string(kVersion) + " " + Number(metadata.watermark) + " " + Number(metadata.horizon) +
+         " " + std::to_string(metadata.published_before) + " " + Number(metadata.floor) + " " +
+         std::to_string(metadata.last_offset) + " " + std::to_string(metadata.last_hash);
 }
 
 std::optional<PositionMetadata> DecodePositionMetadata(std::string_view text) {

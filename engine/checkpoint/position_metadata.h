@@ -1,5 +1,6 @@
 // What is committed beside an offset, so that a restart without saved state neither loses a window
-// nor publishes a part of one. Text in the commit's metadata field; docs/architecture.md, "Restart".
+// nor publishes a part of one. Text in the commit's metadata field; docs/architecture.md,
+// "Restart".
 #pragma once
 
 #include <cstdint>

@@ -19,7 +19,7 @@ namespace millrace {
 struct DeadLetter {
   std::string value;
   std::string key;
-  std::string reason;   // lower_snake_case: "late", "future", "malformed", "division_by_zero", ...
+  std::string reason;  // lower_snake_case: "late", "future", "malformed", "division_by_zero", ...
   std::string message;
   std::string stream;
   TopicPartition source;  // topic empty: not from a source record (a window's row)

@@ -32,20 +32,20 @@ class OriginalRecords {
 // A record that could not be decoded.
 struct RejectedRecord {
   int64_t offset = 0;
-  std::string reason;   // "malformed", "type_mismatch", "missing_event_time", "too_large", ...
+  std::string reason;  // "malformed", "type_mismatch", "missing_event_time", "too_large", ...
   std::string message;
-  std::string value;    // original bytes
+  std::string value;  // original bytes
   std::string key;
 };
 
 struct SourceBatch {
   TopicPartition partition;
-  Rows rows;                                // columns of SourceNode::used_columns; origins set
-  std::vector<int64_t> record_timestamps;   // microseconds, one a row; INT64_MIN: none
+  Rows rows;                               // columns of SourceNode::used_columns; origins set
+  std::vector<int64_t> record_timestamps;  // microseconds, one a row; INT64_MIN: none
   std::vector<RejectedRecord> rejected;
   std::shared_ptr<const OriginalRecords> originals;
-  int64_t next_offset = 0;                  // position after this batch
-  int64_t bytes = 0;                        // of the records' values
+  int64_t next_offset = 0;  // position after this batch
+  int64_t bytes = 0;        // of the records' values
   // The last record read, decoded or not: with its hash (of timestamp and value) it is known again
   // after a restart, see Source::VerifyRecord. -1: the batch only moves the position.
   int64_t last_record_offset = -1;
@@ -133,10 +133,10 @@ class Source {
   virtual Result<Partitions> Discover(Micros timeout) = 0;
   // Readers share the client where that is cheaper; at most one reader per partition.
   virtual Result<std::unique_ptr<SourceReader>> MakeReader() = 0;
-  // Whether the record at `offset` is the one that had `hash` (SourceBatch::last_record_hash): false
-  // means that the topic was deleted and made again, also where `offset` is at its end or beyond.
-  // True where the record is gone (retention, compaction), because nothing speaks against it then.
-  // Blocks; "broker_unreachable" (retry).
+  // Whether the record at `offset` is the one that had `hash` (SourceBatch::last_record_hash):
+  // false means that the topic was deleted and made again, also where `offset` is at its end or
+  // beyond. True where the record is gone (retention, compaction), because nothing speaks against
+  // it then. Blocks; "broker_unreachable" (retry).
   virtual Result<bool> VerifyRecord(const TopicPartition& partition, int64_t offset, uint64_t hash,
                                     Micros timeout) {
     return true;

@@ -168,8 +168,8 @@ TEST(Idleness, ARecordEndsIdlingAndStartsTheCountAnew) {
 TEST(Idleness, CountedOnlyWhileTheReaderWasRunningAndAsking) {
   Idleness idleness(4s);
   idleness.OnEndConfirmed(0s);
-  idleness.OnEndConfirmed(2s);            // a gap of kAnswerGapMax counts
-  idleness.OnEndConfirmed(4s + 1ns);      // a larger one starts anew
+  idleness.OnEndConfirmed(2s);        // a gap of kAnswerGapMax counts
+  idleness.OnEndConfirmed(4s + 1ns);  // a larger one starts anew
   idleness.OnEndConfirmed(6s);
   EXPECT_FALSE(idleness.idle());
   idleness.OnEndConfirmed(8s);

@@ -15,8 +15,8 @@
 namespace millrace {
 
 struct ReplayPoint {
-  int64_t offset = 0;                    // first record to read
-  EventTime watermark = kEventTimeMin;   // the partition's watermark just before it
+  int64_t offset = 0;                   // first record to read
+  EventTime watermark = kEventTimeMin;  // the partition's watermark just before it
 };
 
 class ReplayTracker {

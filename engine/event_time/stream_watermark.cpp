@@ -9,8 +9,7 @@ bool IsActive(const PartitionState& partition) { return !partition.idle && !part
 
 EventTime SaturatingAdd(EventTime time, Micros by) {
   int64_t sum = 0;
-  const bool overflow =
-      __builtin_add_overflow(time.time_since_epoch().count(), by.count(), &sum);
+  const bool overflow = __builtin_add_overflow(time.time_since_epoch().count(), by.count(), &sum);
   return overflow ? kEventTimeMax : EventTime(Micros(sum));
 }
 
@@ -105,9 +104,8 @@ std::optional<EventTime> StreamWatermark::LeastActive() const {
 void StreamWatermark::RaiseTo(EventTime watermark) { watermark_ = std::max(watermark_, watermark); }
 
 bool StreamWatermark::AllEnded() const {
-  return !partitions_.empty() && std::ranges::all_of(partitions_, [](const auto& entry) {
-    return entry.second.ended;
-  });
+  return !partitions_.empty() &&
+         std::ranges::all_of(partitions_, [](const auto& entry) { return entry.second.ended; });
 }
 
 }  // namespace millrace

@@ -34,8 +34,8 @@ struct PlacedText {
 struct StartFrom {
   enum class Kind { kEarliest, kLatest, kTimestamp, kOffsets };
   Kind kind = Kind::kEarliest;
-  EventTime timestamp{};                // kTimestamp: first record at or after it
-  std::map<int32_t, int64_t> offsets;   // kOffsets: partition -> offset; others earliest
+  EventTime timestamp{};               // kTimestamp: first record at or after it
+  std::map<int32_t, int64_t> offsets;  // kOffsets: partition -> offset; others earliest
 };
 
 enum class OnDataLoss { kFail, kContinue };
@@ -143,16 +143,16 @@ struct DeadLetterSpec {
 };
 
 struct JobSpec {
-  std::string name;                 // metadata.name; also its uid
-  std::string file_name;            // as given to ReadJobFile
+  std::string name;       // metadata.name; also its uid
+  std::string file_name;  // as given to ReadJobFile
   Micros checkpoint_interval = std::chrono::seconds(1);
-  std::optional<int32_t> parallelism;            // unset: the number of cores
+  std::optional<int32_t> parallelism;                   // unset: the number of cores
   std::map<std::string, std::string> kafka_properties;  // spec.kafka.properties: for all of the job
-  std::vector<StreamSpec> streams;               // in the file's order
-  bool streams_complete = false;                 // every stream was read without a mistake
+  std::vector<StreamSpec> streams;                      // in the file's order
+  bool streams_complete = false;                        // every stream was read without a mistake
   std::vector<AlertSpec> alerts;
   std::vector<SinkSpec> sinks;
-  std::optional<DeadLetterSpec> dead_letters;    // unset: JSON lines under the data folder
+  std::optional<DeadLetterSpec> dead_letters;  // unset: JSON lines under the data folder
 };
 
 }  // namespace millrace

@@ -118,9 +118,7 @@ struct Degrees {
 
 struct Radians {
   static double Call(double x) { return x * (std::numbers::pi / 180.0); }
-  static Fault Check(double x, double result) {
-    return RangeFault(result, !std::isinf(x), x == 0);
-  }
+  static Fault Check(double x, double result) { return RangeFault(result, !std::isinf(x), x == 0); }
 };
 
 struct RoundTo {

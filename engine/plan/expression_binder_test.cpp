@@ -222,8 +222,7 @@ TEST(ExpressionBinder, KnowsUnitsOfTime) {
       {"date_trunc(device_id, observed_at)", "date_trunc(device_id, observed_at) : timestamp"},
       {"date_trunc('hou', observed_at)",
        "10:19 unknown unit of time 'hou' for date_trunc; did you mean 'hour'?\n"},
-      {"date_trunc('dow', observed_at)",
-       "10:19 unknown unit of time 'dow' for date_trunc\n"},
+      {"date_trunc('dow', observed_at)", "10:19 unknown unit of time 'dow' for date_trunc\n"},
       {"extract(fortnight FROM observed_at)",
        "10:16 unknown unit of time 'fortnight' for date_part\n"},
   });

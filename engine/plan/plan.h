@@ -34,7 +34,7 @@ struct ProjectNode {
 };
 
 enum class AggregateFunction {
-  kCount,        // rows, or non-null arguments
+  kCount,  // rows, or non-null arguments
   kSum,
   kAvg,
   kMin,
@@ -50,10 +50,10 @@ enum class AggregateFunction {
 
 struct AggregateSpec {
   AggregateFunction function = AggregateFunction::kCount;
-  int argument = -1;       // column of the input; -1: count(*)
-  int filter = -1;         // boolean column of the input; -1: none
-  bool distinct = false;   // count only
-  double fraction = 0;     // percentile_cont
+  int argument = -1;      // column of the input; -1: count(*)
+  int filter = -1;        // boolean column of the input; -1: none
+  bool distinct = false;  // count only
+  double fraction = 0;    // percentile_cont
   Type argument_type = Type::kNull;
   Type result = Type::kNull;
 };
@@ -64,12 +64,12 @@ struct AggregateSpec {
 // Output: window_start, window_end (timestamps), the keys, the aggregates.
 struct WindowAggregateNode {
   Micros size{0};
-  Micros slide{0};   // = size for tumble
-  Micros pane{0};    // gcd(size, slide): what is aggregated once and shared by windows
+  Micros slide{0};  // = size for tumble
+  Micros pane{0};   // gcd(size, slide): what is aggregated once and shared by windows
   Micros offset{0};
-  int event_time = -1;      // column of the input
-  std::vector<int> keys;    // columns of the input, each boolean, integer, bigint, double, text or
-                            // timestamp; may be empty
+  int event_time = -1;    // column of the input
+  std::vector<int> keys;  // columns of the input, each boolean, integer, bigint, double, text or
+                          // timestamp; may be empty
   std::vector<AggregateSpec> aggregates;
 };
 
@@ -89,24 +89,24 @@ struct AlertRule {
 // Output: AlertSchema(), one row for every (row, rule) whose condition is true.
 struct AlertNode {
   std::vector<AlertRule> rules;
-  std::vector<int> keys;     // columns of the input that identify what the alert is about
-  int time_column = -1;      // window_end or the event time; -1: none
-  bool windowed = false;     // the id comes from key and window end, else from topic-partition-offset
+  std::vector<int> keys;  // columns of the input that identify what the alert is about
+  int time_column = -1;   // window_end or the event time; -1: none
+  bool windowed = false;  // the id comes from key and window end, else from topic-partition-offset
 };
 
 struct SinkNode {
   SinkSpec spec;
-  int sink_index = 0;        // position in JobSpec::sinks: nodes of one index share a publisher
-  std::vector<int> keys;     // columns that form the Kafka record key; may be empty (no key)
-  int time_column = -1;      // Kafka record timestamp and `date` partitions; -1: none
+  int sink_index = 0;     // position in JobSpec::sinks: nodes of one index share a publisher
+  std::vector<int> keys;  // columns that form the Kafka record key; may be empty (no key)
+  int time_column = -1;   // Kafka record timestamp and `date` partitions; -1: none
 };
 
 struct PlanNode {
   NodeId id;
-  std::string name;     // stable: the stream's name and the node's role, "metrics.window"
-  std::string stream;   // the stream of the job file that it belongs to
-  NodeId input{-1};     // -1 for a source
-  Schema output;        // a sink's is its input's
+  std::string name;    // stable: the stream's name and the node's role, "metrics.window"
+  std::string stream;  // the stream of the job file that it belongs to
+  NodeId input{-1};    // -1 for a source
+  Schema output;       // a sink's is its input's
   std::variant<SourceNode, ProjectNode, WindowAggregateNode, AlertNode, SinkNode> kind;
   // The column of `output` that is its event time, or -1. For rows below a window: window_end.
   int event_time = -1;

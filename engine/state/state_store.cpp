@@ -24,9 +24,9 @@ Status MemoryStateStore::Scan(
 
 Status MemoryStateStore::Commit(Epoch epoch) {
   if (epoch <= committed_) {
-    return InternalError("epoch_went_back",
-                         "state of epoch " + std::to_string(epoch.value()) +
-                             " committed after epoch " + std::to_string(committed_.value()));
+    return InternalError("epoch_went_back", "state of epoch " + std::to_string(epoch.value()) +
+                                                " committed after epoch " +
+                                                std::to_string(committed_.value()));
   }
   committed_ = epoch;
   return Status::OK();

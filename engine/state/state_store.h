@@ -29,9 +29,9 @@ class StateReader {
   virtual ~StateReader() = default;
   // Every entry with first <= key < last, in order of their bytes, until `visit` fails (its status
   // is returned). "" as last: to the end. `visit` must not write to the store.
-  virtual Status Scan(std::string_view first, std::string_view last,
-                      const std::function<Status(std::string_view key, std::string_view value)>&
-                          visit) = 0;
+  virtual Status Scan(
+      std::string_view first, std::string_view last,
+      const std::function<Status(std::string_view key, std::string_view value)>& visit) = 0;
 };
 
 // Not thread-safe: owned by one task.

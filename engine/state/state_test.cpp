@@ -1,6 +1,6 @@
-#include "engine/state/state_store.h"
-
 #include <gtest/gtest.h>
+
+#include "engine/state/state_store.h"
 
 namespace millrace {
 namespace {

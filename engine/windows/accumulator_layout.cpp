@@ -274,8 +274,7 @@ void AccumulatorLayout::Save(const char* row, std::string* bytes) const {
   }
 }
 
-Status AccumulatorLayout::Restore(std::string_view* bytes, char* row,
-                                  int64_t* object_bytes) const {
+Status AccumulatorLayout::Restore(std::string_view* bytes, char* row, int64_t* object_bytes) const {
   StateDecoder in(bytes);
   for (size_t offset = 0; offset < FilterOffset(filters_.size()); offset += sizeof(int64_t)) {
     FieldAt<uint64_t>(row, offset) = in.Take64();

@@ -209,13 +209,12 @@ Status AccumulatorUpdate::Bind(const arrow::RecordBatch& batch) {
     filters_.push_back(column);
   }
   for (const Measure& measure : layout_->measures()) {
-    ARROW_ASSIGN_OR_RAISE(ColumnReader column,
-                          ColumnReader::Make(*batch.column(measure.argument)));
+    ARROW_ASSIGN_OR_RAISE(ColumnReader column, ColumnReader::Make(*batch.column(measure.argument)));
     if (column.type() != measure.type && column.type() != Type::kNull) {
-      return InternalError("bad_column_type",
-                           "column " + std::to_string(measure.argument) + " is " +
-                               std::string(TypeName(column.type())) + ", planned was " +
-                               std::string(TypeName(measure.type)));
+      return InternalError("bad_column_type", "column " + std::to_string(measure.argument) +
+                                                  " is " + std::string(TypeName(column.type())) +
+                                                  ", planned was " +
+                                                  std::string(TypeName(measure.type)));
     }
     arguments_.push_back(column);
   }

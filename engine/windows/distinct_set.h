@@ -28,9 +28,7 @@ class DistinctSet {
  private:
   struct TextHash {
     using is_transparent = void;
-    size_t operator()(std::string_view text) const {
-      return std::hash<std::string_view>()(text);
-    }
+    size_t operator()(std::string_view text) const { return std::hash<std::string_view>()(text); }
   };
 
   void Grow();

@@ -56,9 +56,8 @@ TEST(HashKeys, NegativeZeroIsZeroAndAllNansAreOne) {
   rows[1].x = std::numeric_limits<double>::quiet_NaN();
   rows[2].x = -std::numeric_limits<double>::quiet_NaN();
   rows[3].x = std::nan("7");
-  EXPECT_EQ(HashesOf(rows, {kX}),
-            (std::vector<uint64_t>{0xc77b3abb6f87acd9, 0x0aa61dcfa381c167, 0x0aa61dcfa381c167,
-                                   0x0aa61dcfa381c167}));
+  EXPECT_EQ(HashesOf(rows, {kX}), (std::vector<uint64_t>{0xc77b3abb6f87acd9, 0x0aa61dcfa381c167,
+                                                         0x0aa61dcfa381c167, 0x0aa61dcfa381c167}));
 }
 
 TEST(HashKeys, WithoutKeysEveryRowHasTheSame) {

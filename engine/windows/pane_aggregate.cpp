@@ -6,8 +6,8 @@
 
 namespace millrace {
 
-PaneAggregate::PaneAggregate(const WindowAggregateNode& node,
-                             std::shared_ptr<arrow::Schema> output, AccumulatorLayout layout)
+PaneAggregate::PaneAggregate(const WindowAggregateNode& node, std::shared_ptr<arrow::Schema> output,
+                             AccumulatorLayout layout)
     : node_(node),
       output_(std::move(output)),
       geometry_(node.size, node.slide, node.pane, node.offset),
@@ -96,7 +96,8 @@ void PaneAggregate::AddBlock(std::span<const uint64_t> hashes) {
 
 char* PaneAggregate::AccumulatorsOf(uint32_t key, int64_t pane) {
   uint32_t* slot = slots_.FindOrInsert(key, pane);
-  if (*slot == PaneTable::kNoSlot) [[unlikely]] *slot = NewMember(key, pane);
+  if (*slot == PaneTable::kNoSlot) [[unlikely]]
+    *slot = NewMember(key, pane);
   return slab_.Row(*slot);
 }
 
@@ -206,8 +207,8 @@ Status PaneAggregate::AppendRow(std::span<char* const> parts, uint32_t key, int6
   }
   Status status;
   for (size_t i = 0; i < columns.size() && status.ok(); ++i) {
-    status = AppendResult(layout_, layout_.outputs()[i], row, columns[i],
-                          &counts_.sums_out_of_range);
+    status =
+        AppendResult(layout_, layout_.outputs()[i], row, columns[i], &counts_.sums_out_of_range);
   }
   if (parts.size() > 1) layout_.Destroy(row);
   return status;

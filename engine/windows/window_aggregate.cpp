@@ -34,9 +34,9 @@ Status CheckColumns(const WindowAggregateNode& node, const Schema& input, const 
   }
   for (size_t i = 0; i < node.aggregates.size(); ++i) {
     if (output.fields[first + i].type != node.aggregates[i].result) {
-      return InternalError("bad_window",
-                           "output column " + output.fields[first + i].name + " is not of type " +
-                               std::string(TypeName(node.aggregates[i].result)));
+      return InternalError("bad_window", "output column " + output.fields[first + i].name +
+                                             " is not of type " +
+                                             std::string(TypeName(node.aggregates[i].result)));
     }
   }
   return Status::OK();

@@ -26,9 +26,9 @@ struct WindowAggregateStats {
   int64_t rows_too_late = 0;  // rows for panes whose last window has fired: 0, or a defect above
   // Values of sum(integer) that do not fit a bigint: null in the output.
   int64_t sums_out_of_range = 0;
-  int64_t open_panes = 0;     // pairs of (key, pane)
+  int64_t open_panes = 0;  // pairs of (key, pane)
   int64_t keys = 0;
-  int64_t state_bytes = 0;    // approximate
+  int64_t state_bytes = 0;  // approximate
 };
 
 class WindowAggregate {

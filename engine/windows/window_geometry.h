@@ -65,8 +65,8 @@ struct WindowGeometry {
   // The first window that is not due.
   int64_t FirstWindowAfter(EventTime watermark) const {
     if (watermark == kEventTimeMax) return INT64_MAX;
-    const Wide reach = Wide(watermark.time_since_epoch().count()) - offset -
-                       Wide(panes_per_window) * pane_micros;
+    const Wide reach =
+        Wide(watermark.time_since_epoch().count()) - offset - Wide(panes_per_window) * pane_micros;
     return Clamp(FloorDivide<Wide>(reach, Wide(panes_per_slide) * pane_micros) + 1);
   }
 

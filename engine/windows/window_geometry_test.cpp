@@ -71,8 +71,8 @@ TEST(WindowGeometry, TheLimitsOfEventTimeDoNotWrap) {
     EXPECT_EQ(geometry.LastWindowOf(pane) - geometry.FirstWindowOf(pane), 4);
   }
   EXPECT_EQ(geometry.WindowEnd(geometry.LastWindowOf(geometry.PaneOf(INT64_MAX))), kEventTimeMax);
-  EXPECT_FALSE(geometry.IsDue(geometry.LastWindowOf(geometry.PaneOf(INT64_MAX)),
-                              At(INT64_MAX - 1)));
+  EXPECT_FALSE(
+      geometry.IsDue(geometry.LastWindowOf(geometry.PaneOf(INT64_MAX)), At(INT64_MAX - 1)));
   EXPECT_TRUE(geometry.IsDue(geometry.LastWindowOf(geometry.PaneOf(INT64_MAX)), kEventTimeMax));
 }
 

@@ -97,10 +97,9 @@ Status PaneAggregate::Restore(StateReader* reader) {
   ARROW_RETURN_NOT_OK(reader->Scan(kHeaderKey, "", [&](std::string_view, std::string_view value) {
     return RestoreHeader(value);
   }));
-  ARROW_RETURN_NOT_OK(
-      reader->Scan("", kHeaderKey, [&](std::string_view key, std::string_view value) {
-        return RestoreMember(key, value);
-      }));
+  ARROW_RETURN_NOT_OK(reader->Scan(
+      "", kHeaderKey,
+      [&](std::string_view key, std::string_view value) { return RestoreMember(key, value); }));
   keys_.EndRestore();
   return Status::OK();
 }

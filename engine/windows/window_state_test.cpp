@@ -15,14 +15,17 @@ using F = AggregateFunction;
 EventTime At(int64_t micros) { return EventTime(Micros(micros)); }
 
 TestQuery Query() {
-  return {Micros(100), Micros(40), Micros(7), {kDevice, kSmall},
+  return {Micros(100),
+          Micros(40),
+          Micros(7),
+          {kDevice, kSmall},
           {Aggregate(F::kCount, -1, Type::kBigint), Aggregate(F::kCount, kX, Type::kBigint, kFlag),
            Aggregate(F::kSum, kX, Type::kDouble), Aggregate(F::kAvg, kX, Type::kDouble, kFlag),
            Aggregate(F::kStddevSamp, kX, Type::kDouble), Aggregate(F::kMin, kX, Type::kDouble),
            Aggregate(F::kMax, kBig, Type::kBigint), Aggregate(F::kSum, kBig, Type::kDouble),
            Aggregate(F::kVarPop, kBig, Type::kDouble), Aggregate(F::kMin, kDevice, Type::kText),
-           Aggregate(F::kMax, kDevice, Type::kText, kFlag), Percentile(kX, 0.9),
-           CountDistinct(kX), CountDistinct(kDevice), Aggregate(F::kBoolAnd, kFlag, Type::kBoolean),
+           Aggregate(F::kMax, kDevice, Type::kText, kFlag), Percentile(kX, 0.9), CountDistinct(kX),
+           CountDistinct(kDevice), Aggregate(F::kBoolAnd, kFlag, Type::kBoolean),
            Aggregate(F::kMax, kSeenAt, Type::kTimestamp)}};
 }
 
@@ -107,7 +110,10 @@ TEST_P(SavedAfter, GivesTheSameRowsToTheBit) {
 INSTANTIATE_TEST_SUITE_P(Steps, SavedAfter, testing::Values(1, 2, 7));
 
 TEST(WindowState, KeysAreKeyGroupThenPaneThenKey) {
-  const TestQuery query{Micros(60), Micros(20), Micros(0), {kDevice, kSmall},
+  const TestQuery query{Micros(60),
+                        Micros(20),
+                        Micros(0),
+                        {kDevice, kSmall},
                         {Aggregate(F::kCount, -1, Type::kBigint)}};
   const auto aggregate = query.Make();
   TestRow row;

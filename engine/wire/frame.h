@@ -41,8 +41,7 @@ struct BarrierFrame {
 // Nothing follows on this channel.
 struct EndFrame {};
 
-using FrameBody =
-    std::variant<DataFrame, DeadLetterFrame, WatermarkFrame, BarrierFrame, EndFrame>;
+using FrameBody = std::variant<DataFrame, DeadLetterFrame, WatermarkFrame, BarrierFrame, EndFrame>;
 
 struct Frame {
   FrameBody body;

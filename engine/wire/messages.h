@@ -3,7 +3,6 @@
 #pragma once
 
 #include <caf/all.hpp>
-
 #include <memory>
 #include <string>
 #include <vector>
@@ -36,9 +35,9 @@ struct Connect {
   struct Channel {
     caf::actor receiver;
     int32_t input = 0;
-    int32_t sink = -1;          // index of the job's sink, kDeadLetterSink, or -1 for a task
-    NodeId node{-1};            // for a task: its window node
-    TaskIndex task;             // for a task
+    int32_t sink = -1;  // index of the job's sink, kDeadLetterSink, or -1 for a task
+    NodeId node{-1};    // for a task: its window node
+    TaskIndex task;     // for a task
   };
   std::vector<Channel> outputs;
   // The sender of each input and the index that the channel has there.

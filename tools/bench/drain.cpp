@@ -27,8 +27,7 @@ int64_t PeakBytes() {
 }
 
 double Now() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch())
-      .count();
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
 rd_kafka_t* MakeConsumer(const char* brokers) {

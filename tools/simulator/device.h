@@ -54,9 +54,9 @@ class SmokeDevice {
   SeededRandom random_;
   Walk temperature_, humidity_, tvoc_, eco2_, h2_, ethanol_, pressure_, pm1_;
   int64_t stuck_from_ = 0;
-  int64_t gap_from_ = 0;    // of each hour
+  int64_t gap_from_ = 0;  // of each hour
   int64_t gap_length_ = 0;
-  int64_t fire_from_ = 0;   // of the present or next fire
+  int64_t fire_from_ = 0;  // of the present or next fire
   int64_t fire_length_ = 0;
   double fire_size_ = 0;
   int64_t fires_started_ = 0;

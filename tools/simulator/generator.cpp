@@ -122,7 +122,8 @@ bool SmokeGenerator::StepDevice(Pending* now) {
   if (now->kind == Kind::kFuture) {
     // The device's clock is ahead; the record's time is right. A minute more than the limit, so
     // that a second copy some seconds later is in the future as well.
-    const Micros ahead = minutes(1) + Micros(int64_t(random_.Unit() * double(kFutureSpread.count())));
+    const Micros ahead =
+        minutes(1) + Micros(int64_t(random_.Unit() * double(kFutureSpread.count())));
     now->reading.event_time =
         std::chrono::floor<milliseconds>(now->record_time + fleet_.max_future + ahead);
   }
@@ -211,10 +212,17 @@ void SmokeGenerator::Count(const Pending& pending, int32_t partition) {
       account.devices.empty() ? nullptr : &account.devices[size_t(pending.device)];
   if (device != nullptr) ++device->readings;
   switch (pending.kind) {
-    case Kind::kTruncated: ++account.truncated; return;
-    case Kind::kNotJson: ++account.not_json; return;
-    case Kind::kWrongType: ++account.wrong_type; return;
-    default: break;
+    case Kind::kTruncated:
+      ++account.truncated;
+      return;
+    case Kind::kNotJson:
+      ++account.not_json;
+      return;
+    case Kind::kWrongType:
+      ++account.wrong_type;
+      return;
+    default:
+      break;
   }
   const SmokeReading& reading = pending.reading;
   const auto verdict = rule_.Judge(partition, reading.event_time, pending.record_time);

@@ -33,8 +33,8 @@ std::vector<Sent> Generate(const SmokeFleet& fleet, int64_t count, SmokeAccount*
   std::vector<Sent> sent;
   for (int64_t i = 0; i < count; ++i) {
     const SimulatedRecord record = generator.Next();
-    sent.push_back({record.partition, record.record_time, std::string(record.key),
-                    std::string(record.value)});
+    sent.push_back(
+        {record.partition, record.record_time, std::string(record.key), std::string(record.value)});
   }
   *account = generator.account();
   return sent;
@@ -294,8 +294,7 @@ TEST(Simulate, AccountIsJson) {
   const simdjson::dom::element root = parser.parse(text);
   EXPECT_EQ(int64_t(root["readings"]), 1000);
   EXPECT_EQ(std::string_view(root["options"]["topic"]), "a\"b");
-  EXPECT_EQ(int64_t(root["devices"]["dev-0003"]["readings"]),
-            run.account.devices[3].readings);
+  EXPECT_EQ(int64_t(root["devices"]["dev-0003"]["readings"]), run.account.devices[3].readings);
   EXPECT_EQ(bool(root["complete"]), false);
 }
 

@@ -10,8 +10,8 @@ uint32_t KafkaMurmur2(std::string_view key) {
   uint32_t hash = 0x9747b28cu ^ uint32_t(key.size());
   size_t index = 0;
   for (; index + 4 <= key.size(); index += 4) {
-    uint32_t word = byte(index) | byte(index + 1) << 8 | byte(index + 2) << 16 |
-                    byte(index + 3) << 24;
+    uint32_t word =
+        byte(index) | byte(index + 1) << 8 | byte(index + 2) << 16 | byte(index + 3) << 24;
     word *= kMultiplier;
     word ^= word >> 24;
     word *= kMultiplier;

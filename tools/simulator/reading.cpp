@@ -91,8 +91,8 @@ const std::array<SmokeColumnForm, kSmokeColumnCount>& SmokeColumns() {
   return kColumns;
 }
 
-size_t WriteReading(const SmokeReading& reading, std::string_view device,
-                    std::string_view location, char* text) {
+size_t WriteReading(const SmokeReading& reading, std::string_view device, std::string_view location,
+                    char* text) {
   const int64_t millis = reading.event_time.time_since_epoch().count() / 1000;
   const int64_t seconds = millis / 1000;
   char* out = Put(text, "{\"UTC\":");

@@ -52,7 +52,7 @@ inline constexpr size_t kDeviceNameMax = 32;
 // Writes the reading as JSON to `text` (at least kReadingTextMax bytes) and returns its length.
 // `device` and `location` are at most kDeviceNameMax bytes that need no escape. The event time is
 // written to the millisecond, in UTC, with Z; its year must lie in 1970..9999.
-size_t WriteReading(const SmokeReading& reading, std::string_view device,
-                    std::string_view location, char* text);
+size_t WriteReading(const SmokeReading& reading, std::string_view device, std::string_view location,
+                    char* text);
 
 }  // namespace millrace

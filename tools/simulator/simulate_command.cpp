@@ -148,8 +148,7 @@ void AddTargetFlags(CLI::App* smoke, Flags* flags) {
   smoke->add_option("--brokers", target.brokers, "Kafka's bootstrap servers, host:port,...")
       ->envname("MILLRACE_BROKERS")
       ->required();
-  smoke->add_option("--topic", target.topic, "topic to fill")
-      ->default_val("smoke_sensor_data");
+  smoke->add_option("--topic", target.topic, "topic to fill")->default_val("smoke_sensor_data");
   smoke->add_flag("--create-topic", target.create,
                   "make the topic when it is missing (kept for ever)");
   smoke->add_option("--partitions", target.partitions, "partitions of a topic that is made")
@@ -166,8 +165,9 @@ void AddFleetFlags(CLI::App* smoke, Flags* flags) {
   smoke->add_option("-n,--readings", options.readings, "readings to send; 0: until Ctrl-C")
       ->default_val(0)
       ->check(CLI::Range(int64_t(0), int64_t(1) << 50));
-  smoke->add_option("--rate", options.rate,
-                    "readings a second, all devices; 0: as fast as the broker takes them")
+  smoke
+      ->add_option("--rate", options.rate,
+                   "readings a second, all devices; 0: as fast as the broker takes them")
       ->default_val(0)
       ->check(CLI::Range(0.0, 1e9));
   smoke->add_option("--devices", fleet.devices, "devices, one reading each a second of event time")
@@ -196,14 +196,16 @@ void AddFaultFlags(CLI::App* smoke, SmokeFleet* fleet) {
         "share of readings cut short, not JSON or with text for a number");
   share("--future-share", &fleet->future_share, "share of readings dated in the future");
   share("--duplicate-share", &fleet->duplicate_share, "share of readings sent twice");
-  smoke->add_option("--stuck-devices", fleet->stuck_devices,
-                    "devices whose values stop changing after some minutes")
+  smoke
+      ->add_option("--stuck-devices", fleet->stuck_devices,
+                   "devices whose values stop changing after some minutes")
       ->capture_default_str();
-  smoke->add_option("--gap-devices", fleet->gap_devices,
-                    "devices that are silent for some minutes of each hour")
+  smoke
+      ->add_option("--gap-devices", fleet->gap_devices,
+                   "devices that are silent for some minutes of each hour")
       ->capture_default_str();
-  smoke->add_option("--fires-per-day", fleet->fires_per_device_day,
-                    "fire episodes a device and day")
+  smoke
+      ->add_option("--fires-per-day", fleet->fires_per_device_day, "fire episodes a device and day")
       ->capture_default_str();
 }
 

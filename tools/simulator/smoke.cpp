@@ -144,8 +144,8 @@ void AddCounts(const SmokeAccount& account, Json* json) {
 }  // namespace
 
 EventTime DefaultStart(EventTime now, int64_t readings, int32_t devices) {
-  const Micros covered = std::chrono::seconds(readings / std::max(devices, 1)) +
-                         std::chrono::minutes(10);
+  const Micros covered =
+      std::chrono::seconds(readings / std::max(devices, 1)) + std::chrono::minutes(10);
   const Micros back = std::max<Micros>(std::chrono::hours(24), covered);
   return FloorTo(now - back, std::chrono::minutes(1));
 }

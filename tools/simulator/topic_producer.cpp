@@ -51,8 +51,8 @@ Result<std::unique_ptr<TopicProducer>> TopicProducer::Open(const TopicTarget& ta
   ARROW_ASSIGN_OR_RAISE(producer->partition_count_, producer->FindPartitions(target.topic));
   if (producer->partition_count_ < 0) {
     if (!target.create) {
-      return UserError("topic_missing", "topic '" + target.topic +
-                                            "' does not exist; --create-topic makes it");
+      return UserError("topic_missing",
+                       "topic '" + target.topic + "' does not exist; --create-topic makes it");
     }
     ARROW_RETURN_NOT_OK(producer->CreateTopic(target));
     producer->partition_count_ = target.partitions;
@@ -89,10 +89,10 @@ Result<int32_t> TopicProducer::FindPartitions(const std::string& topic) {
   const rd_kafka_metadata_t* metadata = nullptr;
   const auto error = rd_kafka_metadata(client_.get(), 1, nullptr, &metadata, kTimeoutMs);
   if (error != RD_KAFKA_RESP_ERR_NO_ERROR) {
-    return ExternalError("broker_unreachable",
-                         std::string("no answer from the broker within 5 s: ") +
-                             rd_kafka_err2str(error),
-                         Retry::kYes);
+    return ExternalError(
+        "broker_unreachable",
+        std::string("no answer from the broker within 5 s: ") + rd_kafka_err2str(error),
+        Retry::kYes);
   }
   int32_t partitions = -1;
   for (int i = 0; i < metadata->topic_cnt; ++i) {
@@ -127,8 +127,8 @@ struct CreateOutcome {
 
 CreateOutcome TryCreate(rd_kafka_t* client, const TopicTarget& target, bool any_timestamp) {
   char reason[512] = "";
-  std::unique_ptr<rd_kafka_NewTopic_t, NewTopicDeleter> topic(rd_kafka_NewTopic_new(
-      target.topic.c_str(), target.partitions, -1, reason, sizeof(reason)));
+  std::unique_ptr<rd_kafka_NewTopic_t, NewTopicDeleter> topic(
+      rd_kafka_NewTopic_new(target.topic.c_str(), target.partitions, -1, reason, sizeof(reason)));
   if (topic == nullptr) return {RD_KAFKA_RESP_ERR__INVALID_ARG, reason};
   rd_kafka_NewTopic_set_config(topic.get(), "retention.ms", "-1");
   if (any_timestamp) {
@@ -148,8 +148,8 @@ CreateOutcome TryCreate(rd_kafka_t* client, const TopicTarget& target, bool any_
     return {rd_kafka_event_error(event.get()), rd_kafka_event_error_string(event.get())};
   }
   size_t count = 0;
-  const rd_kafka_topic_result_t** results = rd_kafka_CreateTopics_result_topics(
-      rd_kafka_event_CreateTopics_result(event.get()), &count);
+  const rd_kafka_topic_result_t** results =
+      rd_kafka_CreateTopics_result_topics(rd_kafka_event_CreateTopics_result(event.get()), &count);
   if (count != 1) return {RD_KAFKA_RESP_ERR__FAIL, "no result"};
   const char* text = rd_kafka_topic_result_error_string(results[0]);
   return {rd_kafka_topic_result_error(results[0]), text == nullptr ? "" : text};

@@ -19,8 +19,8 @@ struct TopicTarget {
   std::string brokers;
   std::string topic;
   std::map<std::string, std::string> properties;  // librdkafka's own; they win over ours
-  bool create = false;         // make the topic when it is not there
-  int32_t partitions = 4;      // of a topic that is made
+  bool create = false;                            // make the topic when it is not there
+  int32_t partitions = 4;                         // of a topic that is made
   Micros linger = std::chrono::milliseconds(20);
 };
 

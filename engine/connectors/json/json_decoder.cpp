@@ -16,8 +16,8 @@ namespace {
 constexpr int kUnusedKey = -1;
 constexpr int kBadKey = -2;
 
-constexpr int kRelearnAfter = 8;        // messages in a row
-constexpr size_t kLookAheadKeys = 8;    // an optional key that is missing
+constexpr int kRelearnAfter = 8;      // messages in a row
+constexpr size_t kLookAheadKeys = 8;  // an optional key that is missing
 constexpr size_t kKeysLearnedMax = 1024;
 constexpr size_t kFoundBytesMax = 40;
 constexpr int64_t kRowsReservedMin = 1024;
@@ -183,7 +183,8 @@ uint32_t JsonDecoder::ReadObject() {
     const int column = FindKey(key);
     if (column == kBadKey) return 0;
     failed_token_ = token + 2;
-    token = column < 0 ? document_.SkipValue(token + 2, 1, &too_deep_) : ReadValue(column, token + 2);
+    token =
+        column < 0 ? document_.SkipValue(token + 2, 1, &too_deep_) : ReadValue(column, token + 2);
     if (token == 0) return 0;
     if (document_.Char(token) == ',') continue;
     failed_token_ = token;
@@ -332,8 +333,7 @@ uint32_t JsonDecoder::ReadBoolean(Column* column, uint32_t token) {
   if (!IsJsonWord(at, word)) return 0;
   column->integer = value;
   column->text = {at, word.size()};
-  column->cell =
-      column->type == Type::kBoolean || column->is_json ? Cell::kValue : Cell::kMismatch;
+  column->cell = column->type == Type::kBoolean || column->is_json ? Cell::kValue : Cell::kMismatch;
   return token + 1;
 }
 
@@ -398,9 +398,8 @@ bool JsonDecoder::CheckCells(JsonFailure* failure) {
   if (event_time_ < 0) return true;
   const Column& column = columns_[size_t(event_time_)];
   if (column.cell == Cell::kValue) return true;
-  *failure = {"missing_event_time",
-              "column '" + column.name + "': key '" + column.from + "' is " +
-                  (column.cell == Cell::kNull ? "null" : "missing")};
+  *failure = {"missing_event_time", "column '" + column.name + "': key '" + column.from + "' is " +
+                                        (column.cell == Cell::kNull ? "null" : "missing")};
   return false;
 }
 
@@ -480,8 +479,7 @@ std::string JsonDecoder::Found(uint32_t token) const {
   std::string found(KindOf(first));
   if (first == '{' || first == '[') return found;
   // The next token exists: the object ends after every value in it.
-  std::string_view text(document_.At(token),
-                        size_t(document_.At(token + 1) - document_.At(token)));
+  std::string_view text(document_.At(token), size_t(document_.At(token + 1) - document_.At(token)));
   while (!text.empty() && EndsJsonScalar(text.back())) text.remove_suffix(1);
   return found + " " + Shortened(text);
 }

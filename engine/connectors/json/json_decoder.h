@@ -117,9 +117,9 @@ class JsonDecoder {
   uint32_t failed_token_ = 0;
 
   std::vector<ExpectedKey> expected_;
-  size_t position_ = 0;   // of the key expected next
+  size_t position_ = 0;  // of the key expected next
   bool surprised_ = false;
-  int surprises_ = 0;     // messages in a row that were not in the learned order
+  int surprises_ = 0;  // messages in a row that were not in the learned order
   std::string key_scratch_;
 
   int64_t rows_ = 0;

@@ -24,11 +24,10 @@ std::vector<std::string> Messages(int count) {
         "\"TVOC[ppb]\":%d,\"eCO2[ppm]\":%d,\"Raw H2\":%d,\"Raw Ethanol\":%d,"
         "\"Pressure[hPa]\":%.3f,\"PM1.0\":%.2f,\"PM2.5\":%.2f,\"NC0.5\":%.2f,\"NC1.0\":%.3f,"
         "\"NC2.5\":%.3f,\"CNT\":%d,\"Fire Alarm\":%d}",
-        1654733331 + i / 1000, i / 60 % 60, i % 60, int(random() % 1000), i % 1000,
-        uniform(10, 40), uniform(20, 90), int(uniform(0, 1200)), int(uniform(400, 1500)),
-        int(uniform(11000, 14000)), int(uniform(15000, 21000)), uniform(930, 940), uniform(0, 20),
-        uniform(0, 30), uniform(0, 80), uniform(0, 15), uniform(0, 5), i / 1000,
-        int(uniform(0, 1) < 0.05));
+        1654733331 + i / 1000, i / 60 % 60, i % 60, int(random() % 1000), i % 1000, uniform(10, 40),
+        uniform(20, 90), int(uniform(0, 1200)), int(uniform(400, 1500)), int(uniform(11000, 14000)),
+        int(uniform(15000, 21000)), uniform(930, 940), uniform(0, 20), uniform(0, 30),
+        uniform(0, 80), uniform(0, 15), uniform(0, 5), i / 1000, int(uniform(0, 1) < 0.05));
     messages.emplace_back(text, size_t(size));
   }
   return messages;

@@ -90,14 +90,15 @@ TEST(JsonDecoder, DecodesEveryTypeIntoTheColumnsInOrder) {
        MakeColumn("i", Type::kInteger), MakeColumn("ok", Type::kBoolean)},
       "at");
   JsonFailure failure;
-  ASSERT_TRUE(Append(&decoder,
-                     R"({"time":"2022-06-13T14:14:45.000001Z","unused":[1,{"a":"}"}],"device":"d1",)"
-                     R"("Temperature[C]":21.25,"n":9223372036854775807,"i":-2147483648,"ok":true})",
-                     &failure))
+  ASSERT_TRUE(
+      Append(&decoder,
+             R"({"time":"2022-06-13T14:14:45.000001Z","unused":[1,{"a":"}"}],"device":"d1",)"
+             R"("Temperature[C]":21.25,"n":9223372036854775807,"i":-2147483648,"ok":true})",
+             &failure))
       << failure.message;
   // Another order, white space, and keys that are missing or null.
-  ASSERT_TRUE(Append(&decoder, " {\n \"n\" : null ,\t\"time\" : \"2022-06-13 14:14:45\" } ",
-                     &failure))
+  ASSERT_TRUE(
+      Append(&decoder, " {\n \"n\" : null ,\t\"time\" : \"2022-06-13 14:14:45\" } ", &failure))
       << failure.message;
   const auto batch = decoder.Finish().ValueOrDie();
   ASSERT_TRUE(batch->ValidateFull().ok());
@@ -136,18 +137,61 @@ TEST(JsonDecoder, ARefusedMessageLeavesNoTrace) {
 // Wherever the damage is, also in and behind what the job does not use.
 TEST(JsonDecoder, RefusesWhatIsNotOneJsonObject) {
   JsonDecoder decoder = MakeDecoder({MakeColumn("a", Type::kDouble)});
-  for (const char* bad :
-       {"", " ", "null", "1", "[]", "[{\"a\":1}]", "\"a\"", "{", "}", "{}}", "{}{}", "{},", "{} x",
-        "{\"a\"}", "{\"a\":}", "{\"a\":1,}", "{,\"a\":1}", "{\"a\":1 \"b\":2}", "{a:1}", "{'a':1}",
-        "{\"a\":01}", "{\"a\":1.}", "{\"a\":.5}", "{\"a\":+1}", "{\"a\":1e}", "{\"a\":1e+}",
-        "{\"a\":-}", "{\"a\":NaN}", "{\"a\":1x}", "{\"a\":1\"\"}", "{\"a\":tru}",
-        "{\"a\":truex}", "{\"a\":nul}", "{\"a\":nullx}", "{\"a\":1,\"u\":01}",
-        "{\"a\":1,\"u\":truth}", "{\"a\":1,\"u\":[1,]}", "{\"a\":1,\"u\":[1 2]}",
-        "{\"a\":1,\"u\":[1}", "{\"a\":1,\"u\":{\"x\"}}", "{\"a\":1,\"u\":{\"x\":1]}",
-        "{\"a\":1,\"u\":\"\\q\"}", "{\"a\":1,\"u\":\"\\u12g4\"}", "{\"a\":1,\"u\":\"\\ud800\"}",
-        "{\"a\":1,\"u\":\"tab\t\"}", "{\"a\":1,\"u\":\"\xff\"}", "{\"a\":1,\"u\":\"\xc0\xaf\"}",
-        "{\"a\":1,\"\\q\":2}", "{\"a\":1,\"u\":\"x}", "{\"a\":1,\"u\":\"x\"", "{\"a\":1,\"u\":",
-        "{\"a\":1}garbage", "{\"a\":1}]", "{\\\"a\":1}", "{\"a\":1,\"u\":\"x\"y}"}) {
+  for (const char* bad : {"",
+                          " ",
+                          "null",
+                          "1",
+                          "[]",
+                          "[{\"a\":1}]",
+                          "\"a\"",
+                          "{",
+                          "}",
+                          "{}}",
+                          "{}{}",
+                          "{},",
+                          "{} x",
+                          "{\"a\"}",
+                          "{\"a\":}",
+                          "{\"a\":1,}",
+                          "{,\"a\":1}",
+                          "{\"a\":1 \"b\":2}",
+                          "{a:1}",
+                          "{'a':1}",
+                          "{\"a\":01}",
+                          "{\"a\":1.}",
+                          "{\"a\":.5}",
+                          "{\"a\":+1}",
+                          "{\"a\":1e}",
+                          "{\"a\":1e+}",
+                          "{\"a\":-}",
+                          "{\"a\":NaN}",
+                          "{\"a\":1x}",
+                          "{\"a\":1\"\"}",
+                          "{\"a\":tru}",
+                          "{\"a\":truex}",
+                          "{\"a\":nul}",
+                          "{\"a\":nullx}",
+                          "{\"a\":1,\"u\":01}",
+                          "{\"a\":1,\"u\":truth}",
+                          "{\"a\":1,\"u\":[1,]}",
+                          "{\"a\":1,\"u\":[1 2]}",
+                          "{\"a\":1,\"u\":[1}",
+                          "{\"a\":1,\"u\":{\"x\"}}",
+                          "{\"a\":1,\"u\":{\"x\":1]}",
+                          "{\"a\":1,\"u\":\"\\q\"}",
+                          "{\"a\":1,\"u\":\"\\u12g4\"}",
+                          "{\"a\":1,\"u\":\"\\ud800\"}",
+                          "{\"a\":1,\"u\":\"tab\t\"}",
+                          "{\"a\":1,\"u\":\"\xff\"}",
+                          "{\"a\":1,\"u\":\"\xc0\xaf\"}",
+                          "{\"a\":1,\"\\q\":2}",
+                          "{\"a\":1,\"u\":\"x}",
+                          "{\"a\":1,\"u\":\"x\"",
+                          "{\"a\":1,\"u\":",
+                          "{\"a\":1}garbage",
+                          "{\"a\":1}]",
+                          "{\\\"a\":1}",
+                          "{\"a\":1,\"u\":\"x\"y}"}) {
     EXPECT_EQ(Reason(&decoder, bad), "malformed") << bad;
   }
   EXPECT_EQ(decoder.rows(), 0);
@@ -329,9 +373,9 @@ TEST(JsonDecoder, DoublesAreCorrectlyRounded) {
 // Producers that differ in order, keys that come and go: the same values as without learning.
 TEST(JsonDecoder, ChangingOrdersOfKeysDecodeAlike) {
   std::mt19937_64 random(11);
-  const std::vector<std::string> keys = {"a",   "b",        "humidity", "device_id",
-                                         "ab",  "humidit",  "a long key of 24 letters",
-                                         "abc", "humidity[%]"};
+  const std::vector<std::string> keys = {
+      "a",   "b",          "humidity", "device_id", "ab", "humidit", "a long key of 24 letters",
+      "abc", "humidity[%]"};
   std::vector<SourceColumn> columns;
   for (const auto& key : keys) columns.push_back(MakeColumn(key, Type::kBigint));
   JsonDecoder decoder = MakeDecoder(columns);
@@ -390,14 +434,37 @@ TEST(ParseTimestamp, ReadsIso8601) {
   EXPECT_EQ(parse("2016-12-31T24:00:00Z"), 1'483'228'800'000'000);
   EXPECT_EQ(parse("0001-01-01T00:00:00Z"), -62'135'596'800'000'000);
   EXPECT_EQ(parse("9999-12-31T23:59:59.999999Z"), 253'402'300'799'999'999);
-  for (const char* bad :
-       {"", "2022", "2022-06", "2022-6-13", "2022-13-01", "2022-00-01", "2022-02-29", "1900-02-29",
-        "2022-04-31", "0000-01-01", "2022-06-13T", "2022-06-13T14", "2022-06-13T14:14:4",
-        "2022-06-13T25:00:00", "2022-06-13T24:00:01", "2022-06-13T14:60:00", "2022-06-13T14:14:61",
-        "2022-06-13T14:14:45.", "2022-06-13T14:14:45.1234567890", "2022-06-13T14:14:45+2",
-        "2022-06-13T14:14:45+02:0", "2022-06-13T14:14:45+16:00", "2022-06-13T14:14:45+02:60",
-        "2022-06-13T14:14:45Zx", "2022-06-13T14:14:45 Z", " 2022-06-13", "2022-06-13  14:14:45",
-        "2022/06/13", "20220613T141445Z", "2022-06-13T14-14-45", "2022-06-13T14:14:45+02-00"}) {
+  for (const char* bad : {"",
+                          "2022",
+                          "2022-06",
+                          "2022-6-13",
+                          "2022-13-01",
+                          "2022-00-01",
+                          "2022-02-29",
+                          "1900-02-29",
+                          "2022-04-31",
+                          "0000-01-01",
+                          "2022-06-13T",
+                          "2022-06-13T14",
+                          "2022-06-13T14:14:4",
+                          "2022-06-13T25:00:00",
+                          "2022-06-13T24:00:01",
+                          "2022-06-13T14:60:00",
+                          "2022-06-13T14:14:61",
+                          "2022-06-13T14:14:45.",
+                          "2022-06-13T14:14:45.1234567890",
+                          "2022-06-13T14:14:45+2",
+                          "2022-06-13T14:14:45+02:0",
+                          "2022-06-13T14:14:45+16:00",
+                          "2022-06-13T14:14:45+02:60",
+                          "2022-06-13T14:14:45Zx",
+                          "2022-06-13T14:14:45 Z",
+                          " 2022-06-13",
+                          "2022-06-13  14:14:45",
+                          "2022/06/13",
+                          "20220613T141445Z",
+                          "2022-06-13T14-14-45",
+                          "2022-06-13T14:14:45+02-00"}) {
     EXPECT_EQ(parse(bad), INT64_MIN) << bad;
   }
 }

@@ -129,9 +129,8 @@ const char* JsonDocument::Index(std::string_view text) {
     const size_t capacity = std::max(text.size(), indexer_->capacity() * 2);
     if (indexer_->set_capacity(capacity) != simdjson::SUCCESS) return "no memory to read it";
   }
-  const auto error =
-      indexer_->stage1(reinterpret_cast<const uint8_t*>(text.data()), text.size(),
-                       simdjson::stage1_mode::regular);
+  const auto error = indexer_->stage1(reinterpret_cast<const uint8_t*>(text.data()), text.size(),
+                                      simdjson::stage1_mode::regular);
   if (error != simdjson::SUCCESS) return IndexError(error);
   text_ = text.data();
   tokens_ = indexer_->structural_indexes.get();

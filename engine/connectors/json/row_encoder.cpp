@@ -65,9 +65,7 @@ void AppendTimestamp(EventTime time, std::string* buffer) {
   buffer->append(text, sizeof(text) - 1);
 }
 
-bool NeedsEscape(char c) {
-  return static_cast<unsigned char>(c) < 0x20 || c == '"' || c == '\\';
-}
+bool NeedsEscape(char c) { return static_cast<unsigned char>(c) < 0x20 || c == '"' || c == '\\'; }
 
 void AppendEscaped(char c, std::string* buffer) {
   switch (c) {

@@ -64,11 +64,9 @@ TEST(JsonRowEncoder, WritesEveryTypeInColumnOrder) {
   ASSERT_TRUE(at.AppendNull().ok());
   const auto batch = arrow::RecordBatch::Make(
       schema.ToArrow(), 3,
-      {at.Finish().ValueOrDie(),
-       Column<arrow::BooleanBuilder, bool>({true, false, std::nullopt}),
+      {at.Finish().ValueOrDie(), Column<arrow::BooleanBuilder, bool>({true, false, std::nullopt}),
        Column<arrow::Int32Builder, int32_t>({INT32_MIN, 7, std::nullopt}),
-       Column<arrow::Int64Builder, int64_t>({INT64_MIN, 1'000'000'000'000'000'000,
-                                                 std::nullopt}),
+       Column<arrow::Int64Builder, int64_t>({INT64_MIN, 1'000'000'000'000'000'000, std::nullopt}),
        Column<arrow::StringBuilder, std::string>({"q\"\\/\n\x01\xc3\xa9", "", std::nullopt}),
        Column<arrow::StringBuilder, std::string>({"{\"k\":[1,2]}", "3.50", std::nullopt})});
   JsonRowEncoder encoder(schema);
@@ -90,11 +88,19 @@ TEST(JsonRowEncoder, WritesDoublesShortAndExact) {
   const auto rows = EncodeDoubles({21.0, 0.1, -0.5, 100000.0, 0.1 + 0.2, 123456789012345.0, 1e15,
                                    1e21, 0.00001, 0.000001, 5e-324, 1.7976931348623157e308, 0.0},
                                   &non_finite);
-  const std::vector<std::string> expected = {
-      "{\"x\":21}",     "{\"x\":0.1}",   "{\"x\":-0.5}", "{\"x\":100000}",
-      "{\"x\":0.30000000000000004}", "{\"x\":123456789012345}", "{\"x\":1e+15}",
-      "{\"x\":1e+21}",  "{\"x\":0.00001}", "{\"x\":1e-06}", "{\"x\":5e-324}",
-      "{\"x\":1.7976931348623157e+308}", "{\"x\":0}"};
+  const std::vector<std::string> expected = {"{\"x\":21}",
+                                             "{\"x\":0.1}",
+                                             "{\"x\":-0.5}",
+                                             "{\"x\":100000}",
+                                             "{\"x\":0.30000000000000004}",
+                                             "{\"x\":123456789012345}",
+                                             "{\"x\":1e+15}",
+                                             "{\"x\":1e+21}",
+                                             "{\"x\":0.00001}",
+                                             "{\"x\":1e-06}",
+                                             "{\"x\":5e-324}",
+                                             "{\"x\":1.7976931348623157e+308}",
+                                             "{\"x\":0}"};
   EXPECT_EQ(rows, expected);
   EXPECT_EQ(non_finite, 0);
 }
@@ -109,10 +115,10 @@ TEST(JsonRowEncoder, NonFiniteValuesBecomeNullAndAreCounted) {
 
 TEST(JsonRowEncoder, EncodesSomeColumnsAndSlices) {
   const Schema schema{{MakeField("a", Type::kBigint), MakeField("b", Type::kText)}};
-  const auto batch = arrow::RecordBatch::Make(
-      schema.ToArrow(), 3,
-      {Column<arrow::Int64Builder, int64_t>({1, 2, 3}),
-       Column<arrow::StringBuilder, std::string>({"x", "y", "z"})});
+  const auto batch =
+      arrow::RecordBatch::Make(schema.ToArrow(), 3,
+                               {Column<arrow::Int64Builder, int64_t>({1, 2, 3}),
+                                Column<arrow::StringBuilder, std::string>({"x", "y", "z"})});
   JsonRowEncoder keys(schema, {1, 0});
   EXPECT_EQ(EncodeRows(&keys, *batch->Slice(1, 2)),
             (std::vector<std::string>{"{\"b\":\"y\",\"a\":2}", "{\"b\":\"z\",\"a\":3}"}));

@@ -41,10 +41,10 @@ using KafkaMetadata = std::unique_ptr<const rd_kafka_metadata_t, KafkaMetadataDe
 
 struct KafkaClientOptions {
   rd_kafka_type_t type = RD_KAFKA_CONSUMER;
-  KafkaProperties defaults;               // weakest
-  std::vector<KafkaProperties> layers;    // the job's, then the stream's or sink's
-  KafkaProperties fixed;                  // naming one of these in `layers` is refused
-  KafkaLog log;                           // may be empty
+  KafkaProperties defaults;             // weakest
+  std::vector<KafkaProperties> layers;  // the job's, then the stream's or sink's
+  KafkaProperties fixed;                // naming one of these in `layers` is refused
+  KafkaLog log;                         // may be empty
   // Called in rd_kafka_poll or a queue's poll, on the thread that polls.
   std::function<void(std::string_view json)> on_statistics;
   std::function<void(const rd_kafka_message_t& message)> on_delivery;
@@ -89,7 +89,7 @@ class KafkaClient {
   rd_kafka_t* handle_ = nullptr;
 
   mutable std::mutex mutex_;
-  std::string last_error_;                          // guarded by mutex_
+  std::string last_error_;                            // guarded by mutex_
   std::map<std::string, MonotonicTime> last_logged_;  // by kind; guarded by mutex_
 };
 

@@ -24,8 +24,7 @@ using AdminOptions =
     std::unique_ptr<rd_kafka_AdminOptions_t, decltype(&rd_kafka_AdminOptions_destroy)>;
 
 AdminOptions MakeAdminOptions(rd_kafka_t* handle, rd_kafka_admin_op_t operation, int timeout_ms) {
-  AdminOptions options(rd_kafka_AdminOptions_new(handle, operation),
-                       rd_kafka_AdminOptions_destroy);
+  AdminOptions options(rd_kafka_AdminOptions_new(handle, operation), rd_kafka_AdminOptions_destroy);
   char text[256];
   rd_kafka_AdminOptions_set_request_timeout(options.get(), timeout_ms, text, sizeof(text));
   return options;
@@ -110,8 +109,7 @@ Status KafkaProducer::CreateTopic(const KafkaClient& client) const {
   char text[256] = "";
   const std::string missing = "output topic '" + options_.topic + "' does not exist";
   const std::unique_ptr<rd_kafka_NewTopic_t, decltype(&rd_kafka_NewTopic_destroy)> topic(
-      rd_kafka_NewTopic_new(options_.topic.c_str(), kPartitionsOfNewTopics, -1, text,
-                            sizeof(text)),
+      rd_kafka_NewTopic_new(options_.topic.c_str(), kPartitionsOfNewTopics, -1, text, sizeof(text)),
       rd_kafka_NewTopic_destroy);
   if (topic == nullptr) return UserError("topic_missing", missing + ": " + text);
   rd_kafka_NewTopic_set_config(topic.get(), "retention.ms", "-1");
@@ -140,8 +138,7 @@ Status KafkaProducer::CreateTopic(const KafkaClient& client) const {
   }
   if (options_.log) {
     options_.log(5, "created topic " + options_.topic + " with " +
-                        std::to_string(kPartitionsOfNewTopics) +
-                        " partitions and retention.ms=-1");
+                        std::to_string(kPartitionsOfNewTopics) + " partitions and retention.ms=-1");
   }
   return Status::OK();
 }
@@ -212,8 +209,8 @@ Result<KafkaProducer::Outcome> KafkaProducer::Produce(const Record& record,
     if (error == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE) return Outcome::kTooLarge;
     ARROW_RETURN_NOT_OK(delivery_error_);
     if (full) return ExternalError("stopped", "writing to topic " + topic(), Retry::kYes);
-    return ExternalError("delivery_failed",
-                         "topic " + topic() + ": " + rd_kafka_err2str(error), Retry::kYes);
+    return ExternalError("delivery_failed", "topic " + topic() + ": " + rd_kafka_err2str(error),
+                         Retry::kYes);
   }
 }
 
@@ -239,11 +236,11 @@ void KafkaProducer::OnDelivery(const rd_kafka_message_t& message) {
   if (message.err == RD_KAFKA_RESP_ERR_NO_ERROR || !delivery_error_.ok()) return;
   char fatal[256] = "";
   rd_kafka_fatal_error(client_->handle(), fatal, sizeof(fatal));
-  delivery_error_ = ExternalError(
-      "delivery_failed",
-      "topic " + topic() + ": " + rd_kafka_err2str(message.err) +
-          (fatal[0] == '\0' ? std::string() : std::string(" (") + fatal + ")"),
-      Retry::kYes);
+  delivery_error_ =
+      ExternalError("delivery_failed",
+                    "topic " + topic() + ": " + rd_kafka_err2str(message.err) +
+                        (fatal[0] == '\0' ? std::string() : std::string(" (") + fatal + ")"),
+                    Retry::kYes);
 }
 
 }  // namespace millrace

@@ -44,11 +44,11 @@ class KafkaReader final : public SourceReader {
     TopicPartition name;
     RecordBatchMaker maker;
     PartitionHealth health;
-    int64_t position = -1;      // next offset to be polled; -1: not known yet
+    int64_t position = -1;  // next offset to be polled; -1: not known yet
     bool at_end = false;
-    bool range_asked = false;   // its position was out of range
-    bool read = false;          // in the poll under way
-    bool end_told = false;      // likewise
+    bool range_asked = false;  // its position was out of range
+    bool read = false;         // in the poll under way
+    bool end_told = false;     // likewise
     rd_kafka_resp_err_t last_error = RD_KAFKA_RESP_ERR_NO_ERROR;
   };
 

@@ -128,8 +128,7 @@ DeadLetter KafkaSink::TooLarge(const Rows& rows, int64_t row,
   letter.key = record.key;
   letter.reason = "too_large";
   letter.message = "the row has " + std::to_string(record.value.size()) + " bytes; topic " +
-                   producer_->topic() + " takes " +
-                   std::to_string(producer_->record_bytes_max());
+                   producer_->topic() + " takes " + std::to_string(producer_->record_bytes_max());
   if (rows.origins != nullptr) {
     letter.source = rows.origins->source;
     letter.offset = rows.origins->offsets[size_t(row)];
@@ -180,9 +179,9 @@ Status KafkaDeadLetters::Write(const std::vector<DeadLetter>& letters) {
     record = KafkaProducer::Record();
     ARROW_ASSIGN_OR_RAISE(outcome, producer_->Produce(record, headers));
     if (outcome == KafkaProducer::Outcome::kTooLarge) {
-      return ExternalError("delivery_failed",
-                           "topic " + producer_->topic() + " takes not even a dead letter's headers",
-                           Retry::kNo);
+      return ExternalError(
+          "delivery_failed",
+          "topic " + producer_->topic() + " takes not even a dead letter's headers", Retry::kNo);
     }
   }
   return Status::OK();

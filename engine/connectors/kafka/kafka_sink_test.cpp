@@ -35,9 +35,9 @@ Rows MakeRows(const std::vector<std::optional<std::string>>& devices) {
     EXPECT_TRUE(counts.Append(n++).ok());
   }
   Rows rows;
-  rows.batch = arrow::RecordBatch::Make(MakeSchema().ToArrow(), int64_t(devices.size()),
-                                        {ends.Finish().ValueOrDie(), texts.Finish().ValueOrDie(),
-                                         counts.Finish().ValueOrDie()});
+  rows.batch = arrow::RecordBatch::Make(
+      MakeSchema().ToArrow(), int64_t(devices.size()),
+      {ends.Finish().ValueOrDie(), texts.Finish().ValueOrDie(), counts.Finish().ValueOrDie()});
   return rows;
 }
 
@@ -93,9 +93,9 @@ TEST(KafkaSink, SeveralKeyColumnsAreAJsonObject) {
   ASSERT_EQ(records.size(), 2u);
   EXPECT_EQ(records[0].key, R"({"device":"a","n":0})");
   EXPECT_EQ(records[1].key, R"({"device":null,"n":1})");
-  EXPECT_GE(records[0].timestamp_ms, std::chrono::duration_cast<std::chrono::milliseconds>(
-                                         before.time_since_epoch())
-                                         .count());
+  EXPECT_GE(
+      records[0].timestamp_ms,
+      std::chrono::duration_cast<std::chrono::milliseconds>(before.time_since_epoch()).count());
 }
 
 TEST(KafkaSink, RowsTooLargeForTheTopicAreRejected) {
@@ -163,7 +163,8 @@ TEST(KafkaSink, AFullQueueWaitsUntilItIsToldToStop) {
 }
 
 TEST(KafkaSink, OpenTellsWhatIsWrong) {
-  const auto unreachable = MakeSink(MakeOptions({{"bootstrap.servers", "127.0.0.1:1"}}), "x", {}, 0);
+  const auto unreachable =
+      MakeSink(MakeOptions({{"bootstrap.servers", "127.0.0.1:1"}}), "x", {}, 0);
   EXPECT_EQ(CodeOf(unreachable->Open()), "broker_unreachable");
   // librdkafka's mock cluster has no admin interface: the topic cannot be created.
   MockCluster cluster;
@@ -177,9 +178,9 @@ TEST(KafkaSink, OpenTellsWhatIsWrong) {
   KafkaSinkSpec spec;
   spec.topic = "x";
   spec.properties = {{"acks", "0"}};
-  EXPECT_EQ(CodeOf(MakeKafkaSink(spec, MakeSchema(), {}, -1, MakeOptions(cluster.properties()))
-                       .status()),
-            "bad_kafka_property");
+  EXPECT_EQ(
+      CodeOf(MakeKafkaSink(spec, MakeSchema(), {}, -1, MakeOptions(cluster.properties())).status()),
+      "bad_kafka_property");
 }
 
 TEST(KafkaDeadLetters, KeepTheOriginalBytesAndSayWhy) {
@@ -216,8 +217,8 @@ TEST(KafkaDeadLetters, KeepTheOriginalBytesAndSayWhy) {
                                          {"partition", "2"},
                                          {"offset", "77"}}));
   EXPECT_EQ(records[1].value, "");
-  EXPECT_EQ(records[1].headers.back(), (std::pair<std::string, std::string>("value_bytes",
-                                                                            "3000000")));
+  EXPECT_EQ(records[1].headers.back(),
+            (std::pair<std::string, std::string>("value_bytes", "3000000")));
 }
 
 }  // namespace

@@ -30,7 +30,6 @@ struct KafkaSourceOptions {
 // The source's first reader announces new partitions. Readers have a client each, and one thread of
 // librdkafka's for all fetching and decompression; their wake-up is called from that thread.
 // `node.spec.input` holds a KafkaSourceSpec.
-Result<std::unique_ptr<Source>> MakeKafkaSource(const SourceNode& node,
-                                                KafkaSourceOptions options);
+Result<std::unique_ptr<Source>> MakeKafkaSource(const SourceNode& node, KafkaSourceOptions options);
 
 }  // namespace millrace

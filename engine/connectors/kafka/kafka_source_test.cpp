@@ -223,7 +223,8 @@ TEST(KafkaSource, StartsWhereItIsTold) {
   MockCluster cluster;
   cluster.CreateTopic("readings", 1);
   ProduceRecords(cluster.properties(), "readings",
-                 {{0, "", Reading(0), 1'000, {}}, {0, "", Reading(1), 2'000, {}},
+                 {{0, "", Reading(0), 1'000, {}},
+                  {0, "", Reading(1), 2'000, {}},
                   {0, "", Reading(2), 3'000, {}}});
   SourceNode node = MakeNode("readings");
   Kafka(&node).start_from.kind = StartFrom::Kind::kOffsets;

@@ -42,8 +42,7 @@ class MockCluster {
   }
   // The mock creates whatever is asked for; these it does not know.
   void ForgetTopic(const std::string& topic) {
-    rd_kafka_mock_topic_set_error(cluster_, topic.c_str(),
-                                  RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART);
+    rd_kafka_mock_topic_set_error(cluster_, topic.c_str(), RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART);
   }
   void TakeBrokerDown() { rd_kafka_mock_broker_set_down(cluster_, 1); }
   void BringBrokerUp() { rd_kafka_mock_broker_set_up(cluster_, 1); }
@@ -74,11 +73,11 @@ inline void ProduceRecords(const KafkaProperties& properties, const std::string&
   for (const TestRecord& record : records) {
     const void* const key = record.key.empty() ? nullptr : record.key.data();
     ASSERT_EQ(rd_kafka_producev(
-                  producer, RD_KAFKA_V_TOPIC(topic.c_str()),
-                  RD_KAFKA_V_PARTITION(record.partition), RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
+                  producer, RD_KAFKA_V_TOPIC(topic.c_str()), RD_KAFKA_V_PARTITION(record.partition),
+                  RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
                   RD_KAFKA_V_VALUE(const_cast<char*>(record.value.data()), record.value.size()),
-                  RD_KAFKA_V_KEY(key, record.key.size()),
-                  RD_KAFKA_V_TIMESTAMP(record.timestamp_ms), RD_KAFKA_V_END),
+                  RD_KAFKA_V_KEY(key, record.key.size()), RD_KAFKA_V_TIMESTAMP(record.timestamp_ms),
+                  RD_KAFKA_V_END),
               RD_KAFKA_RESP_ERR_NO_ERROR);
   }
   ASSERT_EQ(rd_kafka_flush(producer, 10'000), RD_KAFKA_RESP_ERR_NO_ERROR);

@@ -4,8 +4,8 @@
 //
 // A partition is confirmed at its end with every statistics report in which all of that holds. It
 // is interrupted when its leader is not connected, when there is none, or when nothing was heard
-// from it for kSilentReports reports while reading stands at the end. A client that has just started
-// is given as many reports to find its brokers.
+// from it for kSilentReports reports while reading stands at the end. A client that has just
+// started is given as many reports to find its brokers.
 #pragma once
 
 #include <map>

@@ -100,7 +100,8 @@ TEST(KafkaStatistics, ReadsWhatLibrdkafkaWrites) {
   EXPECT_EQ(committed.partitions.at(kPartition).leader, 1);
   EXPECT_EQ(committed.partitions.at(kPartition).next_offset, 10);
   EXPECT_EQ(committed.partitions.at(kPartition).end_offset, 11);
-  EXPECT_EQ(ParseKafkaStatistics(json, false).ValueOrDie().partitions.at(kPartition).end_offset, 12);
+  EXPECT_EQ(ParseKafkaStatistics(json, false).ValueOrDie().partitions.at(kPartition).end_offset,
+            12);
   EXPECT_FALSE(ParseKafkaStatistics("{", true).ok());
 }
 

@@ -1,5 +1,6 @@
 // Records of one partition, in order, decoded into a SourceBatch. Records stay where librdkafka put
-// them: a batch keeps the messages of its rows alive, and with them the client, until it is dropped.
+// them: a batch keeps the messages of its rows alive, and with them the client, until it is
+// dropped.
 #pragma once
 
 #include <memory>

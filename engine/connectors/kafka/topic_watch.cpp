@@ -107,9 +107,9 @@ void TopicWatch::AskLeader(const TopicPartition& partition) {
 void TopicWatch::QueryRanges(const std::set<TopicPartition>& wanted) {
   for (const TopicPartition& partition : wanted) {
     Range range{partition, 0, 0};
-    const auto error = rd_kafka_query_watermark_offsets(
-        client_->handle(), partition.topic.c_str(), partition.partition, &range.low, &range.high,
-        int(kRequestTimeout.count()));
+    const auto error = rd_kafka_query_watermark_offsets(client_->handle(), partition.topic.c_str(),
+                                                        partition.partition, &range.low,
+                                                        &range.high, int(kRequestTimeout.count()));
     {
       const std::lock_guard lock(mutex_);
       if (stopping_) return;

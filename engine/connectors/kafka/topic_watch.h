@@ -75,9 +75,9 @@ class TopicWatch {
 
   std::mutex mutex_;
   std::condition_variable changed_;
-  bool stopping_ = false;                      // guarded by mutex_, as what follows
+  bool stopping_ = false;  // guarded by mutex_, as what follows
   std::set<TopicPartition> ranges_wanted_;
-  std::map<std::string, bool> suspects_;       // seen missing once?
+  std::map<std::string, bool> suspects_;  // seen missing once?
   std::optional<TopicPartition> fetch_next_;
   Findings findings_;
   std::atomic<bool> has_findings_ = false;
