@@ -39,7 +39,14 @@ while not bounded and not sys.asked_to_end:
 if role == "simulate":
     with open(value("--account"), "w") as out:
         out.write(os.environ["STAND_IN_SENT"])
+    open(f"{folder}/simulate.done", "w").close()
 else:
+    # A bounded job ends after what it reads was sent.
+    deadline = time.monotonic() + 10
+    while bounded and not os.path.exists(f"{folder}/simulate.done"):
+        if sys.asked_to_end or time.monotonic() > deadline:
+            break
+        time.sleep(0.01)
     print("a window", flush=True)
     with open(value("--summary"), "w") as out:
         out.write(os.environ["STAND_IN_SUMMARY"])

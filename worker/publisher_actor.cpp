@@ -1,6 +1,4 @@
-#include "worker/actors.h"
-#include "worker/failing.h"
-#include "worker/outputs.h"
+#include "worker/actor_host.h"
 
 namespace millrace {
 namespace {
@@ -8,17 +6,14 @@ namespace {
 constexpr int kFramesPerTurn = 16;
 constexpr auto kTick = std::chrono::seconds(1);
 
-class PublisherState final : public PublisherHost {
+class PublisherState final : public ActorHost<PublisherHost, PublisherParts> {
  public:
-  PublisherState(caf::event_based_actor* self, std::shared_ptr<PublisherParts> parts,
-                 const Clock* clock, WorkerObserver* observer)
-      : self_(self), parts_(std::move(parts)), clock_(clock), observer_(observer) {}
+  using ActorHost::ActorHost;
 
   caf::behavior Behavior() {
     return {
         [this](const Connect& connect) {
-          outputs_ = std::make_unique<Outputs>(self_, connect);
-          coordinator_ = connect.coordinator;
+          TakeConnect(connect);
           self_->delayed_send(self_, kTick, Tick::value);
         },
         [this](const ChannelFrame& frame) {
@@ -26,7 +21,7 @@ class PublisherState final : public PublisherHost {
           Proceed();
         },
         [this](millrace::Proceed) {
-          scheduled_ = false;
+          TakeProceed();
           Proceed();
         },
         [this](const Credit& credit) {
@@ -34,22 +29,14 @@ class PublisherState final : public PublisherHost {
           Proceed();
         },
         [this](Tick) {
-          if (failed_ || done_ || !Check(parts_->publisher->RollIfDue(this))) return;
+          if (failed() || done_ || !Check(parts_->publisher->RollIfDue(this))) return;
           self_->delayed_send(self_, kTick, Tick::value);
         },
         [this](Stop) { self_->quit(); },
     };
   }
 
-  // The actor ends with it: whatever was thrown ends the job.
-  void Thrown(const std::exception_ptr& thrown) { Check(FromException(thrown)); }
-
   // PublisherHost
-  Outlet* outlet() override { return outputs_.get(); }
-  bool HasCredit() override { return outputs_->HasCredit(); }
-  void SetFetched(MonotonicTime fetched) override { outputs_->SetFetched(fetched); }
-  void Broadcast(const FrameBody& body) override { outputs_->Broadcast(body); }
-  void ForwardWatermark(EventTime, MonotonicTime) override {}
   void ReturnCredit(size_t input, const Frame& frame) override {
     outputs_->ReturnCredit(input, frame);
   }
@@ -57,9 +44,7 @@ class PublisherState final : public PublisherHost {
   void AcknowledgeBarrier(Epoch) override {
     observer_->OnSinkStats(parts_->name, parts_->publisher->stats());
   }
-  void EpochIsSafe(Epoch epoch) override {
-    self_->send(coordinator_, EpochSafe{parts_->participant, epoch});
-  }
+  void EpochIsSafe(Epoch epoch) override { Tell(EpochSafe{parts_->participant, epoch}); }
   void Rejected(const std::vector<DeadLetter>& letters) override {
     observer_->OnRejected(parts_->name, letters);
   }
@@ -69,37 +54,21 @@ class PublisherState final : public PublisherHost {
   void Done() override {
     done_ = true;
     observer_->OnSinkStats(parts_->name, parts_->publisher->stats());
-    self_->send(coordinator_, ParticipantDone{parts_->participant});
+    ActorHost::Done();
   }
 
  private:
-  bool Check(const Status& status) {
-    if (status.ok()) return true;
-    failed_ = true;
-    self_->send(coordinator_, ParticipantFailed{parts_->name, std::make_shared<Status>(status)});
-    return false;
-  }
-
   void Proceed() {
-    if (failed_ || scheduled_ || outputs_ == nullptr) return;
+    if (!MayProceed()) return;
     const auto more = parts_->publisher->Run(this, kFramesPerTurn);
     if (!Check(more.status())) return;
     if (*more) {
-      scheduled_ = true;
-      self_->send(self_, millrace::Proceed::value);
+      ProceedLater();
     } else if (self_->mailbox().empty()) {
       Check(parts_->publisher->FlushWritten(this));
     }
   }
 
-  caf::event_based_actor* self_;
-  std::shared_ptr<PublisherParts> parts_;
-  const Clock* clock_;
-  WorkerObserver* observer_;
-  std::unique_ptr<Outputs> outputs_;
-  caf::actor coordinator_;
-  bool scheduled_ = false;
-  bool failed_ = false;
   bool done_ = false;
 };
 
@@ -107,14 +76,7 @@ class PublisherState final : public PublisherHost {
 
 caf::actor SpawnPublisher(caf::actor_system& system, PublisherParts parts, const Clock* clock,
                           WorkerObserver* observer) {
-  auto shared = std::make_shared<PublisherParts>(std::move(parts));
-  return system.spawn<caf::detached>(
-      [shared, clock, observer](caf::event_based_actor* self) -> caf::behavior {
-        auto state = std::make_shared<PublisherState>(self, shared, clock, observer);
-        FailOnException(self, state.get());
-        self->attach_functor([state](const caf::error&) {});
-        return state->Behavior();
-      });
+  return SpawnState<PublisherState, caf::detached>(system, std::move(parts), clock, observer);
 }
 
 }  // namespace millrace

@@ -207,7 +207,11 @@ def run_pytest(pattern: str | None, full: bool) -> Ran:
         "-v",
         "--color=no",
     ]
-    if pattern is not None:
+    # Process tests mostly wait: for brokers, time-outs, idleness. Two at a time halve that; each
+    # worker has a Kafka of its own.
+    if pattern is None:
+        argv += ["-n", "2", "--dist", "worksteal"]
+    else:
         argv += ["-k", pattern]
     if full:
         argv.append("--full")
@@ -239,7 +243,10 @@ def pytest_result(xml: Path, code: int, log: Path) -> Ran:
 class _PytestLines:
     """Shows the number of finished tests and the last one's name."""
 
-    LINE = re.compile(r"^(?P<name>\S+::\S+) .*\[ *(?P<share>\d+)%\]")
+    LINE = re.compile(
+        r"^(?P<name>\S+::\S+) .*\[ *(?P<share>\d+)%\]"  # one worker
+        r"|^\[gw\d+\] \[ *(?P<worker_share>\d+)%\] \w+ (?P<worker_name>\S+::\S+)"
+    )
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
@@ -247,5 +254,6 @@ class _PytestLines:
     def __call__(self, line: str) -> None:
         found = self.LINE.match(line)
         if found:
-            name: Sequence[str] = found["name"].split("::")
-            self._progress.detail = f"{found['share']}% {name[-1]}"
+            name: Sequence[str] = (found["name"] or found["worker_name"]).split("::")
+            share = found["share"] or found["worker_share"]
+            self._progress.detail = f"{share}% {name[-1]}"
