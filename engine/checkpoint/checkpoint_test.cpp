@@ -175,10 +175,10 @@ TEST(PositionMetadata, ReadsBackWhatItWroteAndNothingElse) {
   metadata.last_offset = 41;
   metadata.last_hash = UINT64_MAX;
   const std::string text = EncodePositionMetadata(metadata);
-  EXPECT_EQ(text, "millrace/2 1655000000000000 -9223372036854775808 42 7 41 18446744073709551615");
+  EXPECT_EQ(text, "millrace/1 1655000000000000 -9223372036854775808 42 7 41 18446744073709551615");
   EXPECT_EQ(DecodePositionMetadata(text), metadata);
   for (const std::string& bad :
-       {std::string(), std::string("millrace/1 1 2 3 4 5"), text + " 6", text.substr(0, 20)}) {
+       {std::string(), std::string("millrace/2 1 2 3 4 5"), text + " 6", text.substr(0, 20)}) {
     EXPECT_FALSE(DecodePositionMetadata(bad).has_value()) << bad;
   }
 }

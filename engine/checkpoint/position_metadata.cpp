@@ -5,7 +5,7 @@
 namespace millrace {
 namespace {
 
-constexpr std::string_view kVersion = "millrace/2";
+constexpr std::string_view kVersion = "millrace/1";
 
 template <typename Number>
 bool Take(std::string_view* text, Number* value) {

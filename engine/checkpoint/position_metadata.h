@@ -31,7 +31,7 @@ struct PositionMetadata {
   friend bool operator==(const PositionMetadata&, const PositionMetadata&) = default;
 };
 
-// "millrace/2 WATERMARK HORIZON PUBLISHED FLOOR LAST_OFFSET LAST_HASH", times in microseconds.
+// "millrace/1 WATERMARK HORIZON PUBLISHED FLOOR LAST_OFFSET LAST_HASH", times in microseconds.
 std::string EncodePositionMetadata(const PositionMetadata& metadata);
 // None where the text is not of this form: then only the offset counts.
 std::optional<PositionMetadata> DecodePositionMetadata(std::string_view text);

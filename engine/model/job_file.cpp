@@ -116,12 +116,8 @@ void ReadSpec(const JobFileContext& context, const YamlEntry& entry, JobSpec* jo
   }
   CheckTargets(context, *job);
   if (fields.Find("sinks") == nullptr) {
-    context.diagnostics->Warning(entry.place, "no sinks: what this job computes goes nowhere");
-  } else if (!job->alerts.empty() &&
-             std::none_of(job->sinks.begin(), job->sinks.end(),
-                          [](const SinkSpec& sink) { return sink.all_alerts; })) {
-    context.diagnostics->Warning(fields.Find("alerts")->place,
-                                 "no sink takes the alerts; add one with alerts: all");
+    context.diagnostics->Error(entry.place, "'sinks' is missing in 'spec'",
+                               "what this job computes goes nowhere");
   }
 }
 
