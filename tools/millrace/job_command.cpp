@@ -30,9 +30,7 @@ Result<std::string> ReadFile(const std::string& file_name) {
   return text;
 }
 
-}  // namespace
-
-Result<std::unique_ptr<CheckedJob>> CheckJob(const std::string& file_name) {
+Result<std::unique_ptr<CheckedJob>> Check(const std::string& file_name, std::string* warnings) {
   ARROW_ASSIGN_OR_RAISE(std::string text, ReadFile(file_name));
   Diagnostics diagnostics(file_name, std::move(text));
   auto job = std::make_unique<CheckedJob>();
@@ -41,31 +39,34 @@ Result<std::unique_ptr<CheckedJob>> CheckJob(const std::string& file_name) {
   // not be read, everything that reads it would only be blamed for that.
   if (job->spec.streams_complete) job->plan = PlanJob(job->spec, &diagnostics);
   ARROW_RETURN_NOT_OK(diagnostics.ToStatus());
-  job->warnings = diagnostics.Render();
+  *warnings = diagnostics.Render();
   return job;
 }
 
-int RunLint(const std::string& file_name) {
-  const auto job = CheckJob(file_name);
+}  // namespace
+
+std::unique_ptr<CheckedJob> CheckJob(const std::string& file_name) {
+  std::string warnings;
+  auto job = Check(file_name, &warnings);
   if (!job.ok()) {
     std::cerr << job.status().message();
     if (!job.status().message().ends_with('\n')) std::cerr << "\n";
-    return kExitError;
+    return nullptr;
   }
-  std::cerr << (*job)->warnings;
+  std::cerr << warnings;
+  return std::move(job).ValueOrDie();
+}
+
+int RunLint(const std::string& file_name) {
+  if (CheckJob(file_name) == nullptr) return kExitError;
   std::cout << file_name << ": OK\n";
   return kExitOk;
 }
 
 int RunPlan(const std::string& file_name) {
   const auto job = CheckJob(file_name);
-  if (!job.ok()) {
-    std::cerr << job.status().message();
-    if (!job.status().message().ends_with('\n')) std::cerr << "\n";
-    return kExitError;
-  }
-  std::cerr << (*job)->warnings;
-  std::cout << FormatPlan((*job)->plan);
+  if (job == nullptr) return kExitError;
+  std::cout << FormatPlan(job->plan);
   return kExitOk;
 }
 

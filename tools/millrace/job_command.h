@@ -19,11 +19,11 @@ inline constexpr int kExitUsage = 2;
 struct CheckedJob {
   JobSpec spec;
   JobPlan plan;
-  std::string warnings;  // rendered; may be empty
 };
 
-// Fails with what Diagnostics::Render says, or because the file cannot be read.
-Result<std::unique_ptr<CheckedJob>> CheckJob(const std::string& file_name);
+// Tells every mistake and warning on standard error. Null where the job has mistakes or its file
+// cannot be read.
+std::unique_ptr<CheckedJob> CheckJob(const std::string& file_name);
 
 int RunLint(const std::string& file_name);
 int RunPlan(const std::string& file_name);

@@ -199,12 +199,7 @@ int RunJob(const RunOptions& options) {
   SetUpLogging(format.value_or(LogFormat::kText), level.value_or(LogLevel::kInfo));
 
   const auto job = CheckJob(options.job_file);
-  if (!job.ok()) {
-    std::cerr << job.status().message();
-    if (!job.status().message().ends_with('\n')) std::cerr << "\n";
-    return kExitError;
-  }
-  std::cerr << (*job)->warnings;
+  if (job == nullptr) return kExitError;
   if (const arrow::Status status = arrow::compute::Initialize(); !status.ok()) return Fail(status);
 
   EmbeddedJobOptions job_options;
@@ -212,8 +207,8 @@ int RunJob(const RunOptions& options) {
   job_options.connectors.data_dir = options.data_dir;
   job_options.connectors.run_id = RandomId();
   job_options.connectors.screen = StandardOutputScreen();
-  job_options.parallelism = options.parallelism.value_or((*job)->spec.parallelism.value_or(
-      int32_t(std::max(1u, std::thread::hardware_concurrency()))));
+  job_options.parallelism = options.parallelism.value_or(
+      job->spec.parallelism.value_or(int32_t(std::max(1u, std::thread::hardware_concurrency()))));
   if (!options.end_when_idle.empty()) {
     const auto idle = ParseDuration(options.end_when_idle);
     if (!idle.ok()) {
@@ -228,7 +223,7 @@ int RunJob(const RunOptions& options) {
     return Fail(UserError("unwritable_path", "cannot make the data folder '" + options.data_dir +
                                                  "': " + error.message()));
   }
-  return Run(options, **job, std::move(job_options), signals).Execute();
+  return Run(options, *job, std::move(job_options), signals).Execute();
 }
 
 }  // namespace millrace
