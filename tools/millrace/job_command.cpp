@@ -1,10 +1,10 @@
 #include "tools/millrace/job_command.h"
 
 #include <cerrno>
-#include <cstring>
 #include <fstream>
 #include <iostream>
 #include <sstream>
+#include <system_error>
 
 #include "engine/model/job_file.h"
 #include "engine/plan/planner.h"
@@ -17,7 +17,8 @@ constexpr size_t kJobFileBytesMax = 1 << 20;
 Result<std::string> ReadFile(const std::string& file_name) {
   std::ifstream file(file_name, std::ios::binary);
   if (!file) {
-    return UserError("unreadable_file", "cannot read '" + file_name + "': " + std::strerror(errno));
+    return UserError("unreadable_file",
+                     "cannot read '" + file_name + "': " + std::generic_category().message(errno));
   }
   std::string text;
   text.resize(kJobFileBytesMax + 1);
