@@ -5,8 +5,8 @@
 namespace millrace {
 namespace {
 
-// Epochs that may wait to be safe. File sinks hold epochs back until they roll a file.
-constexpr size_t kPendingMax = 1024;
+// In place of a shard: leadership is asked for because something failed.
+constexpr int32_t kAfterFailure = -1;
 
 // While all partitions are idle the watermark goes on with time, in steps of this: every step is a
 // message to every task.
@@ -23,12 +23,28 @@ std::map<TopicPartition, size_t> SpreadPartitions(const std::vector<TopicPartiti
   return spread;
 }
 
+namespace {
+
+std::vector<proto::ShardState> RestoredShards(const std::optional<proto::Manifest>& manifest) {
+  if (!manifest.has_value()) return {};
+  return {manifest->shards().begin(), manifest->shards().end()};
+}
+
+Epoch RestoredEpoch(const CoordinatorPlan& plan) {
+  return plan.restored.has_value() ? Epoch(plan.restored->epoch()) : plan.last_epoch;
+}
+
+}  // namespace
+
 JobCoordinator::JobCoordinator(CoordinatorPlan plan)
     : plan_(std::move(plan)),
-      checkpoints_(plan_.participants, plan_.checkpoint_interval, kPendingMax) {
+      checkpoints_(plan_.participants, plan_.limits, plan_.last_epoch),
+      ledger_(plan_.identity.sink_shards, RestoredShards(plan_.restored), RestoredEpoch(plan_)) {
   for (const auto& source : plan_.sources) {
     SourceState state;
     state.plan = source;
+    state.told = source.watermark;
+    state.watermark.Restore(source.watermark);
     for (const auto& [partition, reader] : source.partitions) {
       state.watermark.AddPartition(partition);
     }
@@ -42,6 +58,7 @@ JobCoordinator::SourceState& JobCoordinator::StateOf(NodeId source) {
 }
 
 void JobCoordinator::OnTick(MonotonicTime now, CoordinatorHost* host) {
+  if (stop_wanted_) Finish(/*drain=*/false, now, host);
   FinishIfAllEnded(now, host);  // where there is nothing to read, nobody tells its end
   if (state_ != State::kRunning) return;
   for (SourceState& source : sources_) {
@@ -51,13 +68,123 @@ void JobCoordinator::OnTick(MonotonicTime now, CoordinatorHost* host) {
       Advance(&source, now, host);
     }
   }
-  if (const auto epoch = checkpoints_.MaybeOpen(now)) {
-    for (const SourceState& source : sources_) {
-      for (ParticipantId reader : source.plan.readers) host->Send(reader, OpenEpoch{*epoch});
-    }
-    host->OnPending(checkpoints_.pending().size());
-  } else if (checkpoints_.blocked_since().has_value()) {
-    host->OnBlocked(*checkpoints_.blocked_since());
+  if (const auto late = checkpoints_.TimedOut(now)) {
+    Abandon(*late, "it was not acknowledged by everyone in time", host);
+  }
+  OpenSavepoint(now, host);
+  OpenIfDue(now, host);
+  PauseIfNeeded(now, host);
+}
+
+void JobCoordinator::Start(CoordinatorHost* host) { ReleaseAll(ledger_.Recovered(), host); }
+
+CheckpointCoordinator::Unpublished JobCoordinator::Unpublished() const {
+  CheckpointCoordinator::Unpublished unpublished;
+  unpublished.epochs = ledger_.unpublished_epochs();
+  unpublished.bytes = ledger_.unpublished_bytes();
+  for (const auto& [outbox, bytes] : unsealed_) unpublished.bytes += bytes;
+  unpublished.recovered = ledger_.recovered_left();
+  return unpublished;
+}
+
+void JobCoordinator::Abandon(Epoch epoch, const std::string& why, CoordinatorHost* host) {
+  checkpoints_.Abandon(epoch);
+  host->OnAbandoned(epoch, why);
+  const bool of_savepoint = savepoint_.has_value() && savepoint_->checkpoint.has_value() &&
+                            savepoint_->checkpoint->epoch == epoch;
+  if (of_savepoint) {
+    EndSavepoint(
+        ExternalError("savepoint_failed", "its checkpoint was given up: " + why, Retry::kYes),
+        host);
+  }
+}
+
+void JobCoordinator::RequestSavepoint(const std::string& name, MonotonicTime now,
+                                      CoordinatorHost* host) {
+  if (state_ != State::kRunning || stop_wanted_) {
+    return host->OnSavepoint(
+        name, UserError("job_is_ending", "the job is ending: make the savepoint once it has"));
+  }
+  if (savepoint_.has_value()) {
+    return host->OnSavepoint(
+        name, UserError("savepoint_in_progress",
+                        "savepoint '" + savepoint_->name + "' is being made; ask again"));
+  }
+  savepoint_ = Savepoint{name, std::nullopt, false, false};
+  OpenSavepoint(now, host);
+}
+
+// One epoch at a time; and first of all what a restart found.
+bool JobCoordinator::MayOpenNow() const {
+  return !checkpoints_.pending().has_value() && !ledger_.recovered_left();
+}
+
+void JobCoordinator::OpenSavepoint(MonotonicTime now, CoordinatorHost* host) {
+  if (!savepoint_.has_value() || savepoint_->checkpoint.has_value()) return;
+  if (!MayOpenNow()) return;
+  savepoint_->checkpoint = PendingCheckpoint{checkpoints_.OpenNow(now), now, {}, false};
+  unsealed_.clear();
+  ToReaders(OpenEpoch{savepoint_->checkpoint->epoch}, host);
+}
+
+void JobCoordinator::WriteSavepointIfPublished(EventTime wall, CoordinatorHost* host) {
+  if (!savepoint_.has_value() || !savepoint_->committed || savepoint_->writing) return;
+  if (!ledger_.empty()) return;
+  savepoint_->writing = true;
+  proto::Manifest manifest = ManifestOf(*savepoint_->checkpoint, wall);
+  manifest.set_savepoint(savepoint_->name);
+  host->WriteSavepoint(std::make_shared<const proto::Manifest>(std::move(manifest)));
+}
+
+void JobCoordinator::OnSavepointWritten(const SavepointWritten& written, CoordinatorHost* host) {
+  EndSavepoint(written.failure == nullptr ? Status::OK() : *written.failure, host);
+}
+
+void JobCoordinator::EndSavepoint(const Status& status, CoordinatorHost* host) {
+  if (!savepoint_.has_value()) return;
+  const std::string name = savepoint_->name;
+  savepoint_.reset();
+  host->OnSavepoint(name, status);
+}
+
+proto::Manifest JobCoordinator::ManifestOf(const PendingCheckpoint& checkpoint,
+                                           EventTime wall) const {
+  return BuildManifest(
+      plan_.identity, checkpoint, ledger_.Snapshot(),
+      plan_.restored.has_value() ? plan_.restored->account() : proto::AccountCounts(), wall);
+}
+
+void JobCoordinator::OpenIfDue(MonotonicTime now, CoordinatorHost* host) {
+  if (savepoint_.has_value()) return;  // what follows it would add to its output
+  CheckpointCoordinator::Unpublished unpublished = Unpublished();
+  // What no epoch has released yet can only be published by opening the next one.
+  if (ledger_.all_published()) unpublished.bytes = 0;
+  if (const auto epoch = checkpoints_.MaybeOpen(now, unpublished)) {
+    unsealed_.clear();
+    ToReaders(OpenEpoch{*epoch}, host);
+  }
+  if (checkpoints_.blocked() == Blocked::kNo) {
+    blocked_since_.reset();
+    return;
+  }
+  if (!blocked_since_.has_value()) blocked_since_ = now;
+  host->OnBlocked(checkpoints_.blocked(), *blocked_since_);
+}
+
+// Readers wait while more output waits than may: what is read meanwhile would only add to it.
+void JobCoordinator::PauseIfNeeded(MonotonicTime now, CoordinatorHost* host) {
+  const auto unpublished = Unpublished();
+  const bool pause = unpublished.epochs > plan_.limits.unpublished_epochs_max ||
+                     unpublished.bytes > plan_.limits.outbox_bytes_max;
+  if (pause == paused_) return;
+  paused_ = pause;
+  ToReaders(PauseReading{pause}, host);
+}
+
+template <typename Message>
+void JobCoordinator::ToReaders(const Message& message, CoordinatorHost* host) {
+  for (const SourceState& source : sources_) {
+    for (ParticipantId reader : source.plan.readers) host->Send(reader, message);
   }
 }
 
@@ -128,41 +255,105 @@ void JobCoordinator::Advance(SourceState* source, MonotonicTime now, Coordinator
   }
 }
 
-void JobCoordinator::OnReaderAtBarrier(const ReaderAtBarrier& at, MonotonicTime now,
-                                       CoordinatorHost* host) {
-  forwarded_[at.epoch][at.participant] = at.forwarded;
-  Acknowledge(at.participant, at.epoch, now, host);
-}
-
-void JobCoordinator::OnSafe(const EpochSafe& safe, MonotonicTime now, CoordinatorHost* host) {
-  Acknowledge(safe.participant, safe.epoch, now, host);
-}
-
-void JobCoordinator::Acknowledge(ParticipantId participant, Epoch epoch, MonotonicTime now,
-                                 CoordinatorHost* host) {
-  checkpoints_.Acknowledge(participant, epoch);
-  const auto completed = checkpoints_.TakeCompleted(now);
-  if (!completed.has_value()) return;
-  Commit(completed->epoch, host);
-  host->OnPending(checkpoints_.pending().size());
-  host->OnCompleted(*completed);
-  EndIfAllDone(host);
-}
-
-void JobCoordinator::Commit(Epoch epoch, CoordinatorHost* host) {
-  const auto at = forwarded_.find(epoch);
-  if (at != forwarded_.end()) {
-    for (const SourceState& source : sources_) {
-      EventTime horizon = kEventTimeMax;
-      for (ParticipantId reader : source.plan.readers) {
-        horizon = std::min(horizon, at->second.at(reader));
-      }
-      for (ParticipantId reader : source.plan.readers) {
-        host->Send(reader, CommitPositions{epoch, horizon});
-      }
-    }
+void JobCoordinator::OnAcknowledge(const Acknowledge& acknowledge, EventTime wall,
+                                   CoordinatorHost* host) {
+  const proto::Acknowledgement& what = *acknowledge.what;
+  switch (checkpoints_.Acknowledge(acknowledge.participant, acknowledge.epoch, what)) {
+    case AckResult::kAccepted:
+    case AckResult::kLate:  // its rows are sealed: they go with the next epoch
+      if (what.has_shard()) ledger_.Add(what.shard(), acknowledge.epoch);
+      break;
+    case AckResult::kDuplicate:
+    case AckResult::kUnknownEpoch:
+    case AckResult::kUnknownParticipant:
+      return;
   }
-  forwarded_.erase(forwarded_.begin(), forwarded_.upper_bound(epoch));
+  CommitIfAcknowledged(wall, host);
+}
+
+void JobCoordinator::CommitIfAcknowledged(EventTime wall, CoordinatorHost* host) {
+  const PendingCheckpoint* const acknowledged = checkpoints_.TakeAcknowledged();
+  if (acknowledged == nullptr) return;
+  if (acknowledged->epoch == last_epoch_) {
+    ledger_.RollAll(acknowledged->epoch);
+    last_ = *acknowledged;
+  }
+  if (savepoint_.has_value() && savepoint_->checkpoint.has_value() &&
+      savepoint_->checkpoint->epoch == acknowledged->epoch) {
+    ledger_.RollAll(acknowledged->epoch);
+    savepoint_->checkpoint = *acknowledged;
+  }
+  host->Commit(std::make_shared<const proto::Manifest>(ManifestOf(*acknowledged, wall)));
+}
+
+void JobCoordinator::OnCommitted(const ManifestCommitted& committed, MonotonicTime now,
+                                 EventTime wall, CoordinatorHost* host) {
+  if (state_ == State::kEnded) return;
+  if (committed.failure != nullptr) {
+    const ErrorDetail* const detail = ErrorDetail::Of(*committed.failure);
+    const bool again = detail != nullptr && detail->retry() == Retry::kYes;
+    // The last epoch has no next one to make up for it.
+    if (!again || state_ != State::kRunning) return End(*committed.failure, host);
+    Abandon(committed.epoch, committed.failure->message(), host);
+    return;
+  }
+  if (state_ == State::kConfirming) return End(Status::OK(), host);
+  auto completed = checkpoints_.OnCommitted(committed.epoch, now);
+  if (!completed.has_value()) return;
+  completed->bytes = committed.bytes;
+  completed->uploaded_bytes = committed.uploaded_bytes;
+  ReleaseAll(ledger_.Commit(committed.epoch), host);
+  ToReaders(CheckpointCompleted{committed.epoch}, host);
+  host->OnCompleted(*completed);
+  if (state_ == State::kFinishing && committed.epoch == last_epoch_) state_ = State::kPublishing;
+  if (savepoint_.has_value() && savepoint_->checkpoint.has_value() &&
+      savepoint_->checkpoint->epoch == committed.epoch) {
+    savepoint_->committed = true;
+  }
+  ConfirmIfPublished(wall, host);
+}
+
+void JobCoordinator::ReleaseAll(Released released, CoordinatorHost* host) {
+  for (ReleasedSegments& segments : released.shards) host->Release(std::move(segments));
+  for (ReleasedRoll& roll : released.rolls) host->Release(std::move(roll));
+  host->OnUnpublished(ledger_.unpublished_epochs(), ledger_.unpublished_bytes());
+}
+
+void JobCoordinator::OnAskPermission(const AskPermission& ask, CoordinatorHost* host) {
+  host->CheckLeadership(ask.shard);
+}
+
+void JobCoordinator::OnLeadership(const LeadershipChecked& checked, CoordinatorHost* host) {
+  if (checked.failure != nullptr) return End(*checked.failure, host);
+  if (checked.shard == kAfterFailure) return End(*failure_, host);
+  host->Permit(checked.shard);
+}
+
+void JobCoordinator::OnPublished(const SegmentsPublished& published, EventTime wall,
+                                 CoordinatorHost* host) {
+  ledger_.OnPublished(published.shard, published.epoch, published.next_row);
+  host->OnUnpublished(ledger_.unpublished_epochs(), ledger_.unpublished_bytes());
+  ConfirmIfPublished(wall, host);
+}
+
+void JobCoordinator::OnRollPublished(const RollPublished& published, EventTime wall,
+                                     CoordinatorHost* host) {
+  ledger_.OnRollWritten(published.shard, published.sink, published.epoch);
+  host->OnUnpublished(ledger_.unpublished_epochs(), ledger_.unpublished_bytes());
+  ConfirmIfPublished(wall, host);
+}
+
+// The job ends with a checkpoint that knows that everything is published: the next start has
+// nothing to publish, and a final file that somebody moves away meanwhile does not come back.
+void JobCoordinator::ConfirmIfPublished(EventTime wall, CoordinatorHost* host) {
+  WriteSavepointIfPublished(wall, host);
+  if (state_ != State::kPublishing || int32_t(done_.size()) < plan_.participants) return;
+  if (!ledger_.empty()) return;
+  state_ = State::kConfirming;
+  last_->epoch = Epoch(last_->epoch.value() + 1);
+  proto::Manifest manifest = ManifestOf(*last_, wall);
+  manifest.set_finished(drained_);
+  host->Commit(std::make_shared<const proto::Manifest>(std::move(manifest)));
 }
 
 void JobCoordinator::RequestStop(MonotonicTime now, CoordinatorHost* host) {
@@ -171,29 +362,28 @@ void JobCoordinator::RequestStop(MonotonicTime now, CoordinatorHost* host) {
 
 void JobCoordinator::Finish(bool drain, MonotonicTime now, CoordinatorHost* host) {
   if (state_ != State::kRunning) return;
-  state_ = State::kFinishing;
-  last_epoch_ = checkpoints_.OpenNow(now);
-  for (const SourceState& source : sources_) {
-    for (ParticipantId reader : source.plan.readers) {
-      host->Send(reader, FinishReading{*last_epoch_, drain});
-    }
+  // Tried again at every tick.
+  if (!MayOpenNow() || savepoint_.has_value()) {
+    stop_wanted_ = stop_wanted_ || !drain;
+    return;
   }
-  host->OnPending(checkpoints_.pending().size());
+  state_ = State::kFinishing;
+  drained_ = drain;
+  last_epoch_ = checkpoints_.OpenNow(now);
+  ToReaders(FinishReading{*last_epoch_, drain}, host);
 }
 
-void JobCoordinator::OnDone(const ParticipantDone& done, MonotonicTime now, CoordinatorHost* host) {
+void JobCoordinator::OnDone(const ParticipantDone& done, EventTime wall, CoordinatorHost* host) {
   done_.insert(done.participant);
-  EndIfAllDone(host);
+  ConfirmIfPublished(wall, host);
 }
 
-void JobCoordinator::EndIfAllDone(CoordinatorHost* host) {
-  if (state_ != State::kFinishing || int32_t(done_.size()) < plan_.participants) return;
-  if (checkpoints_.last_completed() < *last_epoch_) return;
-  End(Status::OK(), host);
-}
-
+// Where another process has taken the job over, all kinds of things fail in this one (its folders
+// are gone, its producers fenced): that is what is to be told.
 void JobCoordinator::OnFailed(const ParticipantFailed& failed, CoordinatorHost* host) {
-  End(*failed.status, host);
+  if (state_ == State::kEnded || failure_.has_value()) return;
+  failure_ = *failed.status;
+  host->CheckLeadership(kAfterFailure);
 }
 
 void JobCoordinator::End(const Status& status, CoordinatorHost* host) {

@@ -16,12 +16,12 @@ from harness.kafka import Kafka
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--full", action="store_true", help="also tests that are marked full")
+    parser.addoption("--soak", action="store_true", help="also tests that are marked soak")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if config.getoption("--full"):
-        return
-    slow = [item for item in items if item.get_closest_marker("full")]
+    marks = [mark for mark in ("full", "soak") if not config.getoption(f"--{mark}")]
+    slow = [item for item in items if any(item.get_closest_marker(mark) for mark in marks)]
     if slow:
         config.hook.pytest_deselected(items=slow)
         items[:] = [item for item in items if item not in slow]

@@ -130,7 +130,7 @@ def test_list_of_googletest_names() -> None:
         (
             "worker/task.cpp",
             '#include "coordinator/catalog.h"',
-            "worker must not include coordinator (allowed: engine)",
+            "worker must not include coordinator (allowed: engine, proto)",
         ),
         (
             "engine/base/ids.cpp",

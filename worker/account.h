@@ -1,7 +1,12 @@
 // The account of a job: what became of every reading, a stream. "Readings in = rows counted +
 // filtered + dead letters" is checked at the end of a run and shown while it goes on.
+//
+// Every participant (reader, task, outbox) keeps one of its own, and a checkpoint holds each as it
+// was at the barrier; so the account survives restarts, and balances at every epoch. The job's is
+// their sum and what was restored.
+//
 // Counters are relaxed atomics, added to once a batch; maps are fixed once the job is planned,
-// except reasons of dead letters (a mutex, once a batch that has any).
+// except labels (a mutex, once a batch that has any).
 #pragma once
 
 #include <atomic>
@@ -12,6 +17,7 @@
 #include <string>
 
 #include "engine/plan/plan.h"
+#include "proto/checkpoint.pb.h"
 
 namespace millrace {
 
@@ -28,7 +34,7 @@ struct StreamAccount {
   std::atomic<int64_t> rows_out{0};       // rows of the stream itself
   std::atomic<int64_t> output_filtered{0};    // by HAVING
   std::atomic<int64_t> output_failed{0};      // window rows whose expression failed
-  std::atomic<int64_t> watermark{INT64_MIN};  // microseconds
+  std::atomic<int64_t> watermark{INT64_MIN};  // microseconds; not part of a checkpoint's account
 };
 
 class JobAccount {
@@ -39,7 +45,7 @@ class JobAccount {
   StreamAccount& stream(const std::string& name) { return *streams_.at(name); }
   const std::map<std::string, std::unique_ptr<StreamAccount>>& streams() const { return streams_; }
 
-  // Readings that ended as dead letters (also where an earlier run has written them already).
+  // Readings that ended as dead letters.
   void AddDeadLetters(const std::string& stream, const std::string& reason, int64_t count);
   // Rows of output that ended as dead letters and leave the readings' account alone: rows of
   // windows and conditions of alerts that failed, rows that their target could not take. `origin`:
@@ -50,6 +56,9 @@ class JobAccount {
   // Alerts raised, by name.
   void AddAlerts(const std::string& alert, int64_t count);
   std::map<std::string, int64_t> Alerts() const;
+  // Rows sealed for a sink, exactly once.
+  void AddSinkRows(const std::string& sink, int64_t count);
+  std::map<std::string, int64_t> SinkRows() const;
   // Readings of `stream` that ended as dead letters.
   int64_t DeadLettersOf(const std::string& stream) const;
 
@@ -57,13 +66,21 @@ class JobAccount {
   // something was lost.
   int64_t Difference(const std::string& stream) const;
 
+  // As a checkpoint keeps it; and adding one to another. Streams that the plan does not have are
+  // left out: they went with an edit of the job.
+  proto::AccountCounts Counts() const;
+  void Add(const proto::AccountCounts& counts);
+
  private:
+  using Labels = std::map<std::pair<std::string, std::string>, int64_t>;
+
   std::map<std::string, std::unique_ptr<StreamAccount>> streams_;
   mutable std::mutex mutex_;
   // Guarded by mutex_.
-  std::map<std::pair<std::string, std::string>, int64_t> dead_letters_;  // readings
-  std::map<std::pair<std::string, std::string>, int64_t> output_dead_letters_;
-  std::map<std::string, int64_t> alerts_;
+  Labels dead_letters_;  // readings
+  Labels output_dead_letters_;
+  Labels alerts_;     // origin: the alert
+  Labels sink_rows_;  // origin: the sink
 };
 
 }  // namespace millrace

@@ -46,6 +46,11 @@ class ActorHost : public Host {
     self_->send(coordinator_, std::move(message));
   }
 
+  void TellAcknowledged(Epoch epoch, proto::Acknowledgement what) {
+    Tell(millrace::Acknowledge{parts_->participant, epoch,
+                               std::make_shared<const proto::Acknowledgement>(std::move(what))});
+  }
+
   // False for a failure, which ends the job; it is told once.
   bool Check(const Status& status) {
     if (status.ok()) return true;

@@ -1,11 +1,12 @@
-// For the worker's tests: a small plan made by hand (no SQL), a source that replays given records,
-// and hosts that collect what a core says. One thread, no actors, no clock.
+// For the worker's tests: a small plan made by hand (no SQL), frames, and a source that replays
+// given records. One thread, no actors, no clock.
 //
 // The plan: readings(key text, event_time timestamp, value double, alarm bigint)
 //   -> hot (value > 90) -> sink 1, and -> metrics: hop 60 s by 20 s, key; count, sum -> sink 0.
 #pragma once
 
 #include <arrow/api.h>
+#include <gtest/gtest.h>
 
 #include <deque>
 #include <map>
@@ -112,16 +113,40 @@ inline JobPlan MakePlan(Micros max_delay = std::chrono::seconds(30)) {
                         {"total", Type::kDouble, "", false}}};
   PlanNode& node = add("metrics.window", "metrics", kInput, windows, window);
   node.window_end = 1;
-  node.span = window.size;
   ProjectNode output;
   for (size_t i = 0; i < windows.fields.size(); ++i) {
     output.columns.push_back(Column(int(i), windows.fields[i].type));
   }
-  add("metrics.output", "metrics", kWindow, windows, output).span = window.size;
+  add("metrics.output", "metrics", kWindow, windows, output);
   SinkNode sink;
   sink.sink_index = 0;
-  add("sink.0", "metrics", kOutput, windows, sink).span = window.size;
+  add("sink.0", "metrics", kOutput, windows, sink);
   return plan;
+}
+
+template <typename Body>
+std::shared_ptr<const Frame> FrameOf(Body body, int64_t bytes = 0) {
+  auto frame = std::make_shared<Frame>();
+  frame->body = std::move(body);
+  frame->bytes = bytes;
+  return frame;
+}
+
+// As the streams `readings` and `hot` have them, and what enters the window.
+inline Rows RowsOf(const std::vector<Reading>& readings) {
+  arrow::StringBuilder keys;
+  arrow::TimestampBuilder times(arrow::timestamp(arrow::TimeUnit::MICRO, "UTC"),
+                                arrow::default_memory_pool());
+  arrow::DoubleBuilder values;
+  for (const Reading& reading : readings) {
+    EXPECT_TRUE(keys.Append(reading.key).ok() && times.Append(reading.seconds * 1'000'000).ok() &&
+                values.Append(reading.value).ok());
+  }
+  static const auto kSchema = MakePlan().node(kSource).output.ToArrow();
+  Rows rows;
+  rows.batch = arrow::RecordBatch::Make(kSchema, int64_t(readings.size()),
+                                        {*keys.Finish(), *times.Finish(), *values.Finish()});
+  return rows;
 }
 
 class Originals final : public OriginalRecords {
@@ -139,6 +164,9 @@ class ReplaySource final : public SourceReader {
   std::deque<SourceEvent> events;  // given out with the next poll
   int64_t batch_rows = 7;
   std::optional<int64_t> empty_batch_to;  // the next poll's batches only move the position
+  int polls = 0;
+
+  static uint64_t HashOf(int64_t offset) { return uint64_t(offset + 1) * 1'000'003; }
 
   Status Start(const std::vector<StartPosition>& positions) override {
     for (const StartPosition& position : positions) {
@@ -146,7 +174,12 @@ class ReplaySource final : public SourceReader {
     }
     return Status::OK();
   }
+  Status AddPartition(const StartPosition& position) override {
+    next_[position.partition] = position.offset.value_or(0);
+    return Status::OK();
+  }
   Result<Polled> Poll(int64_t) override {
+    ++polls;
     Polled polled;
     for (auto& [partition, next] : next_) {
       const auto& all = records[partition];
@@ -208,6 +241,7 @@ class ReplaySource final : public SourceReader {
     batch.originals = originals;
     batch.next_offset = *next;
     batch.last_record_offset = empty ? -1 : *next - 1;
+    batch.last_record_hash = HashOf(batch.last_record_offset);
     batch.bytes = 100;
     return batch;
   }

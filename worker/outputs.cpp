@@ -5,14 +5,14 @@ namespace millrace {
 Outputs::Outputs(caf::event_based_actor* self, const Connect& connect)
     : self_(self), inputs_(connect.inputs) {
   for (const Connect::Channel& output : connect.outputs) {
-    const bool to_task = output.sink == -1;
+    const bool to_task = output.sinks.empty();
     if (to_task) {
       auto& tasks = tasks_[output.node];
       if (tasks.size() <= size_t(output.task.value()))
         tasks.resize(size_t(output.task.value()) + 1);
       tasks[size_t(output.task.value())] = channels_.size();
     } else {
-      sinks_[output.sink] = channels_.size();
+      for (int32_t sink : output.sinks) sinks_[sink] = channels_.size();
     }
     channels_.push_back({output.receiver, output.input, to_task, 0});
   }
@@ -63,12 +63,13 @@ void Outputs::ToWindow(NodeId node, const Rows& rows,
     if (split_[task].empty()) continue;
     const int64_t share =
         64 + bytes * int64_t(split_[task].size()) / std::max<int64_t>(1, rows.size());
-    Send(tasks[task], DataFrame{node, rows, hashes, split_[task], fetched_}, share);
+    Send(tasks[task], DataFrame{node, rows, hashes, split_[task], -1, fetched_}, share);
   }
 }
 
 void Outputs::ToSink(NodeId node, int sink_index, const Rows& rows) {
-  Send(sinks_.at(sink_index), DataFrame{node, rows, nullptr, {}, fetched_}, ApproximateBytes(rows));
+  Send(sinks_.at(sink_index), DataFrame{node, rows, nullptr, {}, sink_index, fetched_},
+       ApproximateBytes(rows));
 }
 
 void Outputs::ToDeadLetters(std::vector<DeadLetter> letters) {

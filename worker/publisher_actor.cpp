@@ -4,7 +4,6 @@ namespace millrace {
 namespace {
 
 constexpr int kFramesPerTurn = 16;
-constexpr auto kTick = std::chrono::seconds(1);
 
 class PublisherState final : public ActorHost<PublisherHost, PublisherParts> {
  public:
@@ -12,10 +11,7 @@ class PublisherState final : public ActorHost<PublisherHost, PublisherParts> {
 
   caf::behavior Behavior() {
     return {
-        [this](const Connect& connect) {
-          TakeConnect(connect);
-          self_->delayed_send(self_, kTick, Tick::value);
-        },
+        [this](const Connect& connect) { TakeConnect(connect); },
         [this](const ChannelFrame& frame) {
           parts_->publisher->Push(size_t(frame.input), frame.frame);
           Proceed();
@@ -28,10 +24,6 @@ class PublisherState final : public ActorHost<PublisherHost, PublisherParts> {
           outputs_->OnCredit(credit);
           Proceed();
         },
-        [this](Tick) {
-          if (failed() || done_ || !Check(parts_->publisher->RollIfDue(this))) return;
-          self_->delayed_send(self_, kTick, Tick::value);
-        },
         [this](Stop) { self_->quit(); },
     };
   }
@@ -40,11 +32,10 @@ class PublisherState final : public ActorHost<PublisherHost, PublisherParts> {
   void ReturnCredit(size_t input, const Frame& frame) override {
     outputs_->ReturnCredit(input, frame);
   }
-  // A publisher acknowledges when the epoch is safe, not when it has seen the barrier.
-  void AcknowledgeBarrier(Epoch) override {
+  void Acknowledge(Epoch epoch, proto::Acknowledgement what) override {
     observer_->OnSinkStats(parts_->name, parts_->publisher->stats());
+    TellAcknowledged(epoch, std::move(what));
   }
-  void EpochIsSafe(Epoch epoch) override { Tell(EpochSafe{parts_->participant, epoch}); }
   void Rejected(const std::vector<DeadLetter>& letters) override {
     observer_->OnRejected(parts_->name, letters);
   }
@@ -52,7 +43,6 @@ class PublisherState final : public ActorHost<PublisherHost, PublisherParts> {
     observer_->OnDelivered(parts_->name, rows, after);
   }
   void Done() override {
-    done_ = true;
     observer_->OnSinkStats(parts_->name, parts_->publisher->stats());
     ActorHost::Done();
   }
@@ -68,8 +58,6 @@ class PublisherState final : public ActorHost<PublisherHost, PublisherParts> {
       Check(parts_->publisher->FlushWritten(this));
     }
   }
-
-  bool done_ = false;
 };
 
 }  // namespace

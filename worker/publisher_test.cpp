@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "engine/env/clock.h"
 #include "worker/fixture.h"
 
 namespace millrace {
@@ -9,73 +10,86 @@ namespace {
 
 using namespace test;  // NOLINT
 
-// Rows stand in an open file until Flush(true).
-class FileWriter final : public SinkWriter {
+using Lines = std::vector<std::string>;
+
+// Refuses rows with the key "refused".
+class FakeWriter final : public SinkWriter {
  public:
-  int closed = 0;
-  bool open = false;
+  explicit FakeWriter(Lines* lines) : lines_(lines) {}
+  Status fails;
   Status Open() override { return Status::OK(); }
-  Status Write(const Rows&, std::vector<DeadLetter>*) override {
-    open = true;
+  Status Write(const Rows& rows, std::vector<DeadLetter>* rejected) override {
+    ARROW_RETURN_NOT_OK(fails);
+    const auto& keys = static_cast<const arrow::StringArray&>(*rows.batch->column(0));
+    for (int64_t row = 0; row < rows.size(); ++row) {
+      if (keys.GetView(row) != "refused") continue;
+      DeadLetter letter;
+      letter.reason = "too_large";
+      rejected->push_back(letter);
+    }
+    lines_->push_back("write " + std::to_string(rows.size()));
     return Status::OK();
   }
-  Status Flush(bool close_files) override {
-    if (close_files && open) ++closed;
-    if (close_files) open = false;
+  Status Flush() override {
+    lines_->push_back("flush");
     return Status::OK();
   }
-  bool HasUnfinishedFiles() const override { return open; }
+  Status Finish() override {
+    lines_->push_back("finish");
+    return Status::OK();
+  }
   SinkStats stats() const override { return {}; }
-  std::string description() const override { return "files"; }
+  std::string description() const override { return "a test"; }
+
+ private:
+  Lines* lines_;
 };
 
-class Script final : public PublisherHost {
+class Script final : public PublisherHost, public Outlet {
  public:
-  std::vector<std::string> lines;
+  Lines lines;
+  bool credit = true;
   int64_t returned = 0;
-  std::vector<std::string> Take() { return std::exchange(lines, {}); }
+  Lines Take() { return std::exchange(lines, {}); }
 
-  Outlet* outlet() override { return nullptr; }
-  bool HasCredit() override { return true; }
+  Outlet* outlet() override { return this; }
+  bool HasCredit() override { return credit; }
   void SetFetched(MonotonicTime) override {}
-  void Broadcast(const FrameBody&) override {}
+  void Broadcast(const FrameBody& body) override {
+    lines.push_back(std::holds_alternative<EndFrame>(body) ? "end" : "barrier");
+  }
   void ForwardWatermark(EventTime, MonotonicTime) override {}
   void ReturnCredit(size_t, const Frame& frame) override { returned += frame.bytes; }
-  void AcknowledgeBarrier(Epoch) override {}
+  void Acknowledge(Epoch epoch, proto::Acknowledgement) override {
+    lines.push_back("acknowledge " + std::to_string(epoch.value()));
+  }
   void Done() override { lines.push_back("done"); }
-  void EpochIsSafe(Epoch epoch) override {
-    lines.push_back("safe " + std::to_string(epoch.value()));
+  void Rejected(const std::vector<DeadLetter>& letters) override {
+    lines.push_back("rejected " + std::to_string(letters.size()));
   }
   void Delivered(int64_t rows, MonotonicTime after) override {
     lines.push_back("delivered " + std::to_string(rows) + " after " +
                     std::to_string(after.count() / 1'000'000'000));
   }
+
+  void ToWindow(NodeId, const Rows&, std::shared_ptr<const std::vector<uint64_t>>,
+                std::span<const uint32_t>) override {}
+  void ToSink(NodeId, int, const Rows&) override {}
+  void ToDeadLetters(std::vector<DeadLetter> letters) override {
+    lines.push_back("letters " + std::to_string(letters.size()));
+  }
 };
 
-using Lines = std::vector<std::string>;
-
-std::shared_ptr<const Frame> Data(MonotonicTime fetched) {
-  auto frame = std::make_shared<Frame>();
-  Rows rows;
-  rows.batch = arrow::RecordBatch::Make(arrow::schema({}), 3, arrow::ArrayVector());
-  frame->body = DataFrame{NodeId(0), rows, nullptr, {}, fetched};
-  frame->bytes = 100;
-  return frame;
-}
-template <typename Body>
-std::shared_ptr<const Frame> Control(Body body) {
-  auto frame = std::make_shared<Frame>();
-  frame->body = body;
-  return frame;
+std::shared_ptr<const Frame> Data(MonotonicTime fetched, const std::string& key = "a") {
+  return FrameOf(DataFrame{kSink, RowsOf({{key}, {key}, {"b"}}), nullptr, {}, 0, fetched}, 100);
 }
 
 class PublisherTest : public testing::Test {
  protected:
   PublisherTest() {
-    auto writer = std::make_unique<FileWriter>();
+    auto writer = std::make_unique<FakeWriter>(&script_.lines);
     writer_ = writer.get();
-    publisher_ = std::make_unique<Publisher>(std::move(writer), nullptr, 1, std::chrono::minutes(1),
-                                             &clock_);
+    publisher_ = std::make_unique<Publisher>(std::move(writer), 1, &clock_);
     clock_.Advance(std::chrono::seconds(100));
   }
   Lines Send(std::shared_ptr<const Frame> frame) {
@@ -83,57 +97,52 @@ class PublisherTest : public testing::Test {
     EXPECT_EQ(publisher_->Run(&script_, 100).ValueOrDie(), false);
     return script_.Take();
   }
-  Lines Barrier(int64_t epoch) { return Send(Control(BarrierFrame{Epoch(epoch)})); }
-  Lines Roll() {
-    EXPECT_TRUE(publisher_->RollIfDue(&script_).ok());
-    return script_.Take();
-  }
 
   ManualClock clock_;
-  FileWriter* writer_;
+  FakeWriter* writer_;
   std::unique_ptr<Publisher> publisher_;
   Script script_;
 };
 
-TEST_F(PublisherTest, AnOpenFileHoldsEpochsBackUntilItIsRolled) {
-  EXPECT_EQ(Barrier(1), Lines{"safe 1"});
-  Send(Data(MonotonicTime(0)));
+TEST_F(PublisherTest, AcknowledgesABarrierOnceEverythingBeforeItIsDelivered) {
+  EXPECT_EQ(Send(Data(MonotonicTime(0))), Lines{"write 3"});
   EXPECT_EQ(script_.returned, 100);
-  EXPECT_EQ(Barrier(2), Lines{});
-  clock_.Advance(std::chrono::seconds(61));
-  EXPECT_EQ(Barrier(3), Lines{"safe 3"});
-  EXPECT_EQ(writer_->closed, 1);
+  EXPECT_EQ(Send(FrameOf(BarrierFrame{Epoch(1)})), (Lines{"flush", "barrier", "acknowledge 1"}));
+  EXPECT_EQ(Send(FrameOf(BarrierFrame{Epoch(2)})), (Lines{"barrier", "acknowledge 2"}));
 }
 
-// Once too many epochs wait no barrier comes, and none would ever come if only barriers rolled.
-TEST_F(PublisherTest, RollsWithoutABarrierToo) {
+TEST_F(PublisherTest, TheEndDeliversWhatIsLeft) {
   Send(Data(MonotonicTime(0)));
-  EXPECT_EQ(Roll(), Lines{});  // nothing waits for it yet
-  Barrier(1);
-  EXPECT_EQ(Roll(), Lines{});
-  clock_.Advance(std::chrono::seconds(61));
-  Send(Data(MonotonicTime(0)));
-  EXPECT_EQ(Roll(), Lines{"safe 1"});
-  EXPECT_EQ(Roll(), Lines{});
-  EXPECT_EQ(writer_->closed, 1);
-  // The next file has its own interval.
-  Send(Data(MonotonicTime(0)));
-  EXPECT_EQ(Barrier(2), Lines{});
-}
-
-TEST_F(PublisherTest, TheEndClosesFilesAndMakesTheLastEpochSafe) {
-  Send(Data(MonotonicTime(0)));
-  EXPECT_EQ(Barrier(1), Lines{});
-  EXPECT_EQ(Send(Control(EndFrame{})), (Lines{"safe 1", "done"}));
-  EXPECT_EQ(writer_->closed, 1);
-  EXPECT_EQ(Roll(), Lines{});
+  EXPECT_EQ(Send(FrameOf(EndFrame{})), (Lines{"flush", "finish", "end", "done"}));
+  EXPECT_EQ(Send(Data(MonotonicTime(0))), Lines{});
 }
 
 TEST_F(PublisherTest, MeasuresLatencyOnlyOfWhatWasFetched) {
   Send(Data(MonotonicTime(0)));
   Send(Data(std::chrono::seconds(98)));
   ASSERT_TRUE(publisher_->FlushWritten(&script_).ok());
-  EXPECT_EQ(script_.Take(), Lines{"delivered 3 after 2"});
+  EXPECT_EQ(script_.Take(), (Lines{"flush", "delivered 3 after 2"}));
+  ASSERT_TRUE(publisher_->FlushWritten(&script_).ok());
+  EXPECT_EQ(script_.Take(), Lines{});
+}
+
+TEST_F(PublisherTest, RowsThatTheTargetRefusesBecomeDeadLettersBeforeTheBarrier) {
+  publisher_->Push(0, Data(MonotonicTime(0), "refused"));
+  EXPECT_EQ(Send(FrameOf(BarrierFrame{Epoch(1)})),
+            (Lines{"write 3", "rejected 2", "letters 2", "flush", "barrier", "acknowledge 1"}));
+}
+
+TEST_F(PublisherTest, WaitsForCreditForItsDeadLetters) {
+  script_.credit = false;
+  EXPECT_EQ(Send(Data(MonotonicTime(0))), Lines{});
+  script_.credit = true;
+  EXPECT_EQ(Send(FrameOf(EndFrame{})), (Lines{"write 3", "flush", "finish", "end", "done"}));
+}
+
+TEST_F(PublisherTest, ATargetThatFailsFailsIt) {
+  writer_->fails = ExternalError("disk_full", "no space", Retry::kNo);
+  publisher_->Push(0, Data(MonotonicTime(0)));
+  EXPECT_EQ(publisher_->Run(&script_, 100).status().message(), "no space");
 }
 
 }  // namespace

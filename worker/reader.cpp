@@ -10,15 +10,6 @@ namespace {
 
 constexpr int64_t kNoTime = INT64_MIN;
 
-// How long after a reading it may still matter: the largest span below the source.
-Micros LargestSpan(const JobPlan& plan, NodeId source) {
-  Micros span{0};
-  for (const PlanNode& node : plan.nodes) {
-    if (plan.SourceOf(node.id) == source) span = std::max(span, node.span);
-  }
-  return span;
-}
-
 // The rows of a batch for which `keep` is 1, with everything that goes by row.
 Status KeepRows(const std::vector<uint8_t>& keep, SourceBatch* batch, ClockedBatch* clocked,
                 std::vector<int64_t>* kept) {
@@ -73,7 +64,6 @@ Reader::Reader(const JobPlan& plan, ReaderOptions options, std::unique_ptr<Sourc
       stream_name_(plan.node(options.source).stream) {
   const PlanNode& node = plan.node(options.source);
   event_time_ = node.event_time;
-  span_ = LargestSpan(plan, options.source);
   if (const auto& spec = std::get<SourceNode>(node.kind).spec.event_time; spec.has_value()) {
     max_delay_ = spec->max_delay;
     idle_after_ = spec->idle_after;
@@ -89,29 +79,23 @@ Result<std::unique_ptr<Reader>> Reader::Make(const JobPlan& plan, ReaderOptions 
   return reader;
 }
 
-ReplayTracker Reader::NewTracker() const {
-  return ReplayTracker(span_, std::max<Micros>(span_ / 64, std::chrono::seconds(1)));
-}
-
 Reader::Partition& Reader::PartitionOf(const TopicPartition& id) {
   auto found = partitions_.find(id);
   if (found != partitions_.end()) return found->second;
-  Partition partition(PartitionClock(max_delay_, max_future_), Idleness(idle_after_), NewTracker());
+  Partition partition(PartitionClock(max_delay_, max_future_), Idleness(idle_after_));
   if (options_.end_when_idle.has_value()) partition.ending.emplace(*options_.end_when_idle);
   return partitions_.emplace(id, std::move(partition)).first->second;
 }
 
 Status Reader::Start(const StartReading& start) {
-  // What an earlier run has published stays published: while readings are read again, neither the
-  // committed horizon nor the offset below which all is published may go back, or a second restart
-  // would publish parts of windows.
-  forwarded_ = start.horizon;
+  forwarded_ = start.forwarded;
+  if (forwarded_ != kEventTimeMin) stream_->watermark = forwarded_.time_since_epoch().count();
   std::vector<StartPosition> positions;
   for (const StartReading::Partition& from : start.partitions) {
     Partition& partition = PartitionOf(from.start.partition);
     partition.next_offset = from.start.offset.value_or(-1);
-    partition.published_before = from.published_before;
-    partition.new_floor = from.floor;
+    partition.last_offset = from.last_offset;
+    partition.last_hash = from.last_hash;
     if (from.watermark != kEventTimeMin) partition.clock.RaiseTo(from.watermark);
     positions.push_back(from.start);
   }
@@ -129,7 +113,7 @@ bool Reader::waiting_for_floor() const {
 }
 
 Result<bool> Reader::Step(MonotonicTime now, ReaderHost* host) {
-  if (finished_ || waiting_for_floor() || !host->HasCredit()) return false;
+  if (finished_ || paused_ || waiting_for_floor() || !host->HasCredit()) return false;
   ARROW_ASSIGN_OR_RAISE(Polled polled, input_->Poll(options_.rows_per_poll));
   if (!polled.batches.empty()) fetched_ = now;
   for (SourceBatch& batch : polled.batches) {
@@ -186,32 +170,16 @@ Status Reader::Process(Partition* partition, SourceBatch batch, ReaderHost* host
     partition->last_offset = batch.last_record_offset;
     partition->last_hash = batch.last_record_hash;
   }
-  Refuse(*partition, &batch, host);
+  Refuse(&batch, host);
   if (batch.rows.size() == 0) return Status::OK();
 
   PipelineContext context;
-  const auto& offsets = batch.rows.origins->offsets;
-  context.published_rows =
-      std::lower_bound(offsets.begin(), offsets.end(), partition->published_before) -
-      offsets.begin();
   if (event_time_ >= 0) {
     const auto& times =
         static_cast<const arrow::TimestampArray&>(*batch.rows.batch->column(event_time_));
-    std::span<const int64_t> event_times(times.raw_values(), size_t(batch.rows.size()));
-    Judge(partition, event_times, batch.record_timestamps, size_t(context.published_rows));
-    if (clocked_.future_count > 0) {
-      ARROW_RETURN_NOT_OK(DropFuture(&batch, &clocked_, context.published_rows, host));
-      const auto& kept = batch.rows.origins->offsets;
-      context.published_rows =
-          std::lower_bound(kept.begin(), kept.end(), partition->published_before) - kept.begin();
-      const auto& kept_times =
-          static_cast<const arrow::TimestampArray&>(*batch.rows.batch->column(event_time_));
-      event_times = {kept_times.raw_values(), size_t(batch.rows.size())};
-    }
-    if (span_ > Micros(0)) {
-      partition->replay.Observe(batch.rows.origins->offsets, event_times,
-                                clocked_.watermark_before);
-    }
+    partition->clock.Observe({times.raw_values(), size_t(batch.rows.size())},
+                             batch.record_timestamps, &clocked_);
+    if (clocked_.future_count > 0) ARROW_RETURN_NOT_OK(DropFuture(&batch, &clocked_, host));
     context.watermark_before = &clocked_.watermark_before;
   }
   stream_->counted += batch.rows.size();
@@ -220,39 +188,12 @@ Status Reader::Process(Partition* partition, SourceBatch batch, ReaderHost* host
   return pipeline_->Push(batch.rows, context, host->outlet());
 }
 
-// What every reading is judged against. An earlier run may have told the stream's watermark to a
-// partition that was idle, and its windows are published: the first record that is new to this run
-// (row `first_new`, if it is in the batch) is judged against at least that. To a partition that was
-// not idle it makes no difference, because its own watermark was not below the stream's.
-void Reader::Judge(Partition* partition, std::span<const int64_t> event_times,
-                   std::span<const int64_t> record_timestamps, size_t first_new) {
-  const auto part = [](std::span<const int64_t> all, size_t from, size_t count) {
-    return all.empty() ? all : all.subspan(from, count);
-  };
-  const size_t count = event_times.size();
-  partition->clock.Observe(event_times.first(first_new), part(record_timestamps, 0, first_new),
-                           &clocked_);
-  if (first_new == count) return;
-  partition->clock.RaiseTo(std::exchange(partition->new_floor, kEventTimeMin));
-  ClockedBatch* const rest = first_new == 0 ? &clocked_ : &clocked_new_;
-  partition->clock.Observe(event_times.subspan(first_new),
-                           part(record_timestamps, first_new, count - first_new), rest);
-  if (first_new == 0) return;
-  const auto append = [](auto* all, const auto& more) {
-    all->insert(all->end(), more.begin(), more.end());
-  };
-  append(&clocked_.watermark_before, rest->watermark_before);
-  append(&clocked_.is_future, rest->is_future);
-  clocked_.future_count += rest->future_count;
-}
-
 // Records that could not be decoded, to the dead letters.
-void Reader::Refuse(const Partition& partition, SourceBatch* batch, ReaderHost* host) {
+void Reader::Refuse(SourceBatch* batch, ReaderHost* host) {
   if (batch->rejected.empty()) return;
   std::vector<DeadLetter> letters;
   for (RejectedRecord& record : batch->rejected) {
     account_->AddDeadLetters(stream_name_, record.reason, 1);
-    if (record.offset < partition.published_before) continue;
     DeadLetter letter;
     letter.value = std::move(record.value);
     letter.key = std::move(record.key);
@@ -266,8 +207,7 @@ void Reader::Refuse(const Partition& partition, SourceBatch* batch, ReaderHost* 
   if (!letters.empty()) host->outlet()->ToDeadLetters(std::move(letters));
 }
 
-Status Reader::DropFuture(SourceBatch* batch, ClockedBatch* clocked, int64_t published,
-                          ReaderHost* host) {
+Status Reader::DropFuture(SourceBatch* batch, ClockedBatch* clocked, ReaderHost* host) {
   account_->AddDeadLetters(stream_name_, "future", clocked->future_count);
   const auto& times =
       static_cast<const arrow::TimestampArray&>(*batch->rows.batch->column(event_time_));
@@ -275,7 +215,7 @@ Status Reader::DropFuture(SourceBatch* batch, ClockedBatch* clocked, int64_t pub
   std::vector<uint8_t> keep(clocked->is_future.size());
   for (size_t row = 0; row < keep.size(); ++row) {
     keep[row] = !clocked->is_future[row];
-    if (keep[row] || int64_t(row) < published) continue;
+    if (keep[row]) continue;
     DeadLetter letter;
     letter.value = std::string(batch->originals->ValueOfRow(int64_t(row)));
     letter.key = std::string(batch->originals->KeyOfRow(int64_t(row)));
@@ -340,10 +280,8 @@ void Reader::LoseRecords(const SourceEvent& event) {
   }
   // The partition was cut off or made again: offsets noted so far mean nothing in what follows.
   partition.next_offset = -1;
-  partition.published_before = -1;
   partition.last_offset = -1;
   partition.snapshots.clear();
-  partition.replay = NewTracker();
 }
 
 void Reader::ConfirmEnd(const TopicPartition& id, MonotonicTime now, ReaderHost* host) {
@@ -376,51 +314,48 @@ void Reader::ReportWatermarks(ReaderHost* host) {
 
 void Reader::OnStreamWatermark(const StreamWatermarkMoved& moved, ReaderHost* host) {
   if (finished_) return;
-  told_ = std::max(told_, moved.watermark);
   if (moved.watermark <= forwarded_) return;
   forwarded_ = moved.watermark;
   stream_->watermark = moved.watermark.time_since_epoch().count();
   host->ForwardWatermark(moved.watermark, moved.fetched);
 }
 
-void Reader::Snapshots(Epoch epoch) {
+proto::ReaderState Reader::Snapshots(Epoch epoch) {
+  proto::ReaderState state;
+  state.set_source(plan_.node(options_.source).name);
+  state.set_forwarded(forwarded_.time_since_epoch().count());
   for (auto& [id, partition] : partitions_) {
-    if (partition.next_offset < 0) continue;
-    const bool caught_up = partition.next_offset >= partition.published_before;
-    const EventTime floor = std::max(partition.new_floor, caught_up ? told_ : kEventTimeMin);
-    partition.snapshots.push_back({epoch, partition.next_offset, partition.clock.watermark(), floor,
-                                   partition.last_offset, partition.last_hash});
+    proto::PartitionPosition* const position = state.add_partitions();
+    position->set_topic(id.topic);
+    position->set_partition(id.partition);
+    position->set_next_offset(partition.next_offset);
+    position->set_watermark(partition.clock.watermark().time_since_epoch().count());
+    position->set_last_offset(partition.last_offset);
+    position->set_last_hash(partition.last_hash);
+    position->set_ended(partition.ended);
+    if (partition.next_offset >= 0) partition.snapshots.push_back({epoch, partition.next_offset});
   }
+  return state;
 }
 
 void Reader::OnOpenEpoch(Epoch epoch, ReaderHost* host) {
   if (finished_) return;
-  Snapshots(epoch);
+  proto::Acknowledgement what;
+  *what.mutable_reader() = Snapshots(epoch);
+  *what.mutable_account() = account_->Counts();
   host->Broadcast(BarrierFrame{epoch});
-  host->AtBarrier(epoch, forwarded_);
+  host->Acknowledge(epoch, std::move(what));
 }
 
-Status Reader::OnCommit(const CommitPositions& commit) {
+Status Reader::OnCompleted(const CheckpointCompleted& completed) {
   std::vector<CommittedPosition> positions;
   for (auto& [id, partition] : partitions_) {
     std::optional<Snapshot> snapshot;
-    while (!partition.snapshots.empty() && partition.snapshots.front().epoch <= commit.epoch) {
+    while (!partition.snapshots.empty() && partition.snapshots.front().epoch <= completed.epoch) {
       snapshot = partition.snapshots.front();
       partition.snapshots.pop_front();
     }
-    if (!snapshot.has_value()) continue;
-    const ReplayPoint next{snapshot->next_offset, snapshot->watermark};
-    ReplayPoint safe = partition.replay.Safe(commit.horizon, next);
-    // Readings that came after the epoch may be among the tracker's.
-    if (safe.offset > next.offset) safe = next;
-    PositionMetadata metadata;
-    metadata.watermark = safe.watermark;
-    metadata.horizon = commit.horizon;
-    metadata.published_before = std::max(partition.published_before, snapshot->next_offset);
-    metadata.floor = snapshot->floor;
-    metadata.last_offset = snapshot->last_offset;
-    metadata.last_hash = snapshot->last_hash;
-    positions.push_back({id, safe.offset, EncodePositionMetadata(metadata)});
+    if (snapshot.has_value()) positions.push_back({id, snapshot->next_offset, ""});
   }
   if (positions.empty()) return Status::OK();
   return input_->Commit(positions);
@@ -428,10 +363,13 @@ Status Reader::OnCommit(const CommitPositions& commit) {
 
 void Reader::OnFinish(const FinishReading& finish, ReaderHost* host) {
   if (finished_) return;
+  // What the end makes due was waiting for no reading: its latency is not measured.
+  if (finish.drain) {
+    forwarded_ = kEventTimeMax;
+    host->ForwardWatermark(kEventTimeMax, MonotonicTime(0));
+  }
   OnOpenEpoch(finish.epoch, host);
   finished_ = true;
-  // What the end makes due was waiting for no reading: its latency is not measured.
-  if (finish.drain) host->ForwardWatermark(kEventTimeMax, MonotonicTime(0));
   for (auto& [id, partition] : partitions_) partition.held.clear();
   host->Broadcast(EndFrame{});
   host->Done();

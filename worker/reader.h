@@ -1,11 +1,11 @@
 // A reader: some partitions of one source. Polls the connector, keeps each partition's event time,
 // sends rows down the row-wise pipeline, reports watermarks and idleness, and cuts its stream with
-// barriers. No actor: reader_actor.h feeds it, on a thread of its own.
+// barriers. No actor: reader_actor.cpp feeds it, on a thread of its own.
 //
 // Invariants: a partition's records are processed in order; a record is judged late only against a
 // watermark that its partition had (or was given when it came back) before it; a barrier stands
-// between polls, so a position at epoch e is exact; positions are committed only for epochs that
-// the coordinator calls complete.
+// between polls, so a position at epoch e is exact: what a restart reads again from there is judged
+// as it was. Positions are shown to Kafka's tools only once their epoch is complete.
 #pragma once
 
 #include <deque>
@@ -15,11 +15,9 @@
 #include <string>
 #include <vector>
 
-#include "engine/checkpoint/position_metadata.h"
 #include "engine/connectors/source.h"
 #include "engine/event_time/idleness.h"
 #include "engine/event_time/partition_clock.h"
-#include "engine/event_time/replay_point.h"
 #include "engine/wire/messages.h"
 #include "worker/account.h"
 #include "worker/row_pipeline.h"
@@ -40,7 +38,8 @@ class ReaderHost {
   virtual void Report(PartitionActive active) = 0;
   virtual void Report(PartitionEnded ended) = 0;
   virtual void Report(PartitionFound found) = 0;
-  virtual void AtBarrier(Epoch epoch, EventTime forwarded) = 0;
+  // The barrier is in every channel; what the checkpoint needs of this reader.
+  virtual void Acknowledge(Epoch epoch, proto::Acknowledgement what) = 0;
   virtual void Warn(const std::string& message) = 0;
   virtual void Done() = 0;
 };
@@ -71,7 +70,10 @@ class Reader {
   Status OnFloor(const PartitionFloor& floor, ReaderHost* host);
   void OnStreamWatermark(const StreamWatermarkMoved& moved, ReaderHost* host);
   void OnOpenEpoch(Epoch epoch, ReaderHost* host);
-  Status OnCommit(const CommitPositions& commit);
+  Status OnCompleted(const CheckpointCompleted& completed);
+  // Nothing is polled while paused: too much output waits to be published.
+  void OnPause(const PauseReading& pause) { paused_ = pause.paused; }
+  bool paused() const { return paused_; }
   // After it nothing is sent any more; held records are left for the next start.
   void OnFinish(const FinishReading& finish, ReaderHost* host);
   void Stop();
@@ -82,21 +84,13 @@ class Reader {
   struct Snapshot {
     Epoch epoch;
     int64_t next_offset = 0;
-    EventTime watermark = kEventTimeMin;
-    EventTime floor = kEventTimeMin;
-    int64_t last_offset = -1;
-    uint64_t last_hash = 0;
   };
   struct Partition {
-    Partition(PartitionClock event_clock, Idleness idle, ReplayTracker tracker)
-        : clock(event_clock), idleness(idle), replay(std::move(tracker)) {}
+    Partition(PartitionClock event_clock, Idleness idle) : clock(event_clock), idleness(idle) {}
     PartitionClock clock;
     Idleness idleness;
     std::optional<Idleness> ending;  // end_when_idle
-    ReplayTracker replay;
     int64_t next_offset = 0;
-    int64_t published_before = -1;
-    EventTime new_floor = kEventTimeMin;  // for records from published_before on, until one came
     int64_t last_offset = -1;
     uint64_t last_hash = 0;
     bool reported_idle = false;
@@ -105,24 +99,21 @@ class Reader {
     bool ended = false;
     EventTime reported = kEventTimeMin;
     std::deque<SourceBatch> held;    // waits for the floor; at most one poll's
-    std::deque<Snapshot> snapshots;  // of epochs that are not committed, oldest first
+    std::deque<Snapshot> snapshots;  // of epochs that are not completed, oldest first
   };
 
   Reader(const JobPlan& plan, ReaderOptions options, std::unique_ptr<SourceReader> input,
          JobAccount* account);
   Partition& PartitionOf(const TopicPartition& id);
-  ReplayTracker NewTracker() const;
   Status TakeBatch(SourceBatch batch, MonotonicTime now, ReaderHost* host);
-  void Judge(Partition* partition, std::span<const int64_t> event_times,
-             std::span<const int64_t> record_timestamps, size_t first_new);
   void LoseRecords(const SourceEvent& event);
   Status Process(Partition* partition, SourceBatch batch, ReaderHost* host);
-  void Refuse(const Partition& partition, SourceBatch* batch, ReaderHost* host);
-  Status DropFuture(SourceBatch* batch, ClockedBatch* clocked, int64_t published, ReaderHost* host);
+  void Refuse(SourceBatch* batch, ReaderHost* host);
+  Status DropFuture(SourceBatch* batch, ClockedBatch* clocked, ReaderHost* host);
   Status TakeEvent(const SourceEvent& event, MonotonicTime now, ReaderHost* host);
   void ConfirmEnd(const TopicPartition& id, MonotonicTime now, ReaderHost* host);
   void ReportWatermarks(ReaderHost* host);
-  void Snapshots(Epoch epoch);
+  proto::ReaderState Snapshots(Epoch epoch);
   bool waiting_for_floor() const;
 
   const JobPlan& plan_;
@@ -136,13 +127,11 @@ class Reader {
   Micros max_delay_{0};
   Micros max_future_{-1};
   Micros idle_after_{0};
-  Micros span_{0};
   std::map<TopicPartition, Partition> partitions_;
   MonotonicTime fetched_{0};
-  EventTime told_ = kEventTimeMin;       // the stream's watermark, in this run
-  EventTime forwarded_ = kEventTimeMin;  // never below what an earlier run published
+  EventTime forwarded_ = kEventTimeMin;  // the last watermark sent to the tasks
   ClockedBatch clocked_;                 // scratch
-  ClockedBatch clocked_new_;             // scratch
+  bool paused_ = false;
   bool finished_ = false;
 };
 

@@ -57,7 +57,11 @@ class ReaderState final : public ActorHost<ReaderHost, ReaderParts> {
           parts_->reader->OnStreamWatermark(moved, this);
         },
         [this](const OpenEpoch& open) { parts_->reader->OnOpenEpoch(open.epoch, this); },
-        [this](const CommitPositions& commit) { Check(parts_->reader->OnCommit(commit)); },
+        [this](const CheckpointCompleted& done) { Check(parts_->reader->OnCompleted(done)); },
+        [this](const PauseReading& pause) {
+          parts_->reader->OnPause(pause);
+          if (!pause.paused) Proceed();
+        },
         [this](const FinishReading& finish) { parts_->reader->OnFinish(finish, this); },
         [this](Stop) {
           ended_ = true;
@@ -73,8 +77,8 @@ class ReaderState final : public ActorHost<ReaderHost, ReaderParts> {
   void Report(PartitionActive active) override { Tell(std::move(active)); }
   void Report(PartitionEnded ended) override { Tell(std::move(ended)); }
   void Report(PartitionFound found) override { Tell(std::move(found)); }
-  void AtBarrier(Epoch epoch, EventTime forwarded) override {
-    Tell(ReaderAtBarrier{parts_->participant, epoch, forwarded});
+  void Acknowledge(Epoch epoch, proto::Acknowledgement what) override {
+    TellAcknowledged(epoch, std::move(what));
   }
   void Warn(const std::string& message) override { observer_->OnWarning(parts_->name, message); }
   void Done() override {

@@ -25,27 +25,6 @@ DeadLetter LetterOf(const SourceBatch& batch, int64_t row) {
   return letter;
 }
 
-Rows Slice(const Rows& rows, int64_t from) {
-  if (from == 0) return rows;
-  Rows tail;
-  tail.batch = rows.batch->Slice(from);
-  if (rows.origins != nullptr) {
-    auto origins = std::make_shared<Origins>();
-    origins->source = rows.origins->source;
-    origins->offsets.assign(rows.origins->offsets.begin() + from, rows.origins->offsets.end());
-    tail.origins = std::move(origins);
-  }
-  return tail;
-}
-
-// How many leading rows come from source rows below `published`: source rows ascend.
-int64_t PublishedPrefix(const std::vector<int32_t>& source_rows, int64_t rows, int64_t published) {
-  if (published <= 0) return 0;
-  if (source_rows.empty()) return std::min(rows, published);
-  return std::lower_bound(source_rows.begin(), source_rows.end(), int32_t(published)) -
-         source_rows.begin();
-}
-
 }  // namespace
 
 Result<std::unique_ptr<RowPipeline>> RowPipeline::Make(const JobPlan& plan, NodeId root,
@@ -107,12 +86,7 @@ Status RowPipeline::Visit(const Step& step, const Flow& flow, const PipelineCont
   if (std::holds_alternative<WindowAggregateNode>(step.node->kind)) {
     return VisitWindow(step, flow, context, outlet);
   }
-  if (context.windows_only) return Status::OK();
-  const int64_t skip = PublishedPrefix(flow.source_rows, flow.rows.size(), context.published_rows);
-  if (skip < flow.rows.size()) {
-    outlet->ToSink(step.node->id, std::get<SinkNode>(step.node->kind).sink_index,
-                   Slice(flow.rows, skip));
-  }
+  outlet->ToSink(step.node->id, std::get<SinkNode>(step.node->kind).sink_index, flow.rows);
   return Status::OK();
 }
 
@@ -168,7 +142,6 @@ Status RowPipeline::VisitWindow(const Step& step, const Flow& flow, const Pipeli
       continue;
     }
     ++late;
-    if (source_row < context.published_rows) continue;
     DeadLetter letter = LetterOf(*context.source, source_row);
     letter.reason = "late";
     letter.stream = step.node->stream;
@@ -190,25 +163,14 @@ Status RowPipeline::VisitWindow(const Step& step, const Flow& flow, const Pipeli
 
 Status RowPipeline::VisitAlert(const Step& step, const Flow& flow, const PipelineContext& context,
                                Outlet* outlet) {
-  if (context.windows_only) return Status::OK();
-  const int64_t skip = PublishedPrefix(flow.source_rows, flow.rows.size(), context.published_rows);
-  if (skip >= flow.rows.size()) return Status::OK();
-  Flow live{Slice(flow.rows, skip), {}};
-  live.source_rows.resize(size_t(live.rows.size()));
-  for (int64_t row = 0; row < live.rows.size(); ++row) {
-    live.source_rows[size_t(row)] = int32_t(SourceRow(flow.source_rows, row + skip));
-  }
-  ARROW_ASSIGN_OR_RAISE(Alerted alerted, step.alert->Apply(live.rows));
+  ARROW_ASSIGN_OR_RAISE(Alerted alerted, step.alert->Apply(flow.rows));
   if (!alerted.errors.empty()) {
-    ARROW_RETURN_NOT_OK(DropFailed(step, live, alerted.errors, context, outlet));
+    ARROW_RETURN_NOT_OK(DropFailed(step, flow, alerted.errors, context, outlet));
   }
   CountAlerts(alerted.rows);
-  // Alert rows have no source rows of their own; what was published before is already left out.
   const Flow alerts{std::move(alerted.rows), {}};
-  PipelineContext below = context;
-  below.published_rows = 0;
   for (size_t child : step.children) {
-    ARROW_RETURN_NOT_OK(Visit(steps_[child], alerts, below, outlet));
+    ARROW_RETURN_NOT_OK(Visit(steps_[child], alerts, context, outlet));
   }
   return Status::OK();
 }
@@ -239,11 +201,8 @@ Status RowPipeline::DropFailed(const Step& step, const Flow& flow,
     count(error);
     DeadLetter letter;
     if (context.source != nullptr) {
-      const int64_t source_row = SourceRow(flow.source_rows, error.row);
-      if (source_row < context.published_rows) continue;
-      letter = LetterOf(*context.source, source_row);
+      letter = LetterOf(*context.source, SourceRow(flow.source_rows, error.row));
     } else {
-      if (context.windows_only) continue;
       Schema schema = plan_.node(step.node->input).output;
       JsonRowEncoder encoder(schema);
       std::vector<size_t> ends;

@@ -10,8 +10,8 @@
 #include <vector>
 
 #include "engine/base/status.h"
-#include "engine/connectors/sink.h"
 #include "engine/connectors/source.h"
+#include "engine/model/dead_letter.h"
 #include "engine/model/rows.h"
 #include "engine/operators/alert.h"
 #include "engine/operators/project.h"
@@ -38,11 +38,6 @@ struct PipelineContext {
   // lateness. Null for rows of a window, which are never late.
   const SourceBatch* source = nullptr;
   const std::vector<EventTime>* watermark_before = nullptr;
-  // How many leading rows of the source batch were published by an earlier run, apart from the
-  // windows that were still open.
-  int64_t published_rows = 0;
-  // Rows of a window that an earlier run has published: they only feed further windows.
-  bool windows_only = false;
 };
 
 class RowPipeline {

@@ -1,32 +1,48 @@
 #include "worker/task.h"
 
-#include <arrow/array.h>
-
 #include <algorithm>
 
 namespace millrace {
 namespace {
 
 constexpr int64_t kOutputRowsMax = 4096;
-constexpr int kWindowEndColumn = 1;
+// Entries of a sealed epoch that are written between two frames: the more there are the more at a
+// time, so that an epoch takes a bounded number of frames, and at most what takes a few
+// milliseconds.
+constexpr int64_t kSliceEntriesMin = 512;
+constexpr int64_t kSliceEntriesMax = 4096;
+constexpr int64_t kSlicesOfAll = 128;
+// The first operator of a task; it has one.
+constexpr uint16_t kWindowOperator = 1;
 
 }  // namespace
 
-Task::Task(const JobPlan& plan, NodeId node, size_t inputs, EventTime horizon, JobAccount* account)
-    : node_(plan.node(node)),
-      horizon_(horizon),
-      account_(&account->stream(node_.stream)),
-      aligner_(inputs),
-      input_watermarks_(inputs, kEventTimeMin) {}
+std::string StateFingerprint(const JobPlan& plan, const PlanNode& node,
+                             const WindowAggregate& window) {
+  return window.Fingerprint() + "; " + FormatWindowInput(plan, node);
+}
 
-Result<std::unique_ptr<Task>> Task::Make(const JobPlan& plan, NodeId node, size_t inputs,
-                                         EventTime horizon, JobAccount* account) {
-  auto task = std::unique_ptr<Task>(new Task(plan, node, inputs, horizon, account));
+Task::Task(const JobPlan& plan, const TaskOptions& options, JobAccount* account)
+    : plan_(plan),
+      node_(plan.node(options.node)),
+      options_(options),
+      job_account_(account),
+      account_(&account->stream(node_.stream)),
+      aligner_(options.inputs),
+      input_watermarks_(options.inputs, options.watermark),
+      watermark_(options.watermark) {}
+
+Result<std::unique_ptr<Task>> Task::Make(const JobPlan& plan, const TaskOptions& options,
+                                         StateStore* store, JobAccount* account) {
+  auto task = std::unique_ptr<Task>(new Task(plan, options, account));
   const PlanNode& spec = task->node_;
   ARROW_ASSIGN_OR_RAISE(task->window_,
                         WindowAggregate::Make(std::get<WindowAggregateNode>(spec.kind),
                                               plan.node(spec.input).output, spec.output));
-  ARROW_ASSIGN_OR_RAISE(task->pipeline_, RowPipeline::Make(plan, node, account));
+  ARROW_RETURN_NOT_OK(task->window_->Open(store, kWindowOperator));
+  task->reported_ = task->window_->stats();
+  task->window_->AdvanceTo(options.watermark);
+  ARROW_ASSIGN_OR_RAISE(task->pipeline_, RowPipeline::Make(plan, options.node, account));
   return task;
 }
 
@@ -64,8 +80,14 @@ Result<bool> Task::Run(TaskHost* host, int frames_max) {
 
 Result<bool> Task::RunFrames(TaskHost* host, int frames_max) {
   int taken = 0;
-  while (!done_) {
-    if (!host->HasCredit()) return false;  // resumes when credit comes back
+  while (!done_ || checkpoint_.writing()) {
+    // The epoch that is written does not wait for those who take the output.
+    if (checkpoint_.writing()) ARROW_RETURN_NOT_OK(WriteSlice(host));
+    if (done_ || !host->HasCredit()) {
+      if (!checkpoint_.writing()) return false;  // resumes when credit comes back
+      if (taken++ >= frames_max) return true;
+      continue;
+    }
     if (taken >= frames_max) return true;
     ++taken;
     if (window_->HasOutput()) {
@@ -78,16 +100,18 @@ Result<bool> Task::RunFrames(TaskHost* host, int frames_max) {
       ReportCounts();
     }
     ARROW_ASSIGN_OR_RAISE(auto ready, aligner_.Next());
-    if (!ready.has_value()) return false;
+    if (!ready.has_value()) {
+      if (checkpoint_.writing()) continue;
+      return false;
+    }
     switch (ready->kind) {
       case BarrierAligner<Item>::Ready::Kind::kItem:
         ARROW_RETURN_NOT_OK(Take(ready->input, **ready->item, host));
         host->ReturnCredit(ready->input, **ready->item);
+        ARROW_RETURN_NOT_OK(EvictIfTooLarge(host));
         break;
       case BarrierAligner<Item>::Ready::Kind::kBarrier:
-        ReportCounts();
-        host->Broadcast(BarrierFrame{ready->epoch});
-        host->AcknowledgeBarrier(ready->epoch);
+        ARROW_RETURN_NOT_OK(ReachBarrier(ready->epoch, host));
         break;
       case BarrierAligner<Item>::Ready::Kind::kAllEnded:
         done_ = true;
@@ -98,6 +122,60 @@ Result<bool> Task::RunFrames(TaskHost* host, int frames_max) {
     }
   }
   return false;
+}
+
+Status Task::ReachBarrier(Epoch epoch, TaskHost* host) {
+  // The one before was given up by the coordinator, or is only slow: its state goes first.
+  while (checkpoint_.writing()) ARROW_RETURN_NOT_OK(WriteSlice(host));
+  ReportCounts();
+  ARROW_RETURN_NOT_OK(checkpoint_.OnBarrier(epoch));
+  const MonotonicTime start = host->Now();
+  ARROW_RETURN_NOT_OK(window_->Seal());
+  host->OnCheckpointStall(host->Now() - start);
+  sealed_.Clear();
+  *sealed_.mutable_account() = job_account_->Counts();
+  host->Broadcast(BarrierFrame{epoch});
+  host->OnBarrier(epoch);
+  return Status::OK();
+}
+
+Status Task::WriteSlice(TaskHost* host) {
+  const MonotonicTime start = host->Now();
+  ARROW_ASSIGN_OR_RAISE(const bool more, window_->WriteSealed(SliceEntries()));
+  host->OnCheckpointStall(host->Now() - start);
+  if (more) return Status::OK();
+  checkpoint_.OnWritten();
+  host->GatherState(checkpoint_.epoch());
+  // Nearly everything has just been written: forgetting it now costs least.
+  if (window_->HasOutput() || window_->stats().state_bytes <= options_.state_bytes_max / 2) {
+    return Status::OK();
+  }
+  return window_->Evict();
+}
+
+int64_t Task::SliceEntries() const {
+  return std::clamp(window_->stats().open_panes / kSlicesOfAll, kSliceEntriesMin, kSliceEntriesMax);
+}
+
+Status Task::OnGathered(Epoch epoch, const Result<proto::TaskState>& state, TaskHost* host) {
+  ARROW_RETURN_NOT_OK(state.status());
+  if (checkpoint_.OnGathered(epoch) == TaskCheckpoint::Gathered::kStale) return Status::OK();
+  *sealed_.mutable_task() = *state;
+  host->Acknowledge(epoch, std::move(sealed_));
+  sealed_.Clear();
+  return Status::OK();
+}
+
+// While an epoch is written its state may not be pushed out: it would mix with what came after. So
+// all of it is written first, and rows wait. Nor may windows that are due: they are given out
+// first.
+Status Task::EvictIfTooLarge(TaskHost* host) {
+  const auto fits = [this] {
+    return window_->HasOutput() || window_->stats().state_bytes <= options_.state_bytes_max;
+  };
+  if (fits()) return Status::OK();
+  while (checkpoint_.writing()) ARROW_RETURN_NOT_OK(WriteSlice(host));
+  return fits() ? Status::OK() : window_->Evict();
 }
 
 Status Task::Take(size_t input, const Frame& frame, TaskHost* host) {
@@ -121,21 +199,15 @@ Status Task::EmitOne(TaskHost* host) {
   ARROW_ASSIGN_OR_RAISE(auto batch, window_->NextOutput(kOutputRowsMax));
   if (batch == nullptr || batch->num_rows() == 0) return Status::OK();
   account_->windows_fired += batch->num_rows();
-  const auto& ends = static_cast<const arrow::TimestampArray&>(*batch->column(kWindowEndColumn));
-  PipelineContext context;
-  context.windows_only = EventTime(Micros(ends.Value(0))) <= horizon_;
   host->SetFetched(fetched_);
-  return pipeline_->Push(Rows{std::move(batch), nullptr}, context, host->outlet());
+  return pipeline_->Push(Rows{std::move(batch), nullptr}, PipelineContext(), host->outlet());
 }
 
 // Adds what changed since the last call: several tasks share the stream's account.
 void Task::ReportCounts() {
   const WindowAggregateStats now = window_->stats();
-  const auto open = [](const WindowAggregateStats& stats) {
-    return stats.rows_added - stats.rows_counted - stats.rows_too_late;
-  };
   account_->counted += now.rows_counted - reported_.rows_counted;
-  account_->open += open(now) - open(reported_);
+  account_->open += now.rows_open() - reported_.rows_open();
   reported_ = now;
 }
 

@@ -1,7 +1,8 @@
 // A task: owns the key groups of one window node that fall to it, and their state. Takes frames of
 // its inputs in barrier order, adds rows to windows, fires what the watermark has passed, and runs
-// what follows the window. No actor, no clock: task_actor.h feeds it. docs/architecture.md,
-// "Tasks".
+// what follows the window. At a barrier it seals its state and goes on; what is sealed is written
+// in slices between frames. No actor, no clock: task_actor.cpp feeds it. docs/exactly-once.md, "The
+// task".
 #pragma once
 
 #include <memory>
@@ -9,6 +10,7 @@
 #include <vector>
 
 #include "engine/checkpoint/aligner.h"
+#include "engine/checkpoint/task_checkpoint.h"
 #include "engine/windows/window_aggregate.h"
 #include "engine/wire/frame.h"
 #include "worker/account.h"
@@ -26,17 +28,38 @@ class TaskHost {
   virtual void Broadcast(const FrameBody& body) = 0;
   virtual void ForwardWatermark(EventTime watermark, MonotonicTime fetched) = 0;
   virtual void ReturnCredit(size_t input, const Frame& frame) = 0;
-  // The task has `epoch` on every input and has passed it on.
-  virtual void AcknowledgeBarrier(Epoch epoch) = 0;
+  // The barrier is on every input and has been passed on.
+  virtual void OnBarrier(Epoch epoch) {}
+  // How long work for a checkpoint (sealing, a slice of writing) kept rows waiting, by Now.
+  virtual void OnCheckpointStall(MonotonicTime took) {}
+  virtual MonotonicTime Now() { return MonotonicTime(0); }
+  // Everything sealed for `epoch` is with the store: gather it, bring its files to safety, and tell
+  // Task::OnGathered. Does not block.
+  virtual void GatherState(Epoch epoch) = 0;
+  // What the participant holds at the barrier is safe.
+  virtual void Acknowledge(Epoch epoch, proto::Acknowledgement what) = 0;
   // Every input has ended and so have the outputs.
   virtual void Done() = 0;
 };
 
+struct TaskOptions {
+  NodeId node;
+  size_t inputs = 1;
+  // What its inputs had told before the checkpoint that the job goes on from.
+  EventTime watermark = kEventTimeMin;
+  // Open windows beyond this are written out and left in the store.
+  int64_t state_bytes_max = INT64_MAX;
+};
+
+// What a window node's state is of: its windows, keys and aggregates, and what reaches it.
+std::string StateFingerprint(const JobPlan& plan, const PlanNode& node,
+                             const WindowAggregate& window);
+
 class Task {
  public:
-  // `horizon`: windows that end at or before it were published by an earlier run.
-  static Result<std::unique_ptr<Task>> Make(const JobPlan& plan, NodeId node, size_t inputs,
-                                            EventTime horizon, JobAccount* account);
+  // `store` is fresh or holds what was restored; it, `plan` and `account` outlive the task.
+  static Result<std::unique_ptr<Task>> Make(const JobPlan& plan, const TaskOptions& options,
+                                            StateStore* store, JobAccount* account);
 
   void Push(size_t input, std::shared_ptr<const Frame> frame);
 
@@ -44,21 +67,32 @@ class Task {
   // whether there is more to do at once.
   Result<bool> Run(TaskHost* host, int frames_max);
 
+  // The files of `epoch` are in the storage, or why not.
+  Status OnGathered(Epoch epoch, const Result<proto::TaskState>& state, TaskHost* host);
+
+  // What its state is of: another query's is refused.
+  std::string Fingerprint() const { return StateFingerprint(plan_, node_, *window_); }
   WindowAggregateStats stats() const { return window_->stats(); }
   size_t frames_held() const { return aligner_.held(); }
   bool aligning() const { return aligner_.aligning(); }
 
  private:
   using Item = std::shared_ptr<const Frame>;
-  Task(const JobPlan& plan, NodeId node, size_t inputs, EventTime horizon, JobAccount* account);
+  Task(const JobPlan& plan, const TaskOptions& options, JobAccount* account);
   bool FoldWatermark(size_t input, const Frame& frame);
   Result<bool> RunFrames(TaskHost* host, int frames_max);
   Status Take(size_t input, const Frame& frame, TaskHost* host);
   Status EmitOne(TaskHost* host);
+  Status ReachBarrier(Epoch epoch, TaskHost* host);
+  Status WriteSlice(TaskHost* host);
+  int64_t SliceEntries() const;
+  Status EvictIfTooLarge(TaskHost* host);
   void ReportCounts();
 
+  const JobPlan& plan_;
   const PlanNode& node_;
-  EventTime horizon_;
+  const TaskOptions options_;
+  JobAccount* job_account_;
   StreamAccount* account_;
   std::unique_ptr<WindowAggregate> window_;
   std::unique_ptr<RowPipeline> pipeline_;
@@ -68,6 +102,8 @@ class Task {
   MonotonicTime fetched_{0};
   bool forward_watermark_ = false;  // once what it made due has been emitted
   WindowAggregateStats reported_;
+  TaskCheckpoint checkpoint_;
+  proto::Acknowledgement sealed_;  // of checkpoint_.epoch(), but for its files
   bool done_ = false;
 };
 

@@ -1,4 +1,5 @@
 #include "worker/actor_host.h"
+#include "worker/task_state.h"
 
 namespace millrace {
 namespace {
@@ -6,7 +7,7 @@ namespace {
 // Frames taken before other actors get their turn.
 constexpr int kFramesPerTurn = 16;
 
-class TaskState final : public ActorHost<TaskHost, TaskParts> {
+class TaskActorState final : public ActorHost<TaskHost, TaskParts> {
  public:
   using ActorHost::ActorHost;
 
@@ -31,6 +32,11 @@ class TaskState final : public ActorHost<TaskHost, TaskParts> {
           times_.backpressured += clock_->Monotonic() - out_of_credit_since_;
           Proceed();
         },
+        [this](const StateGathered& gathered) {
+          if (Check(parts_->task->OnGathered(gathered.epoch, *gathered.state, this))) {
+            observer_->OnStateStored(parts_->name, parts_->state->figures());
+          }
+        },
         [this](Stop) { self_->quit(); },
     };
   }
@@ -39,12 +45,27 @@ class TaskState final : public ActorHost<TaskHost, TaskParts> {
   void ReturnCredit(size_t input, const Frame& frame) override {
     outputs_->ReturnCredit(input, frame);
   }
-  void AcknowledgeBarrier(Epoch epoch) override {
-    Tell(EpochSafe{parts_->participant, epoch});
+  void OnBarrier(Epoch) override {
     const MonotonicTime now = clock_->Monotonic();
     observer_->OnAligned(parts_->name, now - aligning_since_.value_or(now));
     aligning_since_.reset();
     TellStats(now);
+  }
+  MonotonicTime Now() override { return clock_->Monotonic(); }
+  void OnCheckpointStall(MonotonicTime took) override {
+    observer_->OnCheckpointStall(parts_->name, took);
+  }
+  void GatherState(Epoch epoch) override {
+    const caf::actor me = caf::actor_cast<caf::actor>(self_);
+    parts_->state->Gather(
+        epoch, parts_->task->Fingerprint(), [me](Epoch done, Result<proto::TaskState> state) {
+          caf::anon_send(
+              me,
+              StateGathered{done, std::make_shared<Result<proto::TaskState>>(std::move(state))});
+        });
+  }
+  void Acknowledge(Epoch epoch, proto::Acknowledgement what) override {
+    TellAcknowledged(epoch, std::move(what));
   }
   void Done() override {
     TellStats(clock_->Monotonic());
@@ -59,7 +80,6 @@ class TaskState final : public ActorHost<TaskHost, TaskParts> {
 
   void Proceed() {
     if (!MayProceed()) return;
-    if (!outputs_->HasCredit()) return;  // resumes when credit comes back
     const MonotonicTime start = clock_->Monotonic();
     const auto more = parts_->task->Run(this, kFramesPerTurn);
     const MonotonicTime now = clock_->Monotonic();
@@ -80,7 +100,7 @@ class TaskState final : public ActorHost<TaskHost, TaskParts> {
 
 caf::actor SpawnTask(caf::actor_system& system, TaskParts parts, const Clock* clock,
                      WorkerObserver* observer) {
-  return SpawnState<TaskState, caf::no_spawn_options>(system, std::move(parts), clock, observer);
+  return SpawnState<TaskActorState, caf::detached>(system, std::move(parts), clock, observer);
 }
 
 }  // namespace millrace

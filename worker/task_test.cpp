@@ -1,7 +1,12 @@
+// A task: frames in barrier order, and how its state gets into a checkpoint and out of one.
 #include "worker/task.h"
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <random>
+
+#include "engine/state/memory_state_store.h"
 #include "engine/windows/key_hash.h"
 #include "worker/fixture.h"
 
@@ -12,26 +17,40 @@ using namespace test;  // NOLINT
 
 constexpr EventTime Event(int64_t seconds) { return EventTime(std::chrono::seconds(seconds)); }
 
+using Lines = std::vector<std::string>;
+
+// Writes down what a task says. GatherState keeps what the store holds at that moment.
 class Script final : public TaskHost, public Outlet {
  public:
-  std::vector<std::string> lines;
+  Lines lines;
+  Lines windows;  // "window end, key, records, sum"
   bool credit = true;
   MonotonicTime fetched{0};
   int64_t returned = 0;
-  std::vector<std::string> Take() { return std::exchange(lines, {}); }
+  MemoryStateStore* store = nullptr;
+  std::map<Epoch, std::string> gathered;
+  std::map<Epoch, proto::Acknowledgement> acknowledged;
+  Lines Take() { return std::exchange(lines, {}); }
 
   Outlet* outlet() override { return this; }
   bool HasCredit() override { return credit; }
   void SetFetched(MonotonicTime time) override { fetched = time; }
   void Broadcast(const FrameBody& body) override {
-    lines.push_back(std::holds_alternative<EndFrame>(body) ? "end" : "barrier");
+    const auto* barrier = std::get_if<BarrierFrame>(&body);
+    lines.push_back(barrier == nullptr ? "end"
+                                       : "barrier " + std::to_string(barrier->epoch.value()));
   }
   void ForwardWatermark(EventTime watermark, MonotonicTime) override {
     lines.push_back("forward " + std::to_string(watermark.time_since_epoch().count() / 1'000'000));
   }
   void ReturnCredit(size_t, const Frame& frame) override { returned += frame.bytes; }
-  void AcknowledgeBarrier(Epoch epoch) override {
+  void GatherState(Epoch epoch) override {
+    lines.push_back("gather " + std::to_string(epoch.value()));
+    gathered[epoch] = store->Serialise();
+  }
+  void Acknowledge(Epoch epoch, proto::Acknowledgement what) override {
     lines.push_back("acknowledge " + std::to_string(epoch.value()));
+    acknowledged[epoch] = std::move(what);
   }
   void Done() override { lines.push_back("done"); }
 
@@ -39,54 +58,86 @@ class Script final : public TaskHost, public Outlet {
                 std::span<const uint32_t>) override {}
   void ToSink(NodeId, int, const Rows& rows) override {
     const auto& ends = static_cast<const arrow::TimestampArray&>(*rows.batch->column(1));
+    const auto& keys = static_cast<const arrow::StringArray&>(*rows.batch->column(2));
+    const auto& records = static_cast<const arrow::Int64Array&>(*rows.batch->column(3));
+    const auto& totals = static_cast<const arrow::DoubleArray&>(*rows.batch->column(4));
     lines.push_back("window " + std::to_string(ends.Value(0) / 1'000'000) + " fetched " +
                     std::to_string(fetched.count()));
+    for (int64_t row = 0; row < rows.size(); ++row) {
+      windows.push_back(std::to_string(ends.Value(row) / 1'000'000) + " " + keys.GetString(row) +
+                        " " + std::to_string(records.Value(row)) + " " +
+                        std::to_string(totals.Value(row)));
+    }
   }
   void ToDeadLetters(std::vector<DeadLetter>) override {}
 };
 
-using Lines = std::vector<std::string>;
-
-template <typename Body>
-std::shared_ptr<const Frame> FrameOf(Body body, int64_t bytes = 0) {
-  auto frame = std::make_shared<Frame>();
-  frame->body = std::move(body);
-  frame->bytes = bytes;
-  return frame;
-}
-
-std::shared_ptr<const Frame> Row(int64_t seconds) {
-  arrow::StringBuilder keys;
-  arrow::TimestampBuilder times(arrow::timestamp(arrow::TimeUnit::MICRO, "UTC"),
-                                arrow::default_memory_pool());
-  arrow::DoubleBuilder values;
-  EXPECT_TRUE(keys.Append("a").ok() && times.Append(seconds * 1'000'000).ok() &&
-              values.Append(1).ok());
-  Rows rows;
-  static const auto kSchema = MakePlan().node(kInput).output.ToArrow();
-  rows.batch =
-      arrow::RecordBatch::Make(kSchema, 1, {*keys.Finish(), *times.Finish(), *values.Finish()});
+std::shared_ptr<const Frame> Data(const std::vector<Reading>& readings) {
+  const Rows rows = RowsOf(readings);
   auto hashes = std::make_shared<std::vector<uint64_t>>();
   const std::vector<int> columns = {0};
   EXPECT_TRUE(HashKeys(*rows.batch, columns, hashes.get()).ok());
-  return FrameOf(DataFrame{kWindow, rows, hashes, {0}, MonotonicTime(0)}, 100);
+  std::vector<uint32_t> selection(readings.size());
+  for (size_t i = 0; i < selection.size(); ++i) selection[i] = uint32_t(i);
+  return FrameOf(DataFrame{kWindow, rows, hashes, selection, -1, MonotonicTime(0)}, 100);
+}
+std::shared_ptr<const Frame> Row(int64_t seconds) { return Data({{"a", seconds, 1}}); }
+
+// A row of each of `count` keys.
+std::shared_ptr<const Frame> ManyKeys(int count, int64_t seconds) {
+  std::vector<Reading> readings;
+  for (int i = 0; i < count; ++i) readings.push_back({"k" + std::to_string(i), seconds, 1});
+  return Data(readings);
 }
 
-std::shared_ptr<const Frame> Watermark(int64_t seconds, int64_t fetched) {
+std::shared_ptr<const Frame> Watermark(int64_t seconds, int64_t fetched = 0) {
   return FrameOf(WatermarkFrame{Event(seconds), MonotonicTime(fetched)});
 }
+std::shared_ptr<const Frame> Barrier(int64_t epoch) { return FrameOf(BarrierFrame{Epoch(epoch)}); }
 
 class TaskTest : public testing::Test {
  protected:
-  void Begin(size_t inputs, EventTime horizon = kEventTimeMin) {
-    task_ = Task::Make(plan_, kWindow, inputs, horizon, &account_).ValueOrDie();
+  void Begin(TaskOptions options) {
+    options.node = kWindow;
+    script_.store = store_.get();
+    task_ = Task::Make(plan_, options, store_.get(), account_.get()).ValueOrDie();
   }
-  Lines Run() {
-    EXPECT_EQ(task_->Run(&script_, 1000).ValueOrDie(), false);
+  void Begin(size_t inputs = 1) {
+    TaskOptions options;
+    options.inputs = inputs;
+    Begin(options);
+  }
+  // The next life: from what was in the store when `epoch` was gathered.
+  void Restore(int64_t epoch, EventTime watermark) {
+    task_.reset();
+    const std::string state = script_.gathered.at(Epoch(epoch));
+    script_ = Script();
+    store_ = std::make_unique<MemoryStateStore>();
+    ASSERT_TRUE(store_->Restore(state).ok());
+    account_ = std::make_unique<JobAccount>(plan_);
+    TaskOptions options;
+    options.watermark = watermark;
+    Begin(options);
+  }
+  void Push(std::shared_ptr<const Frame> frame) { task_->Push(0, std::move(frame)); }
+  Lines Run(int frames_max = 1000) {
+    EXPECT_TRUE(task_->Run(&script_, frames_max).ok());
     return script_.Take();
   }
+  Lines Gathered(int64_t epoch, const std::string& path = "") {
+    proto::TaskState state;
+    if (!path.empty()) state.add_files()->set_path(path);
+    EXPECT_TRUE(task_->OnGathered(Epoch(epoch), state, &script_).ok());
+    return script_.Take();
+  }
+  Lines Windows() {
+    std::ranges::sort(script_.windows);
+    return std::exchange(script_.windows, {});
+  }
+
   const JobPlan plan_ = MakePlan();
-  JobAccount account_{plan_};
+  std::unique_ptr<JobAccount> account_ = std::make_unique<JobAccount>(plan_);
+  std::unique_ptr<MemoryStateStore> store_ = std::make_unique<MemoryStateStore>();
   std::unique_ptr<Task> task_;
   Script script_;
 };
@@ -94,54 +145,258 @@ class TaskTest : public testing::Test {
 // Windows of 60 s every 20 s: a reading at 10 is in those that end at 20, 40 and 60.
 TEST_F(TaskTest, GivesOutWindowsBeforeTheWatermarkThatMadeThemDue) {
   Begin(2);
-  task_->Push(0, Row(10));
-  task_->Push(0, Watermark(45, 7));
+  Push(Row(10));
+  Push(Watermark(45, 7));
   EXPECT_EQ(Run(), Lines{});
   task_->Push(1, Watermark(100, 9));
   EXPECT_EQ(Run(), (Lines{"window 20 fetched 9", "window 40 fetched 9", "forward 45"}));
 }
 
-TEST_F(TaskTest, WhatAnEarlierRunPublishedIsNotGivenOutAgain) {
-  Begin(1, Event(40));
-  task_->Push(0, Row(10));
-  task_->Push(0, Watermark(100, 7));
-  EXPECT_EQ(Run(), (Lines{"window 60 fetched 7", "forward 100"}));
-}
-
 // Watermarks cost no credit: a task that waits for an hour must not gather them.
 TEST_F(TaskTest, WithoutCreditItHoldsOneWatermarkBetweenRowsAndBarriers) {
-  Begin(1);
+  Begin();
   script_.credit = false;
-  task_->Push(0, Row(10));
-  for (int i = 1; i <= 1000; ++i) task_->Push(0, Watermark(20 + i % 7, i));
-  task_->Push(0, FrameOf(BarrierFrame{Epoch(1)}));
-  for (int i = 1; i <= 1000; ++i) task_->Push(0, Watermark(40, i));
+  Push(Row(10));
+  for (int i = 1; i <= 1000; ++i) Push(Watermark(20 + i % 7, i));
+  Push(Barrier(1));
+  for (int i = 1; i <= 1000; ++i) Push(Watermark(40, i));
   EXPECT_EQ(task_->frames_held(), 4u);
   EXPECT_EQ(Run(), Lines{});
   EXPECT_EQ(script_.returned, 0);
   script_.credit = true;
   // The largest of them, and the fetch that has waited longest.
-  EXPECT_EQ(Run(), (Lines{"window 20 fetched 1", "forward 26", "barrier", "acknowledge 1",
+  EXPECT_EQ(Run(), (Lines{"window 20 fetched 1", "forward 26", "barrier 1", "gather 1",
                           "window 40 fetched 1", "forward 40"}));
   EXPECT_EQ(script_.returned, 100);
 }
 
 TEST_F(TaskTest, AStopLeavesWindowsOpenAndCountsThem) {
-  Begin(1);
-  task_->Push(0, Row(10));
-  task_->Push(0, FrameOf(BarrierFrame{Epoch(1)}));
-  task_->Push(0, FrameOf(EndFrame{}));
-  EXPECT_EQ(Run(), (Lines{"barrier", "acknowledge 1", "end", "done"}));
-  EXPECT_EQ(account_.stream("metrics").open, 1);
-  EXPECT_EQ(account_.stream("metrics").counted, 0);
+  Begin();
+  Push(Row(10));
+  Push(Barrier(1));
+  Push(FrameOf(EndFrame{}));
+  EXPECT_EQ(Run(), (Lines{"barrier 1", "gather 1", "end", "done"}));
+  EXPECT_EQ(account_->stream("metrics").open, 1);
+  EXPECT_EQ(account_->stream("metrics").counted, 0);
+  EXPECT_EQ(Gathered(1), Lines{"acknowledge 1"});
 }
 
 TEST_F(TaskTest, ATaskThatFailsHasCountedWhatItTook) {
-  Begin(1);
-  task_->Push(0, Row(10));
-  task_->Push(0, FrameOf(DeadLetterFrame{}));  // meant for a publisher
+  Begin();
+  Push(Row(10));
+  Push(FrameOf(DeadLetterFrame{}));  // meant for an outbox
   EXPECT_FALSE(task_->Run(&script_, 1000).ok());
-  EXPECT_EQ(account_.stream("metrics").open, 1);
+  EXPECT_EQ(account_->stream("metrics").open, 1);
+}
+
+// The acknowledgement waits for the files; the rows that come meanwhile are not in it.
+TEST_F(TaskTest, AcknowledgesWhenItsFilesAreSafeWithTheAccountOfTheBarrier) {
+  Begin();
+  Push(Row(10));
+  Push(Barrier(3));
+  Push(Row(11));
+  Push(Watermark(20));
+  EXPECT_EQ(Run(), (Lines{"barrier 3", "gather 3", "window 20 fetched 0", "forward 20"}));
+  EXPECT_EQ(account_->stream("metrics").open, 2);
+  EXPECT_EQ(Gathered(3, "state/1"), Lines{"acknowledge 3"});
+  const proto::Acknowledgement& what = script_.acknowledged.at(Epoch(3));
+  ASSERT_EQ(what.task().files_size(), 1);
+  EXPECT_EQ(what.task().files(0).path(), "state/1");
+  JobAccount at_barrier(plan_);
+  at_barrier.Add(what.account());
+  EXPECT_EQ(at_barrier.stream("metrics").open, 1);
+  EXPECT_EQ(at_barrier.stream("metrics").windows_fired, 0);
+}
+
+TEST_F(TaskTest, FilesOfAnEpochThatWasGivenUpAreNotAcknowledged) {
+  Begin();
+  Push(Row(10));
+  Push(Barrier(1));
+  Push(Row(11));
+  Push(Barrier(2));
+  EXPECT_EQ(Run(), (Lines{"barrier 1", "gather 1", "barrier 2", "gather 2"}));
+  EXPECT_EQ(Gathered(1, "stale"), Lines{});
+  EXPECT_EQ(Gathered(2, "fresh"), Lines{"acknowledge 2"});
+  EXPECT_EQ(script_.acknowledged.at(Epoch(2)).task().files(0).path(), "fresh");
+}
+
+TEST_F(TaskTest, AFailedUploadFailsTheTask) {
+  Begin();
+  Push(Barrier(1));
+  Run();
+  const Status failure = ExternalError("disk_full", "no space", Retry::kNo);
+  EXPECT_EQ(task_->OnGathered(Epoch(1), failure, &script_), failure);
+  EXPECT_EQ(script_.Take(), Lines{});
+}
+
+// A large state is written while rows go on; the epoch holds none of them.
+TEST_F(TaskTest, WritesWhatIsSealedInSlicesBetweenFrames) {
+  constexpr int kKeys = 2000;
+  Begin();
+  Push(ManyKeys(kKeys, 10));
+  Push(Barrier(1));
+  Run(2);
+  for (int i = 0; i < 10; ++i) Push(Row(10));
+  script_.returned = 0;
+  int64_t rows_before_gather = -1;
+  while (rows_before_gather < 0) {
+    const Lines said = Run(1);
+    if (said == Lines{"gather 1"}) rows_before_gather = script_.returned / 100;
+    ASSERT_LE(script_.returned, 1000);
+  }
+  EXPECT_GT(rows_before_gather, 1);
+  EXPECT_LT(rows_before_gather, 10);
+  Run();
+  Push(Watermark(20));
+  Run();
+  EXPECT_EQ(std::ranges::count(script_.windows, "20 a 10 10.000000"), 1);
+
+  Restore(1, kEventTimeMin);
+  Push(Watermark(20));
+  Run();
+  EXPECT_EQ(script_.windows.size(), size_t(kKeys));
+  EXPECT_EQ(std::ranges::count(script_.windows, "20 k7 1 1.000000"), 1);
+}
+
+// Those who take the output may hold it up for an hour; the epoch must not wait for them.
+TEST_F(TaskTest, WritesWhatIsSealedWithoutCreditToo) {
+  Begin();
+  Push(ManyKeys(2000, 10));
+  Push(Barrier(1));
+  EXPECT_EQ(Run(2), Lines{"barrier 1"});
+  script_.credit = false;
+  Push(Row(10));
+  script_.returned = 0;
+  EXPECT_EQ(Run(), Lines{"gather 1"});
+  EXPECT_EQ(script_.returned, 0);
+}
+
+TEST_F(TaskTest, ABarrierWaitsUntilTheLastOneIsWritten) {
+  Begin();
+  Push(ManyKeys(2000, 10));
+  Push(Barrier(1));
+  Push(Row(10));
+  Push(Barrier(2));
+  EXPECT_EQ(Run(), (Lines{"barrier 1", "gather 1", "barrier 2", "gather 2"}));
+}
+
+TEST_F(TaskTest, TheLastEpochIsWrittenAfterTheEnd) {
+  Begin();
+  Push(ManyKeys(2000, 10));
+  Push(Barrier(1));
+  Push(FrameOf(EndFrame{}));
+  EXPECT_EQ(Run(), (Lines{"barrier 1", "end", "done", "gather 1"}));
+}
+
+TEST_F(TaskTest, GoesOnFromACheckpoint) {
+  Begin();
+  Push(Data({{"a", 10, 1}, {"a", 30, 2}, {"b", 50, 4}}));
+  Push(Watermark(40));
+  Push(Barrier(1));
+  Push(Row(55));  // after the barrier: comes again
+  Run();
+  EXPECT_EQ(Windows(), (Lines{"20 a 1 1.000000", "40 a 2 3.000000"}));
+
+  Restore(1, Event(40));
+  EXPECT_EQ(Run(), Lines{});
+  Push(Watermark(40));  // told before
+  EXPECT_EQ(Run(), Lines{});
+  Push(Data({{"a", 55, 8}}));
+  Push(Watermark(80));
+  EXPECT_EQ(Run(), (Lines{"window 60 fetched 0", "window 80 fetched 0", "forward 80"}));
+  EXPECT_EQ(Windows(),
+            (Lines{"60 a 3 11.000000", "60 b 1 4.000000", "80 a 2 10.000000", "80 b 1 4.000000"}));
+  // Of this life alone: the checkpoint's account has the rest. Two of the three panes have closed.
+  EXPECT_EQ(account_->stream("metrics").counted + account_->stream("metrics").open, 1);
+  EXPECT_EQ(account_->stream("metrics").windows_fired, 4);
+}
+
+TEST_F(TaskTest, RefusesTheStateOfAnotherQuery) {
+  Begin();
+  Push(Row(10));
+  Push(Barrier(1));
+  Run();
+  JobPlan other = MakePlan();
+  auto& window = std::get<WindowAggregateNode>(other.nodes[size_t(kWindow.value())].kind);
+  window.size = std::chrono::seconds(80);
+  TaskOptions options;
+  options.node = kWindow;
+  JobAccount account(other);
+  const auto refused = Task::Make(other, options, store_.get(), &account);
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(ErrorDetail::Of(refused.status())->code(), "state_of_another_query");
+}
+
+// What a run gives out, with so much memory for open windows; barriers and new lives on the way.
+class EvictionTest : public TaskTest {
+ protected:
+  void Live(int64_t state_bytes_max, Lines* windows) {
+    std::mt19937 random(7);
+    TaskOptions options;
+    options.state_bytes_max = state_bytes_max;
+    Begin(options);
+    int64_t epoch = 0;
+    for (int64_t second = 0; second < 600; second += 5) {
+      std::vector<Reading> readings;
+      for (int i = 0; i < 40; ++i) {
+        readings.push_back({"k" + std::to_string(random() % 200), second + int64_t(random() % 60),
+                            double(random() % 1000)});
+      }
+      Push(Data(readings));
+      Push(Watermark(second));
+      if (second % 50 == 0) Push(Barrier(++epoch));
+      Run(int(1 + random() % 5));
+      memory_most_ = std::max(memory_most_, task_->stats().state_bytes);
+    }
+    Push(FrameOf(WatermarkFrame{kEventTimeMax, MonotonicTime(0)}));
+    Run();
+    *windows = Windows();
+    EXPECT_EQ(account_->stream("metrics").counted, 120 * 40);
+    EXPECT_EQ(account_->stream("metrics").open, 0);
+  }
+  int64_t memory_most_ = 0;
+};
+
+TEST_F(EvictionTest, WithLittleMemoryTheWindowsAreTheSame) {
+  Lines expected;
+  Live(INT64_MAX, &expected);
+  const int64_t unbounded = std::exchange(memory_most_, 0);
+  EXPECT_GT(expected.size(), 1000u);
+  for (const int64_t state_bytes_max : {int64_t(1), unbounded / 4}) {
+    store_ = std::make_unique<MemoryStateStore>();
+    account_ = std::make_unique<JobAccount>(plan_);
+    script_ = Script();
+    Lines windows;
+    Live(state_bytes_max, &windows);
+    EXPECT_TRUE(windows == expected) << state_bytes_max;
+    EXPECT_LT(memory_most_, unbounded) << state_bytes_max;
+    memory_most_ = 0;
+  }
+}
+
+// What is written out between two barriers is in the store, but in no epoch before the next.
+TEST_F(EvictionTest, WhatWasEvictedComesBackWithTheNextEpoch) {
+  TaskOptions options;
+  options.state_bytes_max = 1;
+  Begin(options);
+  Push(Row(10));
+  Push(Barrier(1));
+  Push(Data({{"a", 10, 2}, {"b", 10, 4}}));
+  Push(Data({{"a", 15, 8}}));
+  Push(Barrier(2));
+  EXPECT_EQ(Run(), (Lines{"barrier 1", "gather 1", "barrier 2", "gather 2"}));
+  EXPECT_EQ(task_->stats().open_panes, 0);
+  const std::string first = script_.gathered.at(Epoch(1));
+  Restore(2, kEventTimeMin);
+  Push(Watermark(20));
+  Run();
+  EXPECT_EQ(Windows(), (Lines{"20 a 3 11.000000", "20 b 1 4.000000"}));
+
+  script_.gathered[Epoch(1)] = first;
+  Restore(1, kEventTimeMin);
+  Push(Watermark(20));
+  Run();
+  EXPECT_EQ(Windows(), Lines{"20 a 1 1.000000"});
 }
 
 }  // namespace

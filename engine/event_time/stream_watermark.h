@@ -23,6 +23,8 @@ struct PartitionState {
 
 class StreamWatermark {
  public:
+  // Begins at `watermark`: what a checkpoint knows of the stream. Before any partition is added.
+  void Restore(EventTime watermark) { watermark_ = watermark; }
   // A partition takes part from here on: it holds the watermark where it is until it reports or is
   // idle. Its readings are judged against at least what SetActive then returns. Known ones stay as
   // they are.

@@ -167,6 +167,12 @@ prometheus::Histogram& Metrics::CheckpointAlignmentSeconds() {
                         LatencyBuckets());
 }
 
+prometheus::Histogram& Metrics::CheckpointStallSeconds() {
+  return HistogramChild("millrace_checkpoint_stall_seconds",
+                        "How long a task's rows waited for a piece of work for a checkpoint", {},
+                        LatencyBuckets());
+}
+
 prometheus::Gauge& Metrics::CheckpointSizeBytes() {
   return GaugeChild("millrace_checkpoint_size_bytes", "Size of the last completed checkpoint", {});
 }
@@ -184,6 +190,18 @@ prometheus::Gauge& Metrics::LastCheckpointTimestampSeconds() {
 prometheus::Gauge& Metrics::UnpublishedEpochs() {
   return GaugeChild("millrace_unpublished_epochs",
                     "Completed epochs whose output is not yet published", {});
+}
+
+prometheus::Gauge& Metrics::UnpublishedBytes() {
+  return GaugeChild("millrace_unpublished_bytes",
+                    "Output of completed epochs that is not yet published", {});
+}
+
+prometheus::Gauge& Metrics::CheckpointDelaySeconds() {
+  return GaugeChild("millrace_checkpoint_delay_seconds",
+                    "How long the next checkpoint has been due and waits for the one before: the "
+                    "period stretches where more changes than it can write",
+                    {});
 }
 
 prometheus::Counter& Metrics::TaskTimeSeconds(std::string_view task, std::string_view state) {

@@ -46,10 +46,13 @@ class Metrics {
 
   prometheus::Histogram& CheckpointDurationSeconds();
   prometheus::Histogram& CheckpointAlignmentSeconds();
+  prometheus::Histogram& CheckpointStallSeconds();
   prometheus::Gauge& CheckpointSizeBytes();
-  prometheus::Counter& Checkpoints(std::string_view result);  // "completed", "failed", "aborted"
+  prometheus::Counter& Checkpoints(std::string_view result);  // "completed", "abandoned"
   prometheus::Gauge& LastCheckpointTimestampSeconds();
   prometheus::Gauge& UnpublishedEpochs();
+  prometheus::Gauge& UnpublishedBytes();
+  prometheus::Gauge& CheckpointDelaySeconds();
 
   prometheus::Counter& TaskTimeSeconds(std::string_view task, std::string_view state);
   prometheus::Gauge& StateSizeBytes();

@@ -129,8 +129,13 @@ struct ConsoleSinkSpec {
   int64_t rows_per_second_max = 50;  // more are counted and summed up in one line
 };
 
+// When rows reach a sink: once their checkpoint is complete, exactly once; or at once, so that
+// after a crash some may come again (alerts to Kafka only; their id makes repeats recognisable).
+enum class Delivery { kExactlyOnce, kAtLeastOnce };
+
 struct SinkSpec {
   SourcePlace place;
+  Delivery delivery = Delivery::kExactlyOnce;
   // Exactly one of: a stream by name, or all alerts.
   std::optional<PlacedText> stream;
   bool all_alerts = false;
@@ -142,10 +147,22 @@ struct DeadLetterSpec {
   SourcePlace place;
 };
 
+struct CheckpointSpec {
+  Micros interval = std::chrono::seconds(1);
+  // One that is not complete after this time is given up; the next one makes up for it.
+  Micros timeout = std::chrono::minutes(10);
+  int64_t retain = 3;  // complete ones kept
+  // Readers pause while more output than this waits to be published.
+  int64_t outbox_bytes_max = int64_t(1) << 30;
+};
+
 struct JobSpec {
   std::string name;       // metadata.name; also its uid
   std::string file_name;  // as given to ReadJobFile
-  Micros checkpoint_interval = std::chrono::seconds(1);
+  CheckpointSpec checkpoint;
+  // Parts of the output that are published side by side; fixed for the life of a generation.
+  int32_t sink_shards = 4;
+  int64_t state_memory_bytes = int64_t(1) << 30;        // of open windows and their store
   std::optional<int32_t> parallelism;                   // unset: the number of cores
   std::map<std::string, std::string> kafka_properties;  // spec.kafka.properties: for all of the job
   std::vector<StreamSpec> streams;                      // in the file's order

@@ -20,6 +20,12 @@ constexpr std::string_view kKind = "StreamJob";
 constexpr size_t kJobNameBytesMax = 63;
 constexpr size_t kStreamNameShownMax = 128;  // longer ones are refused and never suggested
 constexpr size_t kSecretBytesMax = 1 << 20;
+constexpr int64_t kRetainMax = 100;
+constexpr int64_t kSinkShardsMax = 60;
+constexpr int64_t kOutboxBytesMin = int64_t(16) << 20;
+constexpr int64_t kOutboxBytesMax = int64_t(1) << 40;
+constexpr int64_t kStateMemoryMin = int64_t(64) << 20;
+constexpr int64_t kStateMemoryMax = int64_t(1) << 44;
 
 // A label as DNS has it: it becomes part of topic groups, folders and Kubernetes names.
 bool IsJobName(std::string_view name) {
@@ -55,15 +61,52 @@ void ReadMetadata(const JobFileContext& context, const YamlEntry& entry, JobSpec
   job->name = *name;
 }
 
+void ReadCheckpoint(const JobFileContext& context, const YamlEntry& entry, CheckpointSpec* spec) {
+  const MapFields fields(context, *entry.value, entry.place, "'checkpoint'",
+                         {"interval", "timeout", "retain", "outbox_bytes_max"});
+  if (const YamlEntry* interval = fields.Find("interval")) {
+    Assign(ReadDuration(context, *interval->value, std::chrono::milliseconds(200),
+                        std::chrono::hours(1)),
+           &spec->interval);
+  }
+  if (const YamlEntry* timeout = fields.Find("timeout")) {
+    Assign(ReadDuration(context, *timeout->value, std::chrono::seconds(1), std::chrono::hours(24)),
+           &spec->timeout);
+  }
+  if (const YamlEntry* retain = fields.Find("retain")) {
+    Assign(ReadInteger(context, *retain->value, 1, kRetainMax), &spec->retain);
+  }
+  if (const YamlEntry* outbox = fields.Find("outbox_bytes_max")) {
+    Assign(ReadBytes(context, *outbox->value, kOutboxBytesMin, kOutboxBytesMax),
+           &spec->outbox_bytes_max);
+  }
+}
+
+// A divisor of the number of key groups, so that every shard has as many.
+void ReadSinkShards(const JobFileContext& context, const YamlEntry& entry, JobSpec* job) {
+  const auto number = ReadInteger(context, *entry.value, 1, kSinkShardsMax);
+  if (!number) return;
+  if (kKeyGroupCount % *number != 0) {
+    context.Error(entry.value->place, std::to_string(*number) + " does not divide " +
+                                          std::to_string(kKeyGroupCount) +
+                                          ", the number of key groups");
+    return;
+  }
+  job->sink_shards = int32_t(*number);
+}
+
 void ReadSettings(const JobFileContext& context, const MapFields& spec, JobSpec* job) {
   if (const YamlEntry* entry = spec.Find("checkpoint")) {
-    const MapFields fields(context, *entry->value, entry->place, "'checkpoint'", {"interval"});
-    if (const YamlEntry* interval = fields.Require("interval")) {
-      Assign(ReadDuration(context, *interval->value, std::chrono::milliseconds(200),
-                          std::chrono::hours(1)),
-             &job->checkpoint_interval);
+    ReadCheckpoint(context, *entry, &job->checkpoint);
+  }
+  if (const YamlEntry* entry = spec.Find("state")) {
+    const MapFields fields(context, *entry->value, entry->place, "'state'", {"memory"});
+    if (const YamlEntry* memory = fields.Require("memory")) {
+      Assign(ReadBytes(context, *memory->value, kStateMemoryMin, kStateMemoryMax),
+             &job->state_memory_bytes);
     }
   }
+  if (const YamlEntry* entry = spec.Find("sink_shards")) ReadSinkShards(context, *entry, job);
   if (const YamlEntry* entry = spec.Find("parallelism")) {
     if (auto number = ReadInteger(context, *entry->value, 1, kKeyGroupCount)) {
       job->parallelism = int32_t(*number);
@@ -87,9 +130,9 @@ void CheckStreamExists(const JobFileContext& context, const PlacedText& stream,
 }
 
 void ReadSpec(const JobFileContext& context, const YamlEntry& entry, JobSpec* job) {
-  const MapFields fields(
-      context, *entry.value, entry.place, "'spec'",
-      {"checkpoint", "parallelism", "kafka", "streams", "alerts", "sinks", "dead_letters"});
+  const MapFields fields(context, *entry.value, entry.place, "'spec'",
+                         {"checkpoint", "parallelism", "sink_shards", "state", "kafka", "streams",
+                          "alerts", "sinks", "dead_letters"});
   if (!fields.is_map()) return;
   ReadSettings(context, fields, job);
   std::vector<std::string> names;

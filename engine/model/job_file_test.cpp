@@ -92,7 +92,12 @@ TEST(JobFile, ReadsTheDocumentedExample) {
   EXPECT_EQ(read.told, "");
   const JobSpec& job = read.job;
   EXPECT_EQ(job.name, "smoke-detection");
-  EXPECT_EQ(job.checkpoint_interval, seconds(1));
+  EXPECT_EQ(job.checkpoint.interval, seconds(5));
+  EXPECT_EQ(job.checkpoint.timeout, minutes(2));
+  EXPECT_EQ(job.checkpoint.retain, 5);
+  EXPECT_EQ(job.checkpoint.outbox_bytes_max, int64_t{4} << 30);
+  EXPECT_EQ(job.state_memory_bytes, int64_t{2} << 30);
+  EXPECT_EQ(job.sink_shards, 8);
   EXPECT_EQ(job.parallelism, 2);
   EXPECT_EQ(job.kafka_properties.at("bootstrap.servers"), "kafka-1:9092");
   EXPECT_EQ(job.kafka_properties.at("sasl.password"), "s3cret");
@@ -132,7 +137,7 @@ TEST(JobFile, ReadsTheDocumentedExample) {
   EXPECT_EQ(job.alerts[0].labels.at("severity").text, "critical");
   EXPECT_EQ(job.alerts[0].annotations.at("summary").text,
             "{{ avg_temperature }} on {{ device_id }}");
-  ASSERT_EQ(job.sinks.size(), 4u);
+  ASSERT_EQ(job.sinks.size(), 5u);
   EXPECT_EQ(std::get<KafkaSinkSpec>(job.sinks[0].target).topic, "smoke_metrics");
   EXPECT_EQ(std::get<KafkaSinkSpec>(job.sinks[0].target).properties.at("linger.ms"), "5");
   const auto& parquet = std::get<ParquetSinkSpec>(job.sinks[1].target);
@@ -142,7 +147,11 @@ TEST(JobFile, ReadsTheDocumentedExample) {
   EXPECT_EQ(parquet.roll_interval, minutes(10));
   EXPECT_TRUE(job.sinks[2].all_alerts);
   EXPECT_EQ(std::get<FilesSinkSpec>(job.sinks[2].target).format, Format::kCsv);
-  EXPECT_EQ(std::get<ConsoleSinkSpec>(job.sinks[3].target).rows_per_second_max, 20);
+  EXPECT_EQ(job.sinks[2].delivery, Delivery::kExactlyOnce);
+  EXPECT_EQ(std::get<KafkaSinkSpec>(job.sinks[3].target).topic, "smoke_alerts");
+  EXPECT_TRUE(job.sinks[3].all_alerts);
+  EXPECT_EQ(job.sinks[3].delivery, Delivery::kAtLeastOnce);
+  EXPECT_EQ(std::get<ConsoleSinkSpec>(job.sinks[4].target).rows_per_second_max, 20);
   ASSERT_TRUE(job.dead_letters);
   EXPECT_EQ(std::get<KafkaSinkSpec>(job.dead_letters->target).topic, "smoke_dead_letters");
 }
@@ -153,7 +162,13 @@ TEST(JobFile, DefaultsAreTheSpecs) {
           "        event_time: {column: t, max_delay: 0}}\n"
           "  sinks:\n    - {stream: r, parquet: {path: out}}\n    - {stream: r, console: {}}\n"));
   EXPECT_EQ(read.told, "");
-  EXPECT_EQ(read.job.checkpoint_interval, seconds(1));
+  EXPECT_EQ(read.job.checkpoint.interval, seconds(1));
+  EXPECT_EQ(read.job.checkpoint.timeout, minutes(10));
+  EXPECT_EQ(read.job.checkpoint.retain, 3);
+  EXPECT_EQ(read.job.checkpoint.outbox_bytes_max, int64_t{1} << 30);
+  EXPECT_EQ(read.job.state_memory_bytes, int64_t{1} << 30);
+  EXPECT_EQ(read.job.sink_shards, 4);
+  EXPECT_EQ(read.job.sinks[0].delivery, Delivery::kExactlyOnce);
   EXPECT_FALSE(read.job.parallelism);
   EXPECT_FALSE(read.job.dead_letters);
   const auto& source = std::get<SourceStreamSpec>(read.job.streams[0].kind);
@@ -188,7 +203,8 @@ TEST(JobFile, OffsetsSizesMergesAndSecrets) {
                    "    - {stream: r, parquet: {path: out2, roll_bytes: 4096}}\n"
                    "  dead_letters: {files: {path: '/dead/${env:USER_NAME}'}}\n"));
   EXPECT_EQ(read.told, "");
-  EXPECT_EQ(read.job.checkpoint_interval, milliseconds(200));
+  EXPECT_EQ(read.job.checkpoint.interval, milliseconds(200));
+  EXPECT_EQ(read.job.checkpoint.timeout, minutes(10));
   const auto& source = std::get<SourceStreamSpec>(read.job.streams[0].kind);
   const auto& kafka = std::get<KafkaSourceSpec>(source.input);
   EXPECT_EQ(kafka.topics, (std::vector<std::string>{"a", "b-ada"}));

@@ -171,9 +171,18 @@ std::optional<SinkSpec> ReadSink(const JobFileContext& context, const YamlNode& 
   SinkSpec sink;
   sink.place = node.place;
   const MapFields fields(context, node, node.place, "a sink",
-                         {"stream", "alerts", "kafka", "parquet", "files", "console"});
+                         {"stream", "alerts", "kafka", "parquet", "files", "console", "delivery"});
   if (!fields.is_map()) return std::nullopt;
   ReadSinkInput(context, fields, &sink);
+  if (const YamlEntry* delivery = fields.Find("delivery")) {
+    static const std::vector<std::string> deliveries = {"exactly_once", "at_least_once"};
+    const auto chosen = ReadChoice(context, *delivery->value, deliveries);
+    sink.delivery = chosen == 1u ? Delivery::kAtLeastOnce : Delivery::kExactlyOnce;
+    if (chosen == 1u && (!sink.all_alerts || fields.Find("kafka") == nullptr)) {
+      context.Error(delivery->value->place,
+                    "'at_least_once' is for alerts to Kafka: their id makes repeats recognisable");
+    }
+  }
   const YamlEntry* target = fields.RequireOneOf(targets);
   if (target == nullptr) return sink;
   if (target->key == "kafka") {

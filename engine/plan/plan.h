@@ -132,6 +132,10 @@ struct JobPlan {
 // id, alert, stream (text), key, labels, annotations (JSON objects), event_time (timestamp).
 const Schema& AlertSchema();
 
+// What reaches a window: the filter and the columns of the node above it, as SQL. Rows that were
+// counted under another one do not mix with those that follow.
+std::string FormatWindowInput(const JobPlan& plan, const PlanNode& window);
+
 // What an explanation shows: operators, keys, where data is exchanged, columns read.
 std::string FormatPlan(const JobPlan& plan);
 

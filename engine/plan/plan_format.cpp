@@ -170,6 +170,19 @@ class PlanFormatter {
 
 }  // namespace
 
+std::string FormatWindowInput(const JobPlan& plan, const PlanNode& window) {
+  const PlanNode& node = plan.node(window.input);
+  const auto* project = std::get_if<ProjectNode>(&node.kind);
+  if (project == nullptr) return node.name;
+  const Schema& input = plan.node(node.input).output;
+  std::string text;
+  for (const Expr& column : project->columns) {
+    text += (text.empty() ? "" : ", ") + FormatExpr(column, input);
+  }
+  if (project->filter.has_value()) text += " where " + FormatExpr(*project->filter, input);
+  return text + " of " + plan.node(node.input).stream;
+}
+
 std::string FormatPlan(const JobPlan& plan) { return PlanFormatter(plan).Format(); }
 
 }  // namespace millrace

@@ -7,12 +7,9 @@
 #include <memory>
 
 #include "engine/windows/distinct_set.h"
-#include "engine/windows/state_bytes.h"
 
 namespace millrace {
 namespace {
-
-using Values = std::vector<double>;
 
 Result<unsigned> PartsOf(const AggregateSpec& spec) {
   const Type type = spec.argument_type;
@@ -144,6 +141,9 @@ void AccumulatorLayout::Place() {
   }
   initial_.assign(end, '\0');
   for (const Measure& measure : measures_) {
+    has_values_ = has_values_ || measure.Has(kValues);
+    has_objects_ = has_objects_ || measure.Has(kValues | kDistinct) ||
+                   (measure.type == Type::kText && measure.Has(kMin | kMax));
     if (measure.type == Type::kText) continue;
     const bool is_double = measure.type == Type::kDouble;
     if (measure.Has(kMin)) {
@@ -199,10 +199,10 @@ void AccumulatorLayout::Merge(char* into, const char* from) const {
       FieldAt<int64_t>(into, offset) += FieldAt<int64_t>(from, offset);
     }
     if (measure.Has(kValues)) {
-      Values*& values = FieldAt<Values*>(into, measure.Offset(kValues));
-      if (const Values* other = FieldAt<Values*>(from, measure.Offset(kValues))) {
-        if (values == nullptr) values = new Values();
-        values->insert(values->end(), other->begin(), other->end());
+      ValueList*& list = FieldAt<ValueList*>(into, measure.Offset(kValues));
+      if (const ValueList* other = FieldAt<ValueList*>(from, measure.Offset(kValues))) {
+        if (list == nullptr) list = new ValueList();
+        list->values.insert(list->values.end(), other->values.begin(), other->values.end());
       }
     }
     if (measure.Has(kDistinct)) {
@@ -219,8 +219,8 @@ int64_t AccumulatorLayout::Destroy(char* row) const {
   int64_t bytes = 0;
   for (const Measure& measure : measures_) {
     if (measure.Has(kValues)) {
-      bytes += DestroyObject<Values>(row, measure.Offset(kValues), [](const Values& values) {
-        return int64_t(values.size() * sizeof(double));
+      bytes += DestroyObject<ValueList>(row, measure.Offset(kValues), [](const ValueList& list) {
+        return int64_t(list.values.size() * sizeof(double));
       });
     }
     if (measure.Has(kDistinct)) {
@@ -235,90 +235,6 @@ int64_t AccumulatorLayout::Destroy(char* row) const {
     }
   }
   return bytes;
-}
-
-void AccumulatorLayout::Save(const char* row, std::string* bytes) const {
-  StateEncoder out(bytes);
-  for (size_t offset = 0; offset < FilterOffset(filters_.size()); offset += sizeof(int64_t)) {
-    out.Put64(FieldAt<uint64_t>(row, offset));
-  }
-  for (const Measure& measure : measures_) {
-    out.Put64(FieldAt<uint64_t>(row, measure.base));
-    const bool is_text = measure.type == Type::kText;
-    for (unsigned part = kSum; part <= kTrues; part <<= 1) {
-      if (!measure.Has(part) || (is_text && part != kTrues)) continue;
-      out.Put64(FieldAt<uint64_t>(row, measure.Offset(part)));
-      if (part & (kSum | kSquares)) out.Put64(FieldAt<uint64_t>(row, measure.Offset(part) + 8));
-    }
-    for (const unsigned part : {kMin, kMax}) {
-      if (!is_text || !measure.Has(part)) continue;
-      const std::string* text = FieldAt<std::string*>(row, measure.Offset(part));
-      out.Put8(text != nullptr);
-      if (text != nullptr) out.PutText(*text);
-    }
-    if (measure.Has(kValues)) {
-      const Values* values = FieldAt<Values*>(row, measure.Offset(kValues));
-      out.Put64(values == nullptr ? 0 : values->size());
-      if (values != nullptr) {
-        for (const double value : *values) out.Put64(std::bit_cast<uint64_t>(value));
-      }
-    }
-    if (measure.Has(kDistinct)) {
-      const DistinctSet* set = FieldAt<DistinctSet*>(row, measure.Offset(kDistinct));
-      out.Put64(set == nullptr ? 0 : set->size());
-      if (set != nullptr) {
-        set->ForEachFixed([&](uint64_t bits) { out.Put64(bits); });
-        set->ForEachText([&](std::string_view text) { out.PutText(text); });
-      }
-    }
-  }
-}
-
-Status AccumulatorLayout::Restore(std::string_view* bytes, char* row, int64_t* object_bytes) const {
-  StateDecoder in(bytes);
-  for (size_t offset = 0; offset < FilterOffset(filters_.size()); offset += sizeof(int64_t)) {
-    FieldAt<uint64_t>(row, offset) = in.Take64();
-  }
-  for (const Measure& measure : measures_) {
-    FieldAt<uint64_t>(row, measure.base) = in.Take64();
-    const bool is_text = measure.type == Type::kText;
-    for (unsigned part = kSum; part <= kTrues; part <<= 1) {
-      if (!measure.Has(part) || (is_text && part != kTrues)) continue;
-      FieldAt<uint64_t>(row, measure.Offset(part)) = in.Take64();
-      if (part & (kSum | kSquares)) {
-        FieldAt<uint64_t>(row, measure.Offset(part) + 8) = in.Take64();
-      }
-    }
-    for (const unsigned part : {kMin, kMax}) {
-      if (!is_text || !measure.Has(part) || in.Take8() == 0) continue;
-      FieldAt<std::string*>(row, measure.Offset(part)) = new std::string(in.TakeText());
-    }
-    if (measure.Has(kValues)) {
-      const uint64_t count = in.TakeCount(sizeof(double));
-      if (count > 0) {
-        auto* values = new Values(count);
-        FieldAt<Values*>(row, measure.Offset(kValues)) = values;
-        for (double& value : *values) value = std::bit_cast<double>(in.Take64());
-        *object_bytes += int64_t(count * sizeof(double));
-      }
-    }
-    if (measure.Has(kDistinct)) {
-      const uint64_t count = in.TakeCount(is_text ? 4 : 8);
-      if (count > 0) {
-        auto* set = new DistinctSet();
-        FieldAt<DistinctSet*>(row, measure.Offset(kDistinct)) = set;
-        for (uint64_t i = 0; i < count; ++i) {
-          if (is_text) {
-            set->InsertText(in.TakeText());
-          } else {
-            set->Insert(in.Take64());
-          }
-        }
-        *object_bytes += set->bytes();
-      }
-    }
-  }
-  return in.status();
 }
 
 }  // namespace millrace

@@ -8,7 +8,7 @@
 //   squares  16      doubles (hi, lo) of x * x
 //   min, max 8 each  double, int64 (integers, timestamps), std::string* (text)
 //   trues    int64   rows whose argument is true
-//   values   8       std::vector<double>*, for percentiles
+//   values   8       ValueList*, for percentiles
 //   distinct 8       DistinctSet*
 // each there only if asked for. Pointers are owned by the row and null until there is a value.
 #pragma once
@@ -86,6 +86,13 @@ struct DoubleSum {
   }
 };
 
+// The first `written` values are in the store, in parts that are never written again: only what has
+// not been written may be put into another order.
+struct ValueList {
+  std::vector<double> values;
+  size_t written = 0;
+};
+
 struct Measure {
   int argument = -1;
   int filter = -1;
@@ -124,10 +131,20 @@ class AccumulatorLayout {
   // Frees the row's objects; returns how many bytes they counted for.
   int64_t Destroy(char* row) const;
 
-  // docs/state-format.md, "Accumulators".
+  // Whether rows have values for percentiles; have objects of any kind.
+  bool has_values() const { return has_values_; }
+  bool has_objects() const { return has_objects_; }
+
+  // docs/state-format.md, "Accumulators" (accumulator_state.cpp). Everything but values.
   void Save(const char* row, std::string* bytes) const;
-  // Into an initialised row; consumes `bytes`. Adds the bytes of objects to `object_bytes`.
-  Status Restore(std::string_view* bytes, char* row, int64_t* object_bytes) const;
+  // Into an initialised row; consumes `bytes`. The row is to be destroyed, whatever comes out.
+  Status Restore(std::string_view* bytes, char* row) const;
+  // Values that have not been written, a limited number of them; false: there are none.
+  bool SaveValues(char* row, std::string* bytes) const;
+  // Appends to the values of `row`, which has what Restore gave.
+  Status RestoreValues(std::string_view* bytes, char* row) const;
+  // Whether the row's objects are what its counts say: what AppendResult relies on.
+  bool IsWhole(const char* row) const;
 
  private:
   size_t FilterIndex(int filter);
@@ -139,6 +156,8 @@ class AccumulatorLayout {
   std::vector<Measure> measures_;
   std::vector<AggregateOutput> outputs_;
   std::string initial_;
+  bool has_values_ = false;
+  bool has_objects_ = false;
 };
 
 }  // namespace millrace

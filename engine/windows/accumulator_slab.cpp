@@ -10,7 +10,7 @@ constexpr size_t kCacheLine = 64;
 }  // namespace
 
 AccumulatorSlab::AccumulatorSlab(size_t row_bytes)
-    : stride_((row_bytes + kCacheLine - 1) / kCacheLine * kCacheLine) {}
+    : stride_((sizeof(RowHeader) + row_bytes + kCacheLine - 1) / kCacheLine * kCacheLine) {}
 
 uint32_t AccumulatorSlab::Take() {
   if (!free_.empty()) {

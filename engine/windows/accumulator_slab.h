@@ -1,5 +1,6 @@
 // Fixed-size rows of accumulators in chunks that never move. Freed rows are given again first; the
-// chunks themselves are given back when no row is in use.
+// chunks themselves are given back when no row is in use. Before a row stands its header, in the
+// cache line that adding to the row loads anyway.
 #pragma once
 
 #include <cstdint>
@@ -9,18 +10,28 @@
 
 namespace millrace {
 
+struct RowHeader {
+  uint32_t
+      touched;     // the seal number as of which the row is in a list of what to write; 0: in none
+  uint32_t parts;  // parts of values in the store
+};
+
 class AccumulatorSlab {
  public:
   static constexpr uint32_t kRowsPerChunk = 4096;
 
   explicit AccumulatorSlab(size_t row_bytes);
 
-  // Uninitialised.
+  // Uninitialised, its header too.
   uint32_t Take();
   void Free(uint32_t slot);
 
   char* Row(uint32_t slot) const {
-    return chunks_[slot / kRowsPerChunk].get() + size_t(slot % kRowsPerChunk) * stride_;
+    return chunks_[slot / kRowsPerChunk].get() + size_t(slot % kRowsPerChunk) * stride_ +
+           sizeof(RowHeader);
+  }
+  static RowHeader& HeaderOf(char* row) {
+    return *reinterpret_cast<RowHeader*>(row - sizeof(RowHeader));
   }
 
   size_t used() const { return next_ - free_.size(); }

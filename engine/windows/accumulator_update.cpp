@@ -145,9 +145,9 @@ int64_t AddValues(const RowBlock& block, const ColumnReader& column, const Measu
   for (size_t i = 0; i < block.rows.size(); ++i) {
     const uint32_t row = block.rows[i];
     if (column.IsNull(row)) continue;
-    auto*& values = FieldAt<std::vector<double>*>(block.accumulators[i], offset);
-    if (values == nullptr) values = new std::vector<double>();
-    values->push_back(AsDouble(column, row));
+    auto*& list = FieldAt<ValueList*>(block.accumulators[i], offset);
+    if (list == nullptr) list = new ValueList();
+    list->values.push_back(AsDouble(column, row));
     ++added;
   }
   return added * int64_t(sizeof(double));

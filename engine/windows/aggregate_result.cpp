@@ -161,7 +161,7 @@ Status AppendResult(const AccumulatorLayout& layout, const AggregateOutput& outp
       return AppendVariance(measure, row, count, /*sample=*/false, /*root=*/false, doubles);
     case AggregateFunction::kPercentileCont:
       return doubles->Append(WithoutNegativeZero(
-          Percentile(FieldAt<std::vector<double>*>(row, measure.Offset(kValues)), spec.fraction)));
+          Percentile(&FieldAt<ValueList*>(row, measure.Offset(kValues))->values, spec.fraction)));
     case AggregateFunction::kBoolAnd:
       return AppendBoolean(FieldAt<int64_t>(row, measure.Offset(kTrues)) == count, builder);
     case AggregateFunction::kBoolOr:

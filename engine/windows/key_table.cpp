@@ -93,9 +93,20 @@ uint32_t KeyTable::FindOrInsert(uint64_t hash, int64_t row) {
     if (table_[i].hash == hash && Equals(keys_[table_[i].id], row)) return table_[i].id;
   }
   const uint32_t id = TakeId();
-  Encode(row, &keys_[id].bytes);
+  std::string& bytes = keys_[id].bytes;
+  const size_t before = bytes.capacity();
+  Encode(row, &bytes);
+  text_bytes_ += bytes.capacity() - before;
   Link(hash, id);
   return id;
+}
+
+uint32_t KeyTable::Find(uint64_t hash, std::string_view bytes) const {
+  const size_t mask = table_.size() - 1;
+  for (size_t i = Home(hash); table_[i].id != kNone; i = (i + 1) & mask) {
+    if (table_[i].hash == hash && keys_[table_[i].id].bytes == bytes) return table_[i].id;
+  }
+  return kNone;
 }
 
 uint32_t KeyTable::TakeId() {
@@ -111,7 +122,6 @@ uint32_t KeyTable::TakeId() {
 void KeyTable::Link(uint64_t hash, uint32_t id) {
   if ((size_ + 1) * 2 > table_.size()) Grow();
   keys_[id].hash = hash;
-  keys_[id].used = true;
   const size_t mask = table_.size() - 1;
   size_t i = Home(hash);
   while (table_[i].id != kNone) i = (i + 1) & mask;
@@ -148,14 +158,13 @@ void KeyTable::Evict(uint32_t id) {
     }
   }
   table_[hole].id = kNone;
-  keys_[id].used = false;
   keys_[id].bytes.clear();
   free_ids_.push(id);
   --size_;
 }
 
-Status KeyTable::AppendTo(uint32_t id, std::span<arrow::ArrayBuilder* const> builders) const {
-  const char* stored = keys_[id].bytes.data();
+Status KeyTable::Append(std::string_view bytes, std::span<arrow::ArrayBuilder* const> builders) {
+  const char* stored = bytes.data();
   for (arrow::ArrayBuilder* builder : builders) {
     if (*stored++ == 0) {
       ARROW_RETURN_NOT_OK(builder->AppendNull());
@@ -172,28 +181,26 @@ Status KeyTable::AppendTo(uint32_t id, std::span<arrow::ArrayBuilder* const> bui
   return Status::OK();
 }
 
-uint32_t KeyTable::Restore(uint64_t hash, std::string_view bytes, uint32_t id) {
-  const size_t mask = table_.size() - 1;
-  for (size_t i = Home(hash); table_[i].id != kNone; i = (i + 1) & mask) {
-    if (table_[i].hash == hash && keys_[table_[i].id].bytes == bytes) return table_[i].id;
+bool KeyTable::IsKey(std::string_view bytes, const std::vector<bool>& is_text) {
+  for (const bool text : is_text) {
+    if (bytes.empty() || uint8_t(bytes[0]) > 1) return false;
+    const bool is_null = bytes[0] == 0;
+    bytes.remove_prefix(1);
+    if (is_null) continue;
+    size_t size = 8;
+    if (text) {
+      if (bytes.size() < 4) return false;
+      size = 4 + ReadFixed(bytes.data(), 4);
+    }
+    if (bytes.size() < size) return false;
+    bytes.remove_prefix(size);
   }
-  // Taken already: the state comes from more than one task.
-  if (id < keys_.size() && keys_[id].used) id = uint32_t(keys_.size());
-  if (id >= keys_.size()) keys_.resize(size_t(id) + 1);
-  keys_[id].bytes = bytes;
-  Link(hash, id);
-  return id;
-}
-
-void KeyTable::EndRestore() {
-  for (uint32_t id = 0; id < keys_.size(); ++id) {
-    if (!keys_[id].used) free_ids_.push(id);
-  }
+  return bytes.empty();
 }
 
 size_t KeyTable::MemoryBytes() const {
   return table_.size() * sizeof(Entry) + keys_.capacity() * sizeof(Key) +
-         free_ids_.size() * sizeof(uint32_t);
+         free_ids_.size() * sizeof(uint32_t) + text_bytes_;
 }
 
 }  // namespace millrace

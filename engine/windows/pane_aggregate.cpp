@@ -18,8 +18,11 @@ PaneAggregate::PaneAggregate(const WindowAggregateNode& node, std::shared_ptr<ar
       merged_(new char[layout_.row_bytes()]) {}
 
 PaneAggregate::~PaneAggregate() {
-  for (const auto& [index, pane] : panes_) {
-    for (const Member& member : pane.members) layout_.Destroy(slab_.Row(member.slot));
+  if (!layout_.has_objects()) return;
+  for (const auto* panes : {&panes_, &retired_}) {
+    for (const auto& [index, pane] : *panes) {
+      for (const Member& member : pane.members) layout_.Destroy(slab_.Row(member.slot));
+    }
   }
 }
 
@@ -69,6 +72,7 @@ Status PaneAggregate::Add(const arrow::RecordBatch& batch, std::span<const uint6
       row_panes_.push_back(range.pane);
     }
     AddBlock(hashes);
+    ARROW_RETURN_NOT_OK(FlushIfLarge());
   }
   return Status::OK();
 }
@@ -87,10 +91,12 @@ void PaneAggregate::AddBlock(std::span<const uint64_t> hashes) {
       slots_.Prefetch(row_keys_[i + kPrefetchAhead], row_panes_[i + kPrefetchAhead]);
     }
     row_accumulators_[i] = AccumulatorsOf(row_keys_[i], row_panes_[i]);
-    for (size_t line = 0; line < layout_.row_bytes(); line += 64) {
-      __builtin_prefetch(row_accumulators_[i] + line, 1);
+    const char* const header = row_accumulators_[i] - sizeof(RowHeader);
+    for (size_t line = 0; line < sizeof(RowHeader) + layout_.row_bytes(); line += 64) {
+      __builtin_prefetch(header + line, 1);
     }
   }
+  if (store_ != nullptr) MarkTouched();
   object_bytes_ += update_.Apply({rows_, row_accumulators_});
 }
 
@@ -103,16 +109,21 @@ char* PaneAggregate::AccumulatorsOf(uint32_t key, int64_t pane) {
 
 uint32_t PaneAggregate::NewMember(uint32_t key, int64_t pane) {
   const uint32_t slot = slab_.Take();
-  layout_.Initialise(slab_.Row(slot));
+  char* row = slab_.Row(slot);
+  layout_.Initialise(row);
+  AccumulatorSlab::HeaderOf(row) = {.touched = seal_number_, .parts = 0};
+  if (stored_window_ != nullptr && !keys_.HasPane(key)) stored_window_->SetDone(key);
   keys_.AddPane(key);
-  if (recent_ == nullptr || recent_pane_ != pane) {
-    recent_ = &panes_[pane];
-    recent_pane_ = pane;
-  }
-  std::vector<Member>& members = recent_->members;
-  if (!members.empty() && members.back().key > key) recent_->sorted = false;
-  members.push_back({key, slot});
+  Pane& its_pane = PaneAt(pane)->second;
+  if (!its_pane.members.empty() && its_pane.members.back().key > key) its_pane.sorted = false;
+  its_pane.members.push_back({key, slot});
+  if (store_ != nullptr) its_pane.dirty.push_back({key, slot});
   return slot;
+}
+
+PaneAggregate::PaneEntry* PaneAggregate::PaneAt(int64_t index) {
+  if (recent_ == nullptr || recent_->first != index) recent_ = &*panes_.try_emplace(index).first;
+  return recent_;
 }
 
 // ---- Giving out windows ------------------------------------------------------------------------
@@ -140,11 +151,17 @@ void PaneAggregate::SkipEmptyWindows() {
   next_window_ = std::max(next_window_, geometry_.FirstWindowAfter(watermark_));
 }
 
+std::pair<std::map<int64_t, PaneAggregate::Pane>::iterator,
+          std::map<int64_t, PaneAggregate::Pane>::iterator>
+PaneAggregate::PanesOf(int64_t window) {
+  return {panes_.lower_bound(geometry_.FirstPaneOf(window)),
+          panes_.upper_bound(geometry_.LastPaneOf(window))};
+}
+
 std::vector<PaneAggregate::Cursor> PaneAggregate::CursorsOf(int64_t window) {
   std::vector<Cursor> cursors;
-  auto pane = panes_.lower_bound(geometry_.FirstPaneOf(window));
-  const int64_t last = geometry_.LastPaneOf(window);
-  for (; pane != panes_.end() && pane->first <= last; ++pane) {
+  auto [pane, end] = PanesOf(window);
+  for (; pane != end; ++pane) {
     std::vector<Member>& members = pane->second.members;
     if (!pane->second.sorted) std::ranges::sort(members);
     pane->second.sorted = true;
@@ -156,92 +173,174 @@ std::vector<PaneAggregate::Cursor> PaneAggregate::CursorsOf(int64_t window) {
   return cursors;
 }
 
+uint32_t PaneAggregate::TakeKey(std::vector<Cursor>* cursors) {
+  const uint32_t key = cursors->front().next->key;
+  parts_.clear();
+  while (!cursors->empty() && cursors->front().next->key == key) {
+    std::pop_heap(cursors->begin(), cursors->end());
+    Cursor& cursor = cursors->back();
+    parts_.push_back(slab_.Row(cursor.next->slot));
+    if (++cursor.next == cursor.end) {
+      cursors->pop_back();
+    } else {
+      std::push_heap(cursors->begin(), cursors->end());
+    }
+  }
+  next_key_ = key + 1;
+  return key;
+}
+
+void PaneAggregate::SkipDone(std::vector<Cursor>* cursors) {
+  if (stored_window_ == nullptr) return;
+  while (!cursors->empty() && stored_window_->IsDone(cursors->front().next->key)) TakeKey(cursors);
+}
+
 Result<std::shared_ptr<arrow::RecordBatch>> PaneAggregate::NextOutput(int64_t rows_max) {
-  int64_t window = 0;
-  if (!FindNext(&window) || !geometry_.IsDue(window, watermark_)) {
+  WindowRows out;
+  if (!FindNext(&out.window) || !geometry_.IsDue(out.window, watermark_)) {
     return std::shared_ptr<arrow::RecordBatch>();
   }
-  next_window_ = window;
+  next_window_ = out.window;
+  out.left = std::max<int64_t>(rows_max, 1);
   ARROW_ASSIGN_OR_RAISE(const auto builder,
                         arrow::RecordBatchBuilder::Make(output_, arrow::default_memory_pool()));
-  std::vector<arrow::ArrayBuilder*> columns;
-  for (int i = 0; i < output_->num_fields(); ++i) columns.push_back(builder->GetField(i));
+  for (int i = 0; i < output_->num_fields(); ++i) out.columns.push_back(builder->GetField(i));
 
-  std::vector<Cursor> cursors = CursorsOf(window);
-  std::vector<char*> parts;
-  for (int64_t rows = 0; !cursors.empty() && rows < std::max<int64_t>(rows_max, 1); ++rows) {
-    const uint32_t key = cursors.front().next->key;
-    parts.clear();
-    while (!cursors.empty() && cursors.front().next->key == key) {
-      std::pop_heap(cursors.begin(), cursors.end());
-      Cursor& cursor = cursors.back();
-      parts.push_back(slab_.Row(cursor.next->slot));
-      if (++cursor.next == cursor.end) {
-        cursors.pop_back();
-      } else {
-        std::push_heap(cursors.begin(), cursors.end());
-      }
-    }
-    ARROW_RETURN_NOT_OK(AppendRow(parts, key, window, columns));
-    next_key_ = key + 1;
+  ARROW_RETURN_NOT_OK(OpenStoredWindow(out.window));
+  if (stored_window_ != nullptr) ARROW_RETURN_NOT_OK(GiveFromStore(&out));
+  if (stored_window_ == nullptr || !stored_window_->merge->Valid()) {
+    std::vector<Cursor> cursors = CursorsOf(out.window);
+    ARROW_RETURN_NOT_OK(GiveFromMemory(&cursors, &out));
+    if (cursors.empty()) FinishWindow(out.window);
   }
-  if (cursors.empty()) FinishWindow(window);
   return builder->Flush();
 }
 
-Status PaneAggregate::AppendRow(std::span<char* const> parts, uint32_t key, int64_t window,
-                                std::span<arrow::ArrayBuilder* const> columns) {
+Status PaneAggregate::GiveFromMemory(std::vector<Cursor>* cursors, WindowRows* out) {
+  for (;; --out->left) {
+    SkipDone(cursors);
+    if (cursors->empty() || out->left == 0) return Status::OK();
+    const uint32_t key = TakeKey(cursors);
+    // Computing a percentile changes the order of values.
+    const bool is_shared =
+        layout_.has_values() && AccumulatorSlab::HeaderOf(parts_.front()).parts > 0;
+    if (parts_.size() == 1 && !is_shared) {
+      ARROW_RETURN_NOT_OK(AppendRow(parts_.front(), keys_.bytes(key), out));
+      continue;
+    }
+    char* const row = merged_.get();
+    layout_.Initialise(row);
+    for (const char* part : parts_) layout_.Merge(row, part);
+    const Status status = AppendRow(row, keys_.bytes(key), out);
+    layout_.Destroy(row);
+    ARROW_RETURN_NOT_OK(status);
+  }
+}
+
+Status PaneAggregate::OpenStoredWindow(int64_t window) {
+  if (stored_window_ != nullptr) return Status::OK();
+  std::vector<StoredPane> panes;
+  auto [pane, end] = PanesOf(window);
+  for (; pane != end; ++pane) {
+    if (!pane->second.has_lower) continue;
+    panes.push_back(
+        {geometry_.PaneLast(pane->first), geometry_.LastWindowOf(pane->first) == window});
+  }
+  if (panes.empty()) return Status::OK();
+  ARROW_ASSIGN_OR_RAISE(auto merge, StoredMerge::Make(store_, &format_, chunk_, panes));
+  stored_window_ = std::make_unique<StoredWindow>();
+  stored_window_->merge = std::move(merge);
+  return Status::OK();
+}
+
+Status PaneAggregate::GiveFromStore(WindowRows* out) {
+  StoredMerge& merge = *stored_window_->merge;
+  char* const row = merged_.get();
+  for (; merge.Valid() && out->left > 0; --out->left) {
+    layout_.Initialise(row);
+    Status status = merge.Next(row);
+    if (status.ok()) {
+      const uint32_t key = keys_.Find(merge.hash(), merge.key());
+      if (key != KeyTable::kNone) MergeMemoryOf(key, out->window, row);
+      status = AppendRow(row, merge.key(), out);
+    }
+    layout_.Destroy(row);
+    ARROW_RETURN_NOT_OK(status);
+  }
+  return Status::OK();
+}
+
+void PaneAggregate::MergeMemoryOf(uint32_t key, int64_t window, char* row) {
+  stored_window_->SetDone(key);
+  auto [pane, end] = PanesOf(window);
+  for (; pane != end; ++pane) {
+    if (pane->second.members.empty()) continue;
+    const uint32_t slot = slots_.Find(key, pane->first);
+    if (slot != PaneTable::kNoSlot) layout_.Merge(row, slab_.Row(slot));
+  }
+}
+
+Status PaneAggregate::AppendRow(char* row, std::string_view key, WindowRows* out) {
   const auto append_time = [](arrow::ArrayBuilder* builder, EventTime time) {
     return static_cast<arrow::TimestampBuilder*>(builder)->Append(time.time_since_epoch().count());
   };
-  ARROW_RETURN_NOT_OK(append_time(columns[0], geometry_.WindowStart(window)));
-  ARROW_RETURN_NOT_OK(append_time(columns[1], geometry_.WindowEnd(window)));
-  ARROW_RETURN_NOT_OK(keys_.AppendTo(key, columns.subspan(2, node_.keys.size())));
+  std::span<arrow::ArrayBuilder* const> columns = out->columns;
+  ARROW_RETURN_NOT_OK(append_time(columns[0], geometry_.WindowStart(out->window)));
+  ARROW_RETURN_NOT_OK(append_time(columns[1], geometry_.WindowEnd(out->window)));
+  ARROW_RETURN_NOT_OK(KeyTable::Append(key, columns.subspan(2, node_.keys.size())));
   columns = columns.subspan(2 + node_.keys.size());
-
-  char* row = parts.front();
-  if (parts.size() > 1) {
-    row = merged_.get();
-    layout_.Initialise(row);
-    for (const char* part : parts) layout_.Merge(row, part);
+  for (size_t i = 0; i < columns.size(); ++i) {
+    ARROW_RETURN_NOT_OK(
+        AppendResult(layout_, layout_.outputs()[i], row, columns[i], &counts_.sums_out_of_range));
   }
-  Status status;
-  for (size_t i = 0; i < columns.size() && status.ok(); ++i) {
-    status =
-        AppendResult(layout_, layout_.outputs()[i], row, columns[i], &counts_.sums_out_of_range);
-  }
-  if (parts.size() > 1) layout_.Destroy(row);
-  return status;
+  return Status::OK();
 }
 
 void PaneAggregate::FinishWindow(int64_t window) {
+  if (stored_window_ != nullptr) counts_.rows_counted += stored_window_->merge->rows_counted();
+  stored_window_.reset();
   while (!panes_.empty() && geometry_.LastWindowOf(panes_.begin()->first) <= window) {
-    FreePane(panes_.begin()->first, panes_.begin()->second);
+    ClosePane(&*panes_.begin());
     panes_.erase(panes_.begin());
   }
+  recent_ = nullptr;
   next_window_ = window == INT64_MAX ? window : window + 1;
   next_key_ = 0;
   SkipEmptyWindows();
 }
 
-void PaneAggregate::FreePane(int64_t index, const Pane& pane) {
-  for (const Member& member : pane.members) {
-    char* row = slab_.Row(member.slot);
-    counts_.rows_counted += FieldAt<int64_t>(row, 0);
-    object_bytes_ -= layout_.Destroy(row);
-    slots_.Erase(member.key, index);
+void PaneAggregate::ClosePane(PaneEntry* pane) {
+  for (const Member& member : pane->second.members) {
+    counts_.rows_counted += FieldAt<int64_t>(slab_.Row(member.slot), 0);
+  }
+  if (pane->second.sealed.empty()) {
+    FreePane(pane);
+  } else {
+    retired_.emplace(pane->first, std::move(pane->second));
+  }
+}
+
+void PaneAggregate::FreePane(PaneEntry* pane) {
+  for (const Member& member : pane->second.members) {
+    object_bytes_ -= layout_.Destroy(slab_.Row(member.slot));
+    slots_.Erase(member.key, pane->first);
     slab_.Free(member.slot);
     keys_.RemovePane(member.key);
   }
-  recent_ = nullptr;
+  if (!pane->second.is_written) return;
+  if (!freed_.has_value()) freed_.emplace(pane->first, pane->first);
+  freed_->first = std::min(freed_->first, pane->first);
+  freed_->second = std::max(freed_->second, pane->first);
 }
 
 WindowAggregateStats PaneAggregate::stats() const {
   WindowAggregateStats stats = counts_;
   stats.open_panes = int64_t(slots_.size());
   stats.keys = int64_t(keys_.size());
-  stats.state_bytes = object_bytes_ + int64_t(slab_.MemoryBytes() + slots_.MemoryBytes() +
-                                              keys_.MemoryBytes() + slots_.size() * sizeof(Member));
+  const size_t lists = store_ == nullptr ? 1 : 2;
+  stats.state_bytes =
+      object_bytes_ + int64_t(slab_.MemoryBytes() + slots_.MemoryBytes() + keys_.MemoryBytes() +
+                              slots_.size() * sizeof(Member) * lists + batch_.bytes());
   return stats;
 }
 

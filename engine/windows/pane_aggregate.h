@@ -3,11 +3,22 @@
 //   pane decides which window comes next, and empty windows cost nothing, however many;
 // - windows before next_window_ have been given out, or had no rows; rows whose last window is due
 //   are refused, so what is given out is final;
-// - a key has an id while it has a pane; the rows of a window come in the order of ids.
+// - a key has an id while it has a pane in memory; the rows of a window come in the order of ids,
+//   after those of keys that the store has a part of, which come in the order of the store.
+//
+// With a store (pane_state.cpp):
+// - what is in memory is of the current chunk: the store's entries of this chunk are older images
+//   of it, and what memory holds for a (key, pane) adds to what lower chunks hold;
+// - a row's header has the seal number as of which the row is in a list of its pane: the current
+//   one, `dirty`; the one before it, `sealed`; 0: in none, the store has it as it is. So sealing
+//   visits panes and not rows;
+// - nothing of a freed pane is written, but what a sealed epoch still holds of it.
 #pragma once
 
 #include <map>
 #include <memory>
+#include <optional>
+#include <utility>
 #include <vector>
 
 #include "engine/windows/accumulator_layout.h"
@@ -15,8 +26,10 @@
 #include "engine/windows/accumulator_update.h"
 #include "engine/windows/key_table.h"
 #include "engine/windows/pane_table.h"
+#include "engine/windows/stored_merge.h"
 #include "engine/windows/window_aggregate.h"
 #include "engine/windows/window_geometry.h"
+#include "engine/windows/window_header.h"
 
 namespace millrace {
 
@@ -31,8 +44,11 @@ class PaneAggregate final : public WindowAggregate {
   void AdvanceTo(EventTime watermark) override;
   Result<std::shared_ptr<arrow::RecordBatch>> NextOutput(int64_t rows_max) override;
   bool HasOutput() const override;
-  Status Save(StateWriter* writer) const override;
-  Status Restore(StateReader* reader) override;
+  Status Open(StateStore* store, uint16_t operator_number) override;
+  Status Seal() override;
+  Result<bool> WriteSealed(int64_t entries_max) override;
+  Status Evict() override;
+  std::string Fingerprint() const override;
   WindowAggregateStats stats() const override;
 
  private:
@@ -45,6 +61,27 @@ class PaneAggregate final : public WindowAggregate {
   struct Pane {
     std::vector<Member> members;
     bool sorted = true;
+    std::vector<Member> dirty;   // touched since they were last written
+    std::vector<Member> sealed;  // of the epoch being written; those touched since are written
+    bool is_written = false;     // the store has entries of it
+    bool has_lower = false;      // of chunks before the current one
+  };
+  using PaneEntry = std::pair<const int64_t, Pane>;
+  // A window that is being given out, of which the store has a part.
+  struct StoredWindow {
+    std::unique_ptr<StoredMerge> merge;
+    std::vector<bool> done;  // by id of key: given out, or newer than the window
+    void SetDone(uint32_t key) {
+      if (key >= done.size()) done.resize(key + 1);
+      done[key] = true;
+    }
+    bool IsDone(uint32_t key) const { return key < done.size() && done[key]; }
+  };
+  // Where rows of a window go.
+  struct WindowRows {
+    int64_t window;
+    std::vector<arrow::ArrayBuilder*> columns;
+    int64_t left;  // how many may still come
   };
   // Where the merge of a window's panes stands in one of them.
   struct Cursor {
@@ -68,29 +105,50 @@ class PaneAggregate final : public WindowAggregate {
   // Rows are worked on in blocks that stay in the first-level cache.
   static constexpr size_t kBlockRows = 512;
   static constexpr size_t kPrefetchAhead = 12;
-  // Of saved state; a larger one is damage.
-  static constexpr uint32_t kKeyIdMax = 1u << 26;
+  // A batch that is larger is given to the store.
+  static constexpr size_t kBatchBytes = 1 << 20;
 
   PaneRange RangeOf(int64_t time) const;
   void AddBlock(std::span<const uint64_t> hashes);
   char* AccumulatorsOf(uint32_t key, int64_t pane);
   uint32_t NewMember(uint32_t key, int64_t pane);
+  PaneEntry* PaneAt(int64_t index);
 
   // The next window with rows, and whether there is one.
   bool FindNext(int64_t* window) const;
   void SkipEmptyWindows();
+  // The panes of a window that are there.
+  std::pair<std::map<int64_t, Pane>::iterator, std::map<int64_t, Pane>::iterator> PanesOf(
+      int64_t window);
   std::vector<Cursor> CursorsOf(int64_t window);
-  // One row of a window: the merge of `parts`, the accumulators of a key's panes.
-  Status AppendRow(std::span<char* const> parts, uint32_t key, int64_t window,
-                   std::span<arrow::ArrayBuilder* const> columns);
+  // The accumulators of the least key, into parts_; goes past them.
+  uint32_t TakeKey(std::vector<Cursor>* cursors);
+  void SkipDone(std::vector<Cursor>* cursors);
+  Status GiveFromMemory(std::vector<Cursor>* cursors, WindowRows* out);
+  Status OpenStoredWindow(int64_t window);
+  Status GiveFromStore(WindowRows* out);
+  void MergeMemoryOf(uint32_t key, int64_t window, char* row);
+  // One row of a window, whose accumulators are merged.
+  Status AppendRow(char* row, std::string_view key, WindowRows* out);
   void FinishWindow(int64_t window);
-  void FreePane(int64_t index, const Pane& pane);
+  // Counts its rows, and frees it or, if a sealed epoch needs it, retires it.
+  void ClosePane(PaneEntry* pane);
+  void FreePane(PaneEntry* pane);
 
-  std::string Fingerprint() const;
-  std::string EncodeHeader() const;
-  std::string EncodeKey(int64_t pane, const Member& member) const;
-  Status RestoreHeader(std::string_view value);
-  Status RestoreMember(std::string_view key, std::string_view value);
+  // pane_state.cpp
+  Status OpenPanes();
+  WindowHeader Header() const;
+  Status RestoreHeader(std::string_view bytes);
+  // Puts the block's rows into the lists of what to write. What is sealed is written first.
+  void MarkTouched();
+  void Touch(uint32_t key, int64_t pane);
+  // Into the batch, which is given to the store where it has grown large.
+  void WriteMember(PaneEntry* pane, const Member& member);
+  Status WriteSealedOf(PaneEntry* pane, int64_t* left);
+  Status FlushIfLarge();
+  Status Flush();
+  void DeleteFreed();
+  void ForgetMemory();
 
   const WindowAggregateNode node_;
   const std::shared_ptr<arrow::Schema> output_;
@@ -114,9 +172,24 @@ class PaneAggregate final : public WindowAggregate {
   std::vector<int64_t> row_panes_;
   std::vector<uint32_t> row_keys_;
   std::vector<char*> row_accumulators_;
-  int64_t recent_pane_ = 0;
-  Pane* recent_ = nullptr;
+  PaneEntry* recent_ = nullptr;
+  std::vector<char*> parts_;
   std::unique_ptr<char[]> merged_;
+
+  StateStore* store_ = nullptr;
+  StoredFormat format_;
+  uint32_t chunk_ = 0;
+  uint32_t seal_number_ = 2;  // so that the one before it is not 0
+  std::string sealed_header_;
+  std::vector<int64_t> sealed_panes_;  // with a `sealed` to write
+  // Of panes that are freed and that the sealed epoch holds something of.
+  std::map<int64_t, Pane> retired_;
+  // The first and the last freed pane of which the store has entries.
+  std::optional<std::pair<int64_t, int64_t>> freed_;
+  StateBatch batch_;
+  std::string entry_key_;
+  std::string entry_value_;
+  std::unique_ptr<StoredWindow> stored_window_;
 };
 
 }  // namespace millrace

@@ -22,6 +22,15 @@ class PaneTable {
       if (entry.key == kNoKey) return Insert(key, pane);
     }
   }
+  // kNoSlot where it is not there.
+  uint32_t Find(uint32_t key, int64_t pane) const {
+    const size_t mask = table_.size() - 1;
+    for (size_t i = Home(key, pane);; i = (i + 1) & mask) {
+      const Entry& entry = table_[i];
+      if (entry.key == key && entry.pane == pane) return entry.slot;
+      if (entry.key == kNoKey) return kNoSlot;
+    }
+  }
   void Prefetch(uint32_t key, int64_t pane) const { __builtin_prefetch(&table_[Home(key, pane)]); }
   // The entry must be there.
   void Erase(uint32_t key, int64_t pane);

@@ -55,7 +55,8 @@ TEST(AccumulatorSlab, RowsNeverMoveAndAreGivenAgain) {
   for (uint32_t i = 0; i < 2 * AccumulatorSlab::kRowsPerChunk; ++i) slab.Free(i);
   EXPECT_EQ(slab.used(), 0u);
   EXPECT_EQ(slab.MemoryBytes(), size_t(AccumulatorSlab::kRowsPerChunk * 128));
-  EXPECT_EQ(reinterpret_cast<uintptr_t>(slab.Row(slab.Take())) % 64, 0u);
+  EXPECT_EQ(reinterpret_cast<uintptr_t>(&AccumulatorSlab::HeaderOf(slab.Row(slab.Take()))) % 64,
+            0u);
 }
 
 }  // namespace

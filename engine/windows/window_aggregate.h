@@ -26,9 +26,12 @@ struct WindowAggregateStats {
   int64_t rows_too_late = 0;  // rows for panes whose last window has fired: 0, or a defect above
   // Values of sum(integer) that do not fit a bigint: null in the output.
   int64_t sums_out_of_range = 0;
-  int64_t open_panes = 0;  // pairs of (key, pane)
-  int64_t keys = 0;
-  int64_t state_bytes = 0;  // approximate
+  int64_t open_panes = 0;   // pairs of (key, pane), in memory
+  int64_t keys = 0;         // in memory
+  int64_t state_bytes = 0;  // in memory, approximately
+  // Rows of open panes, in memory or in the store.
+  int64_t rows_open() const { return rows_added - rows_counted - rows_too_late; }
+  int64_t sealed_entries = 0;  // pairs of (key, pane) written for the last epoch
 };
 
 class WindowAggregate {
@@ -53,13 +56,33 @@ class WindowAggregate {
   // Whether NextOutput would return rows.
   virtual bool HasOutput() const = 0;
 
-  // Writes everything that is open to `writer` (nothing of it may be there yet), and reads it back.
-  // Restore only on a fresh one; what it gives out then is bit for bit what this one would. Fails
-  // with "state_damaged", "state_version" or "state_of_another_query". docs/state-format.md.
-  virtual Status Save(StateWriter* writer) const = 0;
-  virtual Status Restore(StateReader* reader) = 0;
+  // ---- state (docs/exactly-once.md, "State") ----
+  // Keeps its state in `store` (which outlives it) as operator number `operator_number`, and takes
+  // over what stands there: the rest of the state stays in the store until windows fire. Called
+  // once, before anything else; without it nothing is kept beyond memory. "state_damaged",
+  // "state_version", "state_of_another_query".
+  virtual Status Open(StateStore* store, uint16_t operator_number) = 0;
+
+  // The barrier: what is here now is the state of the epoch. Cheap: marks what changed since the
+  // last one; what is touched before it was written is written first. Not while HasOutput. Without
+  // a store nothing is sealed.
+  virtual Status Seal() = 0;
+  // Writes at most `entries_max` of what is sealed to the store; true while more is left. Once it
+  // returned false, StateStore::Checkpoint holds the epoch exactly, if it is the next call.
+  virtual Result<bool> WriteSealed(int64_t entries_max) = 0;
+  bool sealed() const { return sealed_; }
+
+  // Writes everything out and forgets it: memory is as of a fresh one. Not while sealed() or
+  // HasOutput. What is forgotten is no epoch's before the next Seal.
+  virtual Status Evict() = 0;
+
+  // What the state is of: windows, keys, aggregates. Equal ones read each other's state.
+  virtual std::string Fingerprint() const = 0;
 
   virtual WindowAggregateStats stats() const = 0;
+
+ protected:
+  bool sealed_ = false;  // sealed and not all written
 };
 
 }  // namespace millrace

@@ -9,7 +9,7 @@
 
 #include "engine/base/ids.h"
 #include "engine/base/time.h"
-#include "engine/connectors/sink.h"
+#include "engine/model/dead_letter.h"
 #include "engine/model/rows.h"
 
 namespace millrace {
@@ -21,6 +21,7 @@ struct DataFrame {
   Rows rows;
   std::shared_ptr<const std::vector<uint64_t>> hashes;  // of the keys, one a row; null for sinks
   std::vector<uint32_t> selection;
+  int32_t sink = -1;         // index of the job's sink; -1: rows of a window
   MonotonicTime fetched{0};  // when the reading that made these rows due was fetched
 };
 

@@ -11,6 +11,7 @@
 #include "engine/base/status.h"
 #include "engine/base/time.h"
 #include "engine/checkpoint/checkpoint_coordinator.h"
+#include "engine/checkpoint/outbox_ledger.h"
 #include "engine/connectors/source.h"
 #include "engine/wire/frame.h"
 
@@ -35,9 +36,11 @@ struct Connect {
   struct Channel {
     caf::actor receiver;
     int32_t input = 0;
-    int32_t sink = -1;  // index of the job's sink, kDeadLetterSink, or -1 for a task
-    NodeId node{-1};    // for a task: its window node
-    TaskIndex task;     // for a task
+    // Indexes of the job's sinks that the receiver takes for this sender, kDeadLetterSink among
+    // them; empty for a task.
+    std::vector<int32_t> sinks;
+    NodeId node{-1};  // for a task: its window node
+    TaskIndex task;   // for a task
   };
   std::vector<Channel> outputs;
   // The sender of each input and the index that the channel has there.
@@ -56,13 +59,12 @@ struct StartReading {
   struct Partition {
     StartPosition start;
     EventTime watermark = kEventTimeMin;  // the partition's, just before `start`
-    int64_t published_before = -1;        // rows below this offset feed windows only
-    // Readings from that offset on are judged against at least this (PositionMetadata::floor).
-    EventTime floor = kEventTimeMin;
+    int64_t last_offset = -1;             // the last record that was read before `start`
+    uint64_t last_hash = 0;
   };
   std::vector<Partition> partitions;
-  // Every window that ends at or before it was published by an earlier run.
-  EventTime horizon = kEventTimeMin;
+  // What the tasks below were told before the checkpoint that this start goes on from.
+  EventTime forwarded = kEventTimeMin;
 };
 
 struct AddPartition {
@@ -84,14 +86,18 @@ struct PartitionFloor {
   EventTime floor = kEventTimeMin;
 };
 
-// Every output up to `epoch` is safe, and every window that ends at or before `horizon`.
-struct CommitPositions {
+// The epoch is complete: its positions may be shown to Kafka's tools.
+struct CheckpointCompleted {
   Epoch epoch;
-  EventTime horizon = kEventTimeMin;
 };
 
-// The last epoch of the job. `drain`: close every window after it (bounded input has ended);
-// otherwise open windows are left for the next start.
+// Too much output waits to be published: nothing is to be read until it is told otherwise.
+struct PauseReading {
+  bool paused = false;
+};
+
+// The last epoch of the job. `drain`: close every window before it (input has ended); otherwise
+// open windows are left for the next start.
 struct FinishReading {
   Epoch epoch;
   bool drain = false;
@@ -126,21 +132,98 @@ struct PartitionFound {
   StartPosition start;
 };
 
-struct ReaderAtBarrier {
+// ---- participants to the coordinator --------------------------------------------------------
+
+// What the participant holds at the barrier is safe, and what the manifest needs of it.
+struct Acknowledge {
   ParticipantId participant;
   Epoch epoch;
-  EventTime forwarded = kEventTimeMin;  // the last watermark sent before the barrier
+  std::shared_ptr<const proto::Acknowledgement> what;
 };
 
-// ---- tasks and publishers to the coordinator ------------------------------------------------
-
-struct EpochSafe {
-  ParticipantId participant;
+// A task's store to its task: the files of an epoch are safe, or why not.
+struct StateGathered {
   Epoch epoch;
+  std::shared_ptr<const arrow::Result<proto::TaskState>> state;
+};
+
+// To a publisher: its coordinator, which it reports to.
+struct ConnectPublisher {
+  caf::actor coordinator;
+};
+
+// An outbox to the coordinator: this much stands in segments that are not sealed.
+struct OutboxGrew {
+  int32_t shard = 0;
+  int64_t unsealed_bytes = 0;
 };
 
 struct ParticipantDone {
   ParticipantId participant;
+};
+
+// ---- coordinator and publishers -------------------------------------------------------------
+
+// To a shard's publisher: this may be published.
+struct ReleaseSegments {
+  ReleasedSegments released;
+};
+// To a file sink's publisher.
+struct ReleaseRoll {
+  ReleasedRoll released;
+};
+// The publisher must not make a producer before the coordinator has seen that it still leads.
+struct AskPermission {
+  int32_t shard = 0;
+};
+struct Permitted {};
+struct SegmentsPublished {
+  int32_t shard = 0;
+  Epoch epoch;           // everything up to it
+  int64_t next_row = 0;  // and every row below it
+};
+struct RollPublished {
+  int32_t shard = 0;
+  std::string sink;
+  Epoch epoch;
+};
+
+// Outbox to publisher: how long the rows of an epoch have been on their way, for latency.
+struct SealedRows {
+  Epoch epoch;
+  struct Run {
+    std::string sink;
+    int64_t rows = 0;
+    int64_t bytes = 0;  // in the segment
+    MonotonicTime fetched{0};
+  };
+  std::vector<Run> runs;
+};
+
+// ---- coordinator and committer --------------------------------------------------------------
+
+struct CommitManifest {
+  std::shared_ptr<const proto::Manifest> manifest;
+};
+struct ManifestCommitted {
+  Epoch epoch;
+  int64_t bytes = 0;                // that the checkpoint refers to
+  int64_t uploaded_bytes = 0;       // of them, those that no earlier one had
+  std::shared_ptr<Status> failure;  // null: committed
+};
+// A complete copy of a checkpoint, under its savepoint's name.
+struct WriteSavepoint {
+  std::shared_ptr<const proto::Manifest> manifest;
+};
+struct SavepointWritten {
+  std::shared_ptr<Status> failure;  // null: it is there
+};
+struct CheckLeadership {
+  int32_t shard = 0;
+};
+struct LeadershipChecked {
+  int32_t shard = 0;
+  std::shared_ptr<Status> failure;  // null: this process leads
 };
 
 // ---- anyone to the coordinator --------------------------------------------------------------
@@ -165,14 +248,30 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(millrace::AddPartition)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(millrace::OpenEpoch)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(millrace::StreamWatermarkMoved)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(millrace::PartitionFloor)
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(millrace::CommitPositions)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(millrace::FinishReading)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(millrace::WatermarkReport)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(millrace::PartitionIdle)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(millrace::PartitionActive)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(millrace::PartitionEnded)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(millrace::PartitionFound)
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(millrace::ReaderAtBarrier)
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(millrace::EpochSafe)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(millrace::ParticipantDone)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(millrace::ParticipantFailed)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(millrace::CheckpointCompleted)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(millrace::PauseReading)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(millrace::Acknowledge)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(millrace::ReleaseSegments)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(millrace::ReleaseRoll)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(millrace::AskPermission)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(millrace::Permitted)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(millrace::SegmentsPublished)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(millrace::RollPublished)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(millrace::SealedRows)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(millrace::CommitManifest)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(millrace::ManifestCommitted)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(millrace::CheckLeadership)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(millrace::LeadershipChecked)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(millrace::OutboxGrew)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(millrace::StateGathered)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(millrace::ConnectPublisher)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(millrace::WriteSavepoint)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(millrace::SavepointWritten)

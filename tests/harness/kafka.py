@@ -71,45 +71,11 @@ class Kafka:
         self, topic: str, records: Iterable[Record], settings: Mapping[str, object] | None = None
     ) -> int:
         """Writes all and waits for every acknowledgement; how many there were."""
-        failures: list[str] = []
+        return self.sender(settings).send(topic, records)
 
-        def delivered(error: object, _message: object) -> None:
-            if error is not None:
-                failures.append(str(error))
-
-        producer = Producer(
-            {
-                "bootstrap.servers": self.bootstrap,
-                "linger.ms": 5,
-                "message.max.bytes": 6_000_000,
-                "queue.buffering.max.messages": 1_000_000,
-                "enable.idempotence": True,  # keeps the order within a partition
-                "log_level": 2,
-                **(settings or {}),
-            }
-        )
-        count = 0
-        for record in records:
-            count += 1
-            while True:
-                try:
-                    producer.produce(
-                        topic,
-                        value=record.value,
-                        key=record.key,
-                        partition=record.partition,
-                        timestamp=record.timestamp_ms,
-                        headers=list(record.headers),
-                        on_delivery=delivered,
-                    )
-                    break
-                except BufferError:
-                    producer.poll(0.1)
-            producer.poll(0)
-        left = producer.flush(TIMEOUT_SECONDS)
-        assert left == 0, f"{left} records were not acknowledged in {TIMEOUT_SECONDS:g} s"
-        assert not failures, f"{len(failures)} records were refused: {failures[0]}"
-        return count
+    def sender(self, settings: Mapping[str, object] | None = None) -> Sender:
+        """To write several times: a producer takes half a second to begin."""
+        return Sender(self.bootstrap, settings)
 
     def partitions(self, topic: str) -> list[int]:
         metadata = self._admin.list_topics(topic, timeout=TIMEOUT_SECONDS).topics[topic]
@@ -184,6 +150,54 @@ class Kafka:
                 "log_level": 2,
             }
         )
+
+
+class Sender:
+    """A producer that keeps the order within a partition. Owned by one thread."""
+
+    def __init__(self, bootstrap: str, settings: Mapping[str, object] | None = None) -> None:
+        self._producer = Producer(
+            {
+                "bootstrap.servers": bootstrap,
+                "linger.ms": 5,
+                "message.max.bytes": 6_000_000,
+                "queue.buffering.max.messages": 1_000_000,
+                "enable.idempotence": True,
+                "log_level": 2,
+                **(settings or {}),
+            }
+        )
+
+    def send(self, topic: str, records: Iterable[Record]) -> int:
+        """Writes all and waits for every acknowledgement; how many there were."""
+        failures: list[str] = []
+
+        def delivered(error: object, _message: object) -> None:
+            if error is not None:
+                failures.append(str(error))
+
+        count = 0
+        for record in records:
+            count += 1
+            while True:
+                try:
+                    self._producer.produce(
+                        topic,
+                        value=record.value,
+                        key=record.key,
+                        partition=record.partition,
+                        timestamp=record.timestamp_ms,
+                        headers=list(record.headers),
+                        on_delivery=delivered,
+                    )
+                    break
+                except BufferError:
+                    self._producer.poll(0.1)
+            self._producer.poll(0)
+        left = self._producer.flush(TIMEOUT_SECONDS)
+        assert left == 0, f"{left} records were not acknowledged in {TIMEOUT_SECONDS:g} s"
+        assert not failures, f"{len(failures)} records were refused: {failures[0]}"
+        return count
 
 
 _PARTITION_EOF = -191

@@ -31,6 +31,11 @@ def program() -> Path:
     return Path(os.environ.get("MILLRACE_PROGRAM", paths.millrace()))
 
 
+def crash_program() -> Path:
+    """The same program, which ends itself at a named place (engine/env/crash_point.h)."""
+    return program().with_name("millrace-crash")
+
+
 @dataclass(frozen=True)
 class Finished:
     code: int
@@ -69,13 +74,14 @@ class Process:
         *,
         name: str = "millrace",
         env: Mapping[str, str] | None = None,
+        executable: Path | None = None,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.stdout_path = folder / f"{name}.out"
         self.stderr_path = folder / f"{name}.err"
         with self.stdout_path.open("wb") as out, self.stderr_path.open("wb") as err:
             self._child = subprocess.Popen(
-                [str(program()), *(str(word) for word in arguments)],
+                [str(executable or program()), *(str(word) for word in arguments)],
                 cwd=folder,
                 env={**os.environ, **(env or {})},
                 stdin=subprocess.DEVNULL,
@@ -167,6 +173,7 @@ class Job(Process):
         arguments: Sequence[str | Path] = (),
         name: str = "run",
         env: Mapping[str, str] | None = None,
+        executable: Path | None = None,
     ) -> None:
         self.metrics_port = processes.free_port()
         self.summary_path = folder / f"{name}.summary.json"
@@ -183,7 +190,7 @@ class Job(Process):
         ]
         if brokers is not None:
             command += ["--brokers", brokers]
-        super().__init__([*command, *arguments], folder, name=name, env=env)
+        super().__init__([*command, *arguments], folder, name=name, env=env, executable=executable)
 
     def summary(self) -> dict[str, Any]:
         """What it wrote at its end."""

@@ -172,19 +172,14 @@ def _second(text: str) -> int:
     return int(datetime.fromisoformat(text).astimezone(UTC).timestamp()) - START
 
 
-def windows(
-    rows: Sequence[dict[str, Any]], *, may_repeat: bool = False
-) -> dict[WindowKey, WindowValue]:
-    """By device and start. A window that comes twice must have the same values each time, and may
-    come twice only where delivery is at least once and something was killed."""
+def windows(rows: Sequence[dict[str, Any]]) -> dict[WindowKey, WindowValue]:
+    """By device and start; none may come twice."""
     found: dict[WindowKey, WindowValue] = {}
     for row in rows:
         key = (row["device"], _second(row["window_start"]))
         assert _second(row["window_end"]) == key[1] + MINUTE
         value = (row["readings"], row["total"], row["lowest"], row["highest"])
-        if key in found:
-            assert may_repeat, f"window {key} came twice"
-            assert found[key] == value, f"window {key} came with two values"
+        assert key not in found, f"window {key} came twice"
         found[key] = value
     return found
 

@@ -32,8 +32,9 @@ SINK = "  sinks:\n    - {stream: readings, console: {}}\n"
         ([], ["run", "lint", "plan", "simulate"]),
         (
             ["run"],
-            ["job", "--brokers", "--data-dir", "--parallelism", "--metrics-port", "--host",
-             "--end-when-idle", "--summary", "--log-format", "--log-level"],
+            ["job", "--brokers", "--data-dir", "--state-dir", "--new-generation",
+             "--from-savepoint", "--parallelism", "--metrics-port", "--host", "--end-when-idle",
+             "--summary", "--log-format", "--log-level"],
         ),
         (["lint"], ["job"]),
         (["plan"], ["job"]),

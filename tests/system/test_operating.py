@@ -17,7 +17,7 @@ from harness.millrace import Job
 from harness.waiting import wait_for
 from oracle.jobs import ALERTS, DEAD_LETTERS, INPUT, METRICS, SMOKE
 from oracle.jobs import write_job as write_smoke_job
-from system.fleet import END_WHEN_IDLE, START, Reading, ordered, produce, write_job
+from system.fleet import END_WHEN_IDLE, START, Reading, kafka_sink, ordered, produce, write_job
 
 # On a loaded machine; the figure itself is printed (pytest -s) and is about a tenth.
 FIRST_FETCH_SECONDS_MAX = 2.0
@@ -77,8 +77,8 @@ def test_metrics_are_right_and_documented(
     produce(kafka, source, late)
     kafka.produce(source, [Record(b"{", partition=0), Record(b"null", partition=1)])
     total = len(readings) + len(late) + 2
-    with Job(write_job(tmp_path, source, idle_after="60s"), tmp_path,
-             brokers=kafka.bootstrap) as job:  # fmt: skip
+    job_file = write_job(tmp_path, source, idle_after="60s", sink=kafka_sink(topic()))
+    with Job(job_file, tmp_path, brokers=kafka.bootstrap) as job:
         health = wait_for("health", lambda: job.get("/healthz"))
         assert health.status_code == 200
         wait_for("readiness", lambda: getattr(job.get("/readyz"), "status_code", 0) == 200)

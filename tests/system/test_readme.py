@@ -29,7 +29,7 @@ def commands() -> list[list[str]]:
 
 
 def rows(folder: Path) -> list[dict[str, object]]:
-    files = [path for path in folder.rglob("*") if path.is_file()]
+    files = [path for path in folder.rglob("*") if path.is_file() and path.name[0] != "."]
     assert files
     return [json.loads(line) for path in files for line in path.read_text().splitlines()]
 

@@ -91,13 +91,22 @@ def test_stopped_and_started_again_gives_the_same_windows_once(
     produce(kafka, source, readings[half:])
     with case.start(*END_WHEN_IDLE, name="second") as job:
         assert job.wait() == 0, job.output
-        assert "going on from committed offsets: at least once" in job.stderr
-        assert job.summary()["balanced"]
+        assert "going on from a checkpoint" in job.stderr
+        summary = job.summary()
+        assert summary["balanced"]
+        assert summary["readings_in"] == len(readings)  # of both
+        assert summary["windows_out"] == len(whole)
     assert windows(case.rows()) == whole
     assert not letters(kafka, case.dead)
+    # A job that ended by itself is finished.
+    with case.start(name="third") as job:
+        assert job.wait() == 0, job.output
+        assert "the job has finished" in job.stderr
+        assert job.summary()["readings_in"] == len(readings)
+    assert windows(case.rows()) == whole
 
 
-def test_killed_anywhere_no_window_is_lost_and_none_is_wrong(
+def test_killed_anywhere_nothing_is_lost_and_nothing_comes_twice(
     kafka: Kafka, topic: Callable[..., str], tmp_path: Path
 ) -> None:
     source = topic(4)
@@ -112,15 +121,18 @@ def test_killed_anywhere_no_window_is_lost_and_none_is_wrong(
         job.kill()
     produce(kafka, source, readings[third : 2 * third] + late)
     with case.start("--parallelism", "1", name="second") as job:
-        # Killed before all of it is read, wherever that is.
-        job.wait_for_metric("millrace_records_in_total", 500, stream="readings")
+        # Killed before all of it is read, wherever that is. Figures go on from the checkpoint.
+        job.wait_for_metric("millrace_records_in_total", third + 500, stream="readings")
         job.kill()
     kafka.produce(source, [BROKEN] * 2)
     produce(kafka, source, readings[2 * third :])
-    assert case.finish("--parallelism", "3")["balanced"]
-    assert windows(case.rows(), may_repeat=True) == expected(readings)
-    # Every dead letter at least once, by where it was read.
+    summary = case.finish("--parallelism", "3")
+    assert summary["balanced"]
+    assert summary["readings_in"] == len(readings) + len(late) + 5
+    assert summary["dead_letters_by_reason"] == {"late": len(late), "malformed": 5}
+    assert windows(case.rows()) == expected(readings)
     dead = letters(kafka, case.dead)
+    assert set(dead.values()) == {1}
     assert sum(1 for reason, _, _ in dead if reason == "late") == len(late)
     assert sum(1 for reason, _, _ in dead if reason == "malformed") == 5
     assert len(dead) == len(late) + 5

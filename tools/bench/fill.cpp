@@ -1,6 +1,7 @@
-// bench-fill BROKERS TOPIC READINGS [DEVICES]: makes a topic of four partitions and fills it with
-// full-width smoke readings: 1,000 devices, event time one second a round from
+// bench-fill BROKERS TOPIC READINGS [DEVICES [HOT]]: makes a topic of four partitions and fills it
+// with full-width smoke readings: 1,000 devices, event time one second a round from
 // 2022-06-09T00:08:51Z, uniform values from a fixed seed. Fewer readings are a prefix of more.
+// With HOT, every device reports in the first round, and after it only the first HOT do.
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -38,7 +39,7 @@ void Draw(int64_t round, SeededRandom* random, SmokeReading* reading) {
   reading->values[kFireAlarm] = random->Below(20) == 0 ? 1 : 0;
 }
 
-Status Fill(const TopicTarget& target, int64_t readings, int32_t devices) {
+Status Fill(const TopicTarget& target, int64_t readings, int32_t devices, int32_t hot) {
   ARROW_ASSIGN_OR_RAISE(auto producer, TopicProducer::Open(target));
   SeededRandom random(42);
   int64_t bytes = 0;
@@ -47,10 +48,12 @@ Status Fill(const TopicTarget& target, int64_t readings, int32_t devices) {
   char key[kDeviceNameMax];
   std::string location = "building_a";
   for (int64_t i = 0; i < readings; ++i) {
-    const int32_t device = int32_t(i % devices);
+    const int64_t later = i - devices;
+    const int32_t device = int32_t(later < 0 ? i : later % hot);
+    const int64_t round = later < 0 ? 0 : 1 + later / hot;
     const int key_size = std::snprintf(key, sizeof(key), "dev-%04d", int(device));
     location.back() = char('a' + device % 3);
-    Draw(i / devices, &random, &reading);
+    Draw(round, &random, &reading);
     const std::string_view name(key, size_t(key_size));
     const size_t size = WriteReading(reading, name, location, text);
     bytes += int64_t(size);
@@ -69,14 +72,16 @@ Status Fill(const TopicTarget& target, int64_t readings, int32_t devices) {
 }  // namespace millrace
 
 int main(int argc, char** argv) {
-  if (argc < 4 || argc > 5) {
-    std::fprintf(stderr, "usage: bench-fill BROKERS TOPIC READINGS [DEVICES]\n");
+  if (argc < 4 || argc > 6) {
+    std::fprintf(stderr, "usage: bench-fill BROKERS TOPIC READINGS [DEVICES [HOT]]\n");
     return 2;
   }
   const int64_t readings = std::atoll(argv[3]);
   const int32_t devices = argc > 4 ? std::atoi(argv[4]) : 1000;
-  if (readings < 1 || devices < 1 || devices > 1'000'000) {
-    std::fprintf(stderr, "bench-fill: READINGS and DEVICES must be positive\n");
+  const int32_t hot = argc > 5 ? std::atoi(argv[5]) : devices;
+  if (readings < 1 || devices < 1 || devices > 1'000'000 || hot < 1 || hot > devices) {
+    std::fprintf(stderr,
+                 "bench-fill: READINGS, DEVICES and HOT must be positive, HOT <= DEVICES\n");
     return 2;
   }
   millrace::TopicTarget target;
@@ -84,7 +89,7 @@ int main(int argc, char** argv) {
   target.topic = argv[2];
   target.create = true;
   target.partitions = 4;
-  const millrace::Status status = millrace::Fill(target, readings, devices);
+  const millrace::Status status = millrace::Fill(target, readings, devices, hot);
   if (status.ok()) return 0;
   std::fprintf(stderr, "bench-fill: %s\n", status.message().c_str());
   return 1;

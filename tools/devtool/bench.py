@@ -27,6 +27,7 @@ from devtool.broker import Broker
 from devtool.console import ToolError, say
 
 QUERIES = ("smoke", "q1", "q2")
+CHECKPOINT = "checkpoint"
 FOLDER = paths.RUN / "bench"
 READINGS = 10_000_000
 DEVICES = 1_000
@@ -41,7 +42,7 @@ RUN_TIMEOUT_SECONDS = 1800.0
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("query", choices=QUERIES)
+    parser.add_argument("query", choices=(*QUERIES, CHECKPOINT))
     parser.add_argument("--readings", type=int, default=READINGS, help=f"default: {READINGS:,}")
     parser.add_argument("--runs", type=int, default=RUNS, help=f"default: {RUNS}")
     parser.add_argument("--json", type=Path, metavar="FILE", help="the figures as JSON")
@@ -58,6 +59,8 @@ def run(args: argparse.Namespace) -> int:
             raise ToolError(f"{program.relative_to(paths.ROOT)} is missing: run tools/dev build")
     shutil.rmtree(FOLDER, ignore_errors=True)
     FOLDER.mkdir(parents=True)
+    if args.query == CHECKPOINT:
+        return _run_checkpoint(args)
     with _broker() as broker:
         bench = Bench(broker, args.query, args.readings)
         bench.fill()
@@ -72,6 +75,102 @@ def run(args: argparse.Namespace) -> int:
     for problem in bench.problems:
         say(f"error: {problem}")
     return 1 if bench.problems else 0
+
+
+# A million devices have an open window each; then these many of them report on.
+HOT_DEVICES = {"20,000 of them change": 20_000, "all of them change": 1_000_000}
+LIVE_DEVICES = 1_000_000
+# Without a checkpoint before the end, and with one a second.
+INTERVALS = ("1h", "1s")
+
+
+def _run_checkpoint(args: argparse.Namespace) -> int:
+    """What a checkpoint a second costs beside none, by how many of a million keys change."""
+    readings = max(args.readings, 2 * LIVE_DEVICES)
+    result: dict[str, Any] = {"readings": readings, "devices": LIVE_DEVICES, "cases": {}}
+    problems: list[str] = []
+    for case, (name, hot) in enumerate(HOT_DEVICES.items()):
+        with _broker() as broker:
+            topic = f"bench-input-{case}"
+            console.run_step(
+                f"fill: {readings:,} readings, {name}",
+                [_program("bench-fill"), broker.bootstrap, topic, str(readings),
+                 str(LIVE_DEVICES), str(hot)],
+                "bench-fill",
+            )  # fmt: skip
+            runs: dict[str, list[dict[str, Any]]] = {interval: [] for interval in INTERVALS}
+            for number in range(1, args.runs + 1):
+                for interval in INTERVALS:
+                    tag = f"{case}-{interval}-{number}"
+                    runs[interval].append(_checkpoint_run(broker, topic, interval, tag))
+            result["cases"][name] = _checkpoint_costs(runs, readings)
+            problems += [
+                f"{name}: {run['readings_in']:,} readings in, {run['rows_by_sink']}"
+                for one in runs.values()
+                for run in one
+                if run["readings_in"] != readings or not run["balanced"]
+            ]
+    for name, costs in result["cases"].items():
+        print(f"{LIVE_DEVICES:,} live keys, {name}:")
+        for interval in INTERVALS:
+            one = costs[interval]
+            print(
+                f"  interval {interval:3}{one['readings_per_second']:>12,} readings/s"
+                f"{one['cpu_seconds_per_million']:>8.2f} CPU s/million{one['checkpoints']:>5}"
+                f" checkpoints, stall p99 {one['stall_p99_ms']:.1f} ms,"
+                f" peak {one['peak_rss_bytes'] / 2**20:.0f} MiB"
+            )
+        print(
+            f"  a checkpoint a second costs {costs['throughput_cost']:.1%} of the throughput,"
+            f" {costs['cpu_cost']:.1%} of the CPU"
+        )
+    if args.json is not None:
+        args.json.write_text(json.dumps(result, indent=2) + "\n")
+    for problem in problems:
+        say(f"error: {problem}")
+    return 1 if problems else 0
+
+
+def _checkpoint_run(broker: Broker, topic: str, interval: str, tag: str) -> dict[str, Any]:
+    output = f"bench-output-{tag}"
+    broker.create_topics({output: PARTITIONS}, {"retention.ms": "-1"})
+    summary = FOLDER / f"checkpoint-{tag}.json"
+    argv: list[str | Path] = [
+        paths.millrace(), "run", _job_file(CHECKPOINT, tag), "--brokers", broker.bootstrap,
+        "--end-when-idle", f"{IDLE_SECONDS:g}s", "--summary", summary,
+        "--data-dir", FOLDER / f"data-{tag}", "--metrics-port", "0",
+    ]  # fmt: skip
+    env = {
+        "MILLRACE_BENCH_INPUT": topic,
+        "MILLRACE_BENCH_OUTPUT": output,
+        "MILLRACE_BENCH_INTERVAL": interval,
+    }
+    finished = _measure(f"job {tag}", argv, FOLDER / f"checkpoint-{tag}.log", env)
+    shutil.rmtree(FOLDER / f"data-{tag}", ignore_errors=True)
+    told: dict[str, Any] = json.loads(summary.read_text())
+    told["seconds"] = finished.seconds - IDLE_SECONDS
+    told["cpu_seconds"] = finished.cpu_seconds
+    told["peak_rss_bytes"] = finished.peak_rss_bytes
+    return told
+
+
+def _checkpoint_costs(
+    runs: Mapping[str, Sequence[Mapping[str, Any]]], readings: int
+) -> dict[str, Any]:
+    costs: dict[str, Any] = {}
+    for interval, one in runs.items():
+        costs[interval] = {
+            "readings_per_second": round(readings / statistics.median(r["seconds"] for r in one)),
+            "cpu_seconds_per_million": statistics.median(r["cpu_seconds"] for r in one)
+            / (readings / 1e6),
+            "checkpoints": statistics.median(r["checkpoints"] for r in one),
+            "stall_p99_ms": max(r["checkpoint_stall_p99_seconds"] for r in one) * 1e3,
+            "peak_rss_bytes": max(r["peak_rss_bytes"] for r in one),
+        }
+    without, every = (costs[interval] for interval in INTERVALS)
+    costs["throughput_cost"] = 1 - every["readings_per_second"] / without["readings_per_second"]
+    costs["cpu_cost"] = every["cpu_seconds_per_million"] / without["cpu_seconds_per_million"] - 1
+    return costs
 
 
 @contextlib.contextmanager
@@ -205,7 +304,7 @@ class Bench:
         }
 
 
-def _job_file(query: str, number: int) -> Path:
+def _job_file(query: str, number: int | str) -> Path:
     """The query's job under a name of its own, so that no run goes on where another ended."""
     text = (paths.ROOT / "tools" / "bench" / f"{query}.yaml").read_text()
     renamed, count = re.subn(

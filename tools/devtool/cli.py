@@ -7,7 +7,7 @@ import shutil
 import signal
 from collections.abc import Sequence
 
-from devtool import bench, build, check, console, demo, install, paths, testing
+from devtool import bench, build, check, console, demo, install, paths, simulation, testing
 from devtool.broker import DEFAULT_PORT, development_broker, uptime_seconds
 from devtool.console import ToolError
 
@@ -48,6 +48,9 @@ def _parser() -> argparse.ArgumentParser:
     add.add_argument(
         "--full", action="store_true", help="slow ones too: sanitizer builds, slow companions"
     )
+    add.add_argument(
+        "--soak", action="store_true", help="hundreds of kills over a million readings too"
+    )
 
     add = commands.add_parser(
         "demo", help="smoke detection on a real Kafka, from nothing to alerts on this terminal"
@@ -64,6 +67,9 @@ def _parser() -> argparse.ArgumentParser:
 
     add = commands.add_parser("bench", help="a job's speed and cost beside a raw drain of Kafka")
     bench.add_arguments(add)
+
+    add = commands.add_parser("simulate", help="a small job under faults, from seeds")
+    simulation.add_arguments(add)
 
     commands.add_parser("format", help="rewrite C++ and Python sources in the house style")
 
@@ -87,7 +93,7 @@ def _run(options: argparse.Namespace) -> int:
             install.setup()
             build.build(options.preset)
         case "test":
-            return testing.run_tests(options.pattern, options.full)
+            return testing.run_tests(options.pattern, options.full, options.soak)
         case "demo":
             return demo.demo(options.once)
         case "broker":
@@ -96,6 +102,9 @@ def _run(options: argparse.Namespace) -> int:
             install.setup()
             build.build()
             return bench.run(options)
+        case "simulate":
+            install.setup()
+            return simulation.run(options)
         case "format":
             check.format_all()
         case "check":

@@ -42,7 +42,7 @@ class Ran:
     failure: str = ""  # what to show, empty when all passed
 
 
-def run_tests(pattern: str | None, full: bool) -> int:
+def run_tests(pattern: str | None, full: bool, soak: bool = False) -> int:
     """Sets up, builds, runs; the exit code. The last line is the sum."""
     if pattern is not None and not PATTERN.fullmatch(pattern):
         raise ToolError(f"-k takes one word to look for in test names, not {pattern!r}")
@@ -56,7 +56,7 @@ def run_tests(pattern: str | None, full: bool) -> int:
     if full:
         build.build("asan")
         runs.append(run_programs("asan", pattern))
-    runs.append(run_pytest(pattern, full))
+    runs.append(run_pytest(pattern, full, soak))
 
     cases = [case for ran in runs for case in ran.cases]
     for ran in runs:
@@ -197,7 +197,7 @@ def program_cases(name: str, xml: Path, code: int, ending: str, seconds: float) 
     return cases
 
 
-def run_pytest(pattern: str | None, full: bool) -> Ran:
+def run_pytest(pattern: str | None, full: bool, soak: bool) -> Ran:
     xml = REPORTS / "pytest.xml"
     argv: list[str | os.PathLike[str]] = [
         paths.venv_python(),
@@ -215,6 +215,8 @@ def run_pytest(pattern: str | None, full: bool) -> Ran:
         argv += ["-k", pattern]
     if full:
         argv.append("--full")
+    if soak:
+        argv.append("--soak")
     log = console.log_path("pytest")
     with console.step("process tests (pytest)") as progress:
         code = console.run_command(progress, argv, log, on_line=_PytestLines(progress))

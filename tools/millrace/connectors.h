@@ -7,6 +7,8 @@
 #include <string>
 
 #include "engine/connectors/console/console_sink.h"
+#include "engine/connectors/files/roll_writer.h"
+#include "engine/connectors/kafka/kafka_client.h"
 #include "engine/connectors/sink.h"
 #include "engine/connectors/source.h"
 #include "engine/env/clock.h"
@@ -28,12 +30,20 @@ Result<std::unique_ptr<Source>> MakeSource(const JobSpec& job, const PlanNode& n
                                            const ConnectorOptions& options, int32_t readers_max,
                                            const Clock* clock);
 
-// `node` is a SinkNode.
-Result<std::unique_ptr<SinkWriter>> MakeSink(const JobSpec& job, const PlanNode& node,
-                                             const ConnectorOptions& options, const Clock* clock);
+// The console, or Kafka without a checkpoint. `node` is a SinkNode, here and below.
+Result<std::unique_ptr<SinkWriter>> MakeDirectSink(const JobSpec& job, const PlanNode& node,
+                                                   const ConnectorOptions& options,
+                                                   const Clock* clock);
 
-Result<std::unique_ptr<DeadLetterWriter>> MakeDeadLetters(const JobSpec& job,
-                                                          const ConnectorOptions& options,
-                                                          const Clock* clock);
+// Parquet and files of lines.
+Result<std::unique_ptr<RollWriter>> MakeRollWriter(const JobSpec& job, const PlanNode& node,
+                                                   const ConnectorOptions& options);
+std::unique_ptr<RollWriter> MakeDeadLetterRolls(const JobSpec& job, const FilesSinkSpec& spec,
+                                                const ConnectorOptions& options);
+
+// The job's properties, with --brokers over what its file says.
+KafkaProperties KafkaPropertiesOf(const JobSpec& job, const ConnectorOptions& options);
+// librdkafka's lines in our log, as `who`'s.
+KafkaLog KafkaLogOf(const std::string& who);
 
 }  // namespace millrace

@@ -1,10 +1,12 @@
 #include "tools/millrace/embedded_job.h"
 
 #include "engine/metrics/log.h"
+#include "tools/millrace/savepoint_requests.h"
 
 namespace millrace {
 namespace {
 
+constexpr auto kBlockedToldAfter = std::chrono::seconds(5);
 constexpr auto kBlockedToldEvery = std::chrono::seconds(10);
 
 }  // namespace
@@ -16,50 +18,109 @@ EmbeddedJob::EmbeddedJob(const JobSpec& job, const JobPlan& plan, EmbeddedJobOpt
       options_(std::move(options)),
       clock_(clock),
       metrics_(metrics),
-      job_metrics_(metrics),
-      account_(plan) {}
+      job_metrics_(metrics) {
+  accounts_.emplace_back(plan);
+}
 
 // The actors' threads call back into what is declared after them, so they end first.
 EmbeddedJob::~EmbeddedJob() { actors_.reset(); }
 
 Status EmbeddedJob::Start(const std::atomic<bool>* stopping) {
-  ARROW_ASSIGN_OR_RAISE(sources_, OpenSources(job_, plan_, options_.connectors,
-                                              options_.parallelism, clock_, *stopping));
+  ARROW_RETURN_NOT_OK(OpenState(stopping));
+  if (already_finished_) return Status::OK();
+  ARROW_ASSIGN_OR_RAISE(sources_,
+                        OpenSources(job_, plan_, options_.connectors, options_.parallelism,
+                                    state_->restored(), clock_, *stopping));
   for (const OpenedSource& source : sources_) bounded_ = bounded_ && source.source->bounded();
   ARROW_RETURN_NOT_OK(OpenSinks(stopping));
   JobParts parts;
   parts.job = &job_;
   parts.plan = &plan_;
-  parts.account = &account_;
   parts.clock = clock_;
   parts.worker_observer = this;
   parts.job_observer = this;
   parts.parallelism = options_.parallelism;
   parts.end_when_idle = options_.end_when_idle;
+  parts.new_account = [this] { return NewAccount(); };
+  parts.state = state_.get();
   parts.sources = &sources_;
-  parts.sinks = &sinks_;
-  parts.dead_letters = &dead_letters_;
+  parts.sinks = sinks_.get();
   actors_ = std::make_unique<JobActors>(parts);
   ARROW_RETURN_NOT_OK(actors_->Start());
   running_ = true;
   return Status::OK();
 }
 
-Status EmbeddedJob::OpenSinks(const std::atomic<bool>* stopping) {
-  sinks_.resize(job_.sinks.size());
-  for (const PlanNode& node : plan_.nodes) {
-    const auto* sink = std::get_if<SinkNode>(&node.kind);
-    if (sink == nullptr || sinks_[size_t(sink->sink_index)] != nullptr) continue;
-    ARROW_ASSIGN_OR_RAISE(auto writer, MakeSink(job_, node, options_.connectors, clock_));
-    ARROW_RETURN_NOT_OK(AttemptWithBackoff(*clock_, *stopping, "opening " + writer->description(),
-                                           [&] { return writer->Open(); }));
-    descriptions_.push_back(writer->description());
-    sinks_[size_t(sink->sink_index)] = std::move(writer);
+Status EmbeddedJob::OpenState(const std::atomic<bool>* stopping) {
+  JobStateOptions options;
+  options.folder = options_.state_dir;
+  options.job = job_.name;
+  options.new_generation = options_.new_generation;
+  options.savepoint = options_.savepoint;
+  options.from = options_.from;
+  options.retain = size_t(job_.checkpoint.retain);
+  options.memory_bytes = job_.state_memory_bytes;
+  options.registers = [this, stopping](bool fence) -> Result<std::map<int32_t, proto::Register>> {
+    std::map<int32_t, proto::Register> registers;
+    ARROW_RETURN_NOT_OK(
+        AttemptWithBackoff(*clock_, *stopping, "reading what was published before", [&] {
+          ARROW_ASSIGN_OR_RAISE(registers, ReadJobRegisters(job_, options_.connectors, fence));
+          return Status::OK();
+        }));
+    return registers;
+  };
+  ARROW_ASSIGN_OR_RAISE(leftovers_, ListLeftovers(job_, plan_, options_.connectors));
+  options.file_registers = [this] { return ReadFileRegisters(job_, plan_, options_.connectors); };
+  ARROW_ASSIGN_OR_RAISE(state_, JobState::Open(std::move(options), clock_, *stopping));
+  metrics_->CoordinatorTerm().Set(double(state_->term()));
+  const proto::Manifest* const restored = state_->restored();
+  if (restored == nullptr) return Status::OK();
+  accounts_.front().Add(restored->account());
+  already_finished_ = state_->plan().kind == RecoveryPlan::Kind::kFinished;
+  if (already_finished_) return Status::OK();
+  const bool same = restored->generation() == state_->plan().generation;
+  if (same && restored->sink_shards() != job_.sink_shards) {
+    return UserError("sink_shards_changed",
+                     "sink_shards is " + std::to_string(job_.sink_shards) +
+                         ", but the job began with " + std::to_string(restored->sink_shards()) +
+                         ": it is fixed; to change it, stop with a savepoint and start from that");
   }
-  ARROW_ASSIGN_OR_RAISE(dead_letters_, MakeDeadLetters(job_, options_.connectors, clock_));
-  descriptions_.push_back("dead letters: " + dead_letters_->description());
-  return AttemptWithBackoff(*clock_, *stopping, "opening " + dead_letters_->description(),
-                            [&] { return dead_letters_->Open(); });
+  if (const auto orphaned = OrphanedSinks(job_, *restored); !orphaned.empty()) {
+    return UserError("unpublished_output",
+                     "the checkpoint holds rows for '" + orphaned.front() +
+                         "', which the job no longer has: run it as it was, once, until it is "
+                         "stopped, or go on from a savepoint");
+  }
+  for (const std::string& operator_id : state_->Dropped(plan_)) {
+    LogWarn("the checkpoint holds state that this job no longer has: it is dropped",
+            {{"operator", operator_id}});
+  }
+  LogInfo("going on from a checkpoint",
+          {{"epoch", restored->epoch()}, {"generation", state_->plan().generation.substr(0, 8)}});
+  return Status::OK();
+}
+
+Status EmbeddedJob::OpenSinks(const std::atomic<bool>* stopping) {
+  return AttemptWithBackoff(*clock_, *stopping, "opening sinks", [&] {
+    ARROW_ASSIGN_OR_RAISE(sinks_,
+                          OpenJobSinks(job_, plan_, options_.connectors, leftovers_, clock_));
+    return Status::OK();
+  });
+}
+
+JobAccount* EmbeddedJob::NewAccount() { return &accounts_.emplace_back(plan_); }
+
+std::unique_ptr<JobAccount> EmbeddedJob::account() const {
+  auto sum = std::make_unique<JobAccount>(plan_);
+  if (!running_ && !already_finished_) return sum;
+  for (const JobAccount& account : accounts_) {
+    sum->Add(account.Counts());
+    for (const auto& [name, stream] : account.streams()) {
+      auto& watermark = sum->stream(name).watermark;
+      if (stream->watermark > watermark) watermark = stream->watermark.load();
+    }
+  }
+  return sum;
 }
 
 void EmbeddedJob::RequestStop() {
@@ -89,7 +150,9 @@ RunFigures EmbeddedJob::figures() const {
   return figures;
 }
 
-std::vector<std::string> EmbeddedJob::Describe() const { return descriptions_; }
+std::vector<std::string> EmbeddedJob::Describe() const {
+  return sinks_ == nullptr ? std::vector<std::string>() : sinks_->descriptions;
+}
 
 void EmbeddedJob::OnWarning(const std::string& who, const std::string& message) {
   LogWarn(message, {{"who", who}});
@@ -107,7 +170,9 @@ void EmbeddedJob::OnSinkStats(const std::string& sink, const SinkStats& stats) {
 }
 
 void EmbeddedJob::OnRejected(const std::string& sink, const std::vector<DeadLetter>& letters) {
-  for (const DeadLetter& letter : letters) account_.AddOutputDeadLetters(sink, letter.reason, 1);
+  for (const DeadLetter& letter : letters) {
+    LogDebug("a row was refused by its target", {{"sink", sink}, {"reason", letter.reason}});
+  }
 }
 
 void EmbeddedJob::OnTaskStats(const std::string& task, const WindowAggregateStats& stats,
@@ -121,6 +186,12 @@ void EmbeddedJob::OnAligned(const std::string& task, MonotonicTime took) {
   metrics_->CheckpointAlignmentSeconds().Observe(std::chrono::duration<double>(took).count());
 }
 
+void EmbeddedJob::OnCheckpointStall(const std::string& task, MonotonicTime took) {
+  metrics_->CheckpointStallSeconds().Observe(std::chrono::duration<double>(took).count());
+  const std::lock_guard lock(mutex_);
+  figures_.stalls.Record(std::chrono::duration_cast<Micros>(took), 1);
+}
+
 void EmbeddedJob::OnLag(const std::string& reader, int64_t records) {
   const std::lock_guard lock(mutex_);
   lag_[reader] = records;
@@ -132,24 +203,88 @@ void EmbeddedJob::OnCheckpoint(const CompletedCheckpoint& checkpoint) {
   metrics_->Checkpoints("completed").Increment();
   metrics_->LastCheckpointTimestampSeconds().Set(
       std::chrono::duration<double>(clock_->Wall().time_since_epoch()).count());
+  metrics_->CheckpointSizeBytes().Set(double(checkpoint.bytes));
+  LogDebug("checkpoint complete",
+           {{"epoch", checkpoint.epoch.value()},
+            {"bytes", checkpoint.bytes},
+            {"uploaded_bytes", checkpoint.uploaded_bytes},
+            {"seconds",
+             std::chrono::duration<double>(checkpoint.completed - checkpoint.opened).count()}});
   const std::lock_guard lock(mutex_);
   ++figures_.checkpoints;
+  figures_.stretched_seconds = 0;
 }
 
-void EmbeddedJob::OnPendingEpochs(size_t epochs) {
+void EmbeddedJob::OnPublished(const std::string& sink, int64_t rows, int64_t bytes) {
   const std::lock_guard lock(mutex_);
-  figures_.pending_epochs = int64_t(epochs);
+  figures_.sinks[sink].rows_written += rows;
+  figures_.sinks[sink].bytes_written += bytes;
 }
 
-void EmbeddedJob::OnCheckpointsBlocked(MonotonicTime since) {
+void EmbeddedJob::OnStateStored(const std::string& task, const TaskState::Figures& figures) {
+  const std::lock_guard lock(mutex_);
+  figures_.stored_state_bytes[task] = figures.bytes;
+}
+
+void EmbeddedJob::OnNonFinite(const std::string& outbox, int64_t values) {
+  const std::lock_guard lock(mutex_);
+  figures_.non_finite_values[outbox] = values;
+}
+
+void EmbeddedJob::PollRequests() {
+  if (actors_ == nullptr) return;
+  for (const std::string& name : TakeSavepointRequests(state_->requests_folder())) {
+    LogInfo("making a savepoint", {{"name", name}});
+    actors_->RequestSavepoint(name);
+  }
+}
+
+void EmbeddedJob::OnSavepoint(const std::string& name, const Status& status) {
+  if (status.ok()) {
+    LogInfo("savepoint is complete", {{"name", name}});
+  } else {
+    LogStatus(LogLevel::kWarn, "savepoint failed", status, {{"name", name}});
+  }
+  const Status answered = AnswerSavepointRequest(state_->requests_folder(), name, status);
+  if (!answered.ok()) LogStatus(LogLevel::kWarn, "nobody is told", answered);
+}
+
+void EmbeddedJob::OnAbandoned(Epoch epoch, const std::string& why) {
+  metrics_->Checkpoints("abandoned").Increment();
+  LogWarn("a checkpoint was given up; the next one makes up for it",
+          {{"epoch", epoch.value()}, {"why", why}});
+}
+
+void EmbeddedJob::OnUnpublished(int64_t epochs, int64_t bytes) {
+  const std::lock_guard lock(mutex_);
+  figures_.unpublished_epochs = epochs;
+  figures_.unpublished_bytes = bytes;
+}
+
+void EmbeddedJob::OnCheckpointsBlocked(Blocked why, MonotonicTime since) {
   const MonotonicTime now = clock_->Monotonic();
+  const double seconds = std::chrono::duration<double>(now - since).count();
   {
     const std::lock_guard lock(mutex_);
-    if (now - blocked_told_ < kBlockedToldEvery) return;
+    if (why == Blocked::kPending) figures_.stretched_seconds = seconds;
+    if (now - since < kBlockedToldAfter || now - blocked_told_ < kBlockedToldEvery) return;
     blocked_told_ = now;
   }
-  LogWarn("no new checkpoint opens: too many wait until their output is safe",
-          {{"for_seconds", std::chrono::duration<double>(now - since).count()}});
+  switch (why) {
+    case Blocked::kPending:
+      LogWarn("the last checkpoint takes longer than the interval: the period stretches",
+              {{"for_seconds", seconds}});
+      break;
+    case Blocked::kEpochs:
+    case Blocked::kOutbox:
+      LogWarn("readers pause: too much output waits to be published", {{"for_seconds", seconds}});
+      break;
+    case Blocked::kRecovered:
+      LogWarn("output of before the restart is being published", {{"for_seconds", seconds}});
+      break;
+    case Blocked::kNo:
+      break;
+  }
 }
 
 void EmbeddedJob::OnEnded(const Status& status) {
@@ -166,7 +301,7 @@ void EmbeddedJob::UpdateMetrics() {
     const std::lock_guard lock(mutex_);
     if (ended_) state = status_.ok() ? "finished" : "failed";
   }
-  job_metrics_.Update(account_, figures(), state, clock_->Wall());
+  job_metrics_.Update(*account(), figures(), state, clock_->Wall());
 }
 
 }  // namespace millrace

@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <condition_variable>
+#include <deque>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -18,7 +19,9 @@
 #include "tools/millrace/connectors.h"
 #include "tools/millrace/job_actors.h"
 #include "tools/millrace/job_metrics.h"
+#include "tools/millrace/job_sinks.h"
 #include "tools/millrace/job_sources.h"
+#include "tools/millrace/job_state.h"
 #include "tools/millrace/run_figures.h"
 #include "worker/account.h"
 #include "worker/actors.h"
@@ -27,6 +30,10 @@ namespace millrace {
 
 struct EmbeddedJobOptions {
   ConnectorOptions connectors;
+  std::string state_dir;  // holds a folder for each job
+  bool new_generation = false;
+  std::optional<std::string> savepoint;
+  std::optional<Epoch> from;
   int32_t parallelism = 1;  // tasks a window; readers a source at most
   std::optional<Micros> end_when_idle;
 };
@@ -38,10 +45,14 @@ class EmbeddedJob final : private WorkerObserver, private JobObserver {
               const Clock* clock, Metrics* metrics);
   ~EmbeddedJob() override;
 
-  // Finds sources, opens sinks, starts the actors. Waits for a broker that is not there (with
-  // backoff, telling so) until `stopping` is set.
+  // Claims the job's state, finds sources, opens sinks, starts the actors. Waits for a broker that
+  // is not there (with backoff, telling so) until `stopping` is set.
   Status Start(const std::atomic<bool>* stopping);
+  // After Start: the checkpoint says that the job ended with every window closed; nothing runs.
+  bool already_finished() const { return already_finished_; }
 
+  // Sees whether another process wants a savepoint; called now and then.
+  void PollRequests();
   // An orderly end: one more checkpoint, open windows are left for the next start.
   void RequestStop();
   // Whether the job has ended within `timeout`.
@@ -52,7 +63,8 @@ class EmbeddedJob final : private WorkerObserver, private JobObserver {
   bool running() const { return running_; }
   // Every source ends by itself.
   bool bounded() const { return bounded_; }
-  const JobAccount& account() const { return account_; }
+  // The job's account since its generation began: what was restored and what was done since.
+  std::unique_ptr<JobAccount> account() const;
   RunFigures figures() const;
   // Copies counters into the metrics; called now and then, by one thread.
   void UpdateMetrics();
@@ -60,7 +72,9 @@ class EmbeddedJob final : private WorkerObserver, private JobObserver {
   std::vector<std::string> Describe() const;
 
  private:
+  Status OpenState(const std::atomic<bool>* stopping);
   Status OpenSinks(const std::atomic<bool>* stopping);
+  JobAccount* NewAccount();
 
   // WorkerObserver
   void OnWarning(const std::string& who, const std::string& message) override;
@@ -70,11 +84,17 @@ class EmbeddedJob final : private WorkerObserver, private JobObserver {
   void OnTaskStats(const std::string& task, const WindowAggregateStats& stats,
                    const TaskTimes& times) override;
   void OnAligned(const std::string& task, MonotonicTime took) override;
+  void OnCheckpointStall(const std::string& task, MonotonicTime took) override;
   void OnLag(const std::string& reader, int64_t records) override;
+  void OnPublished(const std::string& sink, int64_t rows, int64_t bytes) override;
+  void OnStateStored(const std::string& task, const TaskState::Figures& figures) override;
+  void OnNonFinite(const std::string& outbox, int64_t values) override;
   // JobObserver
   void OnCheckpoint(const CompletedCheckpoint& checkpoint) override;
-  void OnPendingEpochs(size_t epochs) override;
-  void OnCheckpointsBlocked(MonotonicTime since) override;
+  void OnSavepoint(const std::string& name, const Status& status) override;
+  void OnAbandoned(Epoch epoch, const std::string& why) override;
+  void OnUnpublished(int64_t epochs, int64_t bytes) override;
+  void OnCheckpointsBlocked(Blocked why, MonotonicTime since) override;
   void OnEnded(const Status& status) override;
 
   const JobSpec& job_;
@@ -82,15 +102,16 @@ class EmbeddedJob final : private WorkerObserver, private JobObserver {
   EmbeddedJobOptions options_;
   const Clock* clock_;
   Metrics* metrics_;
-  JobMetrics job_metrics_;  // of UpdateMetrics's thread
-  JobAccount account_;
+  JobMetrics job_metrics_;           // of UpdateMetrics's thread
+  std::deque<JobAccount> accounts_;  // the restored one, then one a participant; fixed by Start
   bool bounded_ = true;
+  bool already_finished_ = false;
   std::atomic<bool> running_{false};
 
+  std::unique_ptr<JobState> state_;
   std::vector<OpenedSource> sources_;
-  std::vector<std::unique_ptr<SinkWriter>> sinks_;  // by sink index; moved to the publishers
-  std::unique_ptr<DeadLetterWriter> dead_letters_;
-  std::vector<std::string> descriptions_;
+  Leftovers leftovers_;
+  std::unique_ptr<JobSinks> sinks_;
   std::unique_ptr<JobActors> actors_;
 
   mutable std::mutex mutex_;

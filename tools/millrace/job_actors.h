@@ -12,7 +12,9 @@
 #include <vector>
 
 #include "coordinator/coordinator_actor.h"
+#include "tools/millrace/job_sinks.h"
 #include "tools/millrace/job_sources.h"
+#include "tools/millrace/job_state.h"
 #include "worker/account.h"
 #include "worker/actors.h"
 
@@ -22,15 +24,16 @@ namespace millrace {
 struct JobParts {
   const JobSpec* job = nullptr;
   const JobPlan* plan = nullptr;
-  JobAccount* account = nullptr;
   const Clock* clock = nullptr;
   WorkerObserver* worker_observer = nullptr;
   JobObserver* job_observer = nullptr;
   int32_t parallelism = 1;  // tasks a window
   std::optional<Micros> end_when_idle;
-  std::vector<OpenedSource>* sources = nullptr;               // starts are moved out
-  std::vector<std::unique_ptr<SinkWriter>>* sinks = nullptr;  // by sink index; moved out
-  std::unique_ptr<DeadLetterWriter>* dead_letters = nullptr;  // moved out
+  // An account for one more participant.
+  std::function<JobAccount*()> new_account;
+  JobState* state = nullptr;
+  std::vector<OpenedSource>* sources = nullptr;  // starts are moved out
+  JobSinks* sinks = nullptr;                     // moved out, but for what makes more
 };
 
 class JobActors {
@@ -43,6 +46,8 @@ class JobActors {
   Status Start();
   // Asks for an orderly end.
   void RequestStop();
+  // Asks for a savepoint; told by JobObserver::OnSavepoint.
+  void RequestSavepoint(const std::string& name);
 
  private:
   // An actor with its channels while they are wired.
@@ -54,12 +59,18 @@ class JobActors {
   Status SpawnReaders(CoordinatorPlan* coordinator);
   Result<CoordinatorPlan::SourcePlan> SpawnReadersOf(OpenedSource* source);
   Status SpawnTasks();
-  void SpawnPublishers();
+  Status SpawnPublishers(CoordinatorPeers* peers);
+  void SpawnDirect();
+  Status PlanOutboxes();
+  Status SpawnOutboxes();
+  OutboxOptions OutboxOf(int32_t shard);
   std::map<int32_t, std::set<size_t>> SendersOfSinks() const;
-  void WireTasks();
-  void WireDeadLetters();
+  int32_t ShardOf(size_t sender) const;
   void Launch();
-  void Link(size_t sender, size_t receiver, int32_t sink, NodeId node, TaskIndex task);
+  void LinkTask(size_t sender, size_t receiver, NodeId window, TaskIndex task);
+  void LinkSinks(size_t sender, size_t receiver, std::vector<int32_t> sinks);
+  void Link(size_t sender, size_t receiver, Connect::Channel channel);
+  void WireTasks();
   const std::vector<size_t>& SendersOf(NodeId owner) const;
   size_t InputsOf(NodeId window) const;
 
@@ -69,7 +80,12 @@ class JobActors {
   std::vector<Wired> wired_;                          // index = participant
   std::map<NodeId, std::vector<size_t>> readers_of_;  // source node -> participants
   std::map<NodeId, std::vector<size_t>> tasks_of_;    // window node -> participants
-  std::map<int32_t, size_t> publisher_of_;            // sink index -> participant
+  std::map<int32_t, size_t> direct_of_;               // sink index -> participant
+  // Shard -> sender -> the sinks that it sends there; decided before outboxes are made.
+  std::map<int32_t, std::map<size_t, std::vector<int32_t>>> outbox_inputs_;
+  std::vector<caf::actor> publishers_;
+  std::map<int32_t, caf::actor> segment_publishers_;  // by shard
+  caf::actor committer_;
   caf::actor coordinator_;
 };
 

@@ -41,7 +41,12 @@ void JobMetrics::Update(const JobAccount& account, const RunFigures& figures,
   }
   for (const auto& [sink, stats] : figures.sinks) {
     Raise("out." + sink, metrics_->RecordsOut(sink), double(stats.rows_written));
-    Raise("nonfinite." + sink, metrics_->NonFiniteValues(sink), double(stats.non_finite_values));
+    if (stats.non_finite_values > 0) {
+      Raise("nonfinite." + sink, metrics_->NonFiniteValues(sink), double(stats.non_finite_values));
+    }
+  }
+  for (const auto& [outbox, values] : figures.non_finite_values) {
+    Raise("nonfinite." + outbox, metrics_->NonFiniteValues(outbox), double(values));
   }
   for (const auto& [task, times] : figures.task_times) {
     Raise("busy." + task, metrics_->TaskTimeSeconds(task, "busy"), Seconds(times.busy));
@@ -53,7 +58,9 @@ void JobMetrics::Update(const JobAccount& account, const RunFigures& figures,
     metrics_->SourceLagRecords(stream).Set(double(records));
   }
   metrics_->StateSizeBytes().Set(double(figures.state_bytes));
-  metrics_->UnpublishedEpochs().Set(double(figures.pending_epochs));
+  metrics_->UnpublishedBytes().Set(double(figures.unpublished_bytes));
+  metrics_->CheckpointDelaySeconds().Set(figures.stretched_seconds);
+  metrics_->UnpublishedEpochs().Set(double(figures.unpublished_epochs));
   for (const char* each : {"running", "finished", "failed"}) {
     metrics_->JobState(each).Set(state == each ? 1 : 0);
   }

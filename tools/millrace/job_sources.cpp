@@ -4,7 +4,7 @@
 #include <thread>
 
 #include "coordinator/job_coordinator.h"
-#include "engine/checkpoint/position_metadata.h"
+#include "engine/checkpoint/manifest.h"
 #include "engine/metrics/log.h"
 
 namespace millrace {
@@ -20,16 +20,17 @@ OnDataLoss DataLossOf(const PlanNode& node) {
 }
 
 // Another record where the last one was read: the topic was made anew under the same name, and the
-// committed offset means nothing in it. False where the job is to go on from the start regardless.
-Result<bool> VerifyTopic(Source* source, const TopicPartition& partition,
-                         const PositionMetadata& metadata, OnDataLoss on_data_loss) {
-  if (metadata.last_offset < 0) return true;
-  ARROW_ASSIGN_OR_RAISE(bool same, source->VerifyRecord(partition, metadata.last_offset,
-                                                        metadata.last_hash, kDiscoverTimeout));
+// position means nothing in it. False where the job is to go on from the start regardless.
+Result<bool> VerifyTopic(Source* source, const proto::PartitionPosition& position,
+                         OnDataLoss on_data_loss) {
+  if (position.last_offset() < 0) return true;
+  const TopicPartition partition{position.topic(), position.partition()};
+  ARROW_ASSIGN_OR_RAISE(bool same, source->VerifyRecord(partition, position.last_offset(),
+                                                        position.last_hash(), kDiscoverTimeout));
   if (same) return true;
   const std::string what = "topic '" + partition.topic + "' partition " +
                            std::to_string(partition.partition) + " was re-created: offset " +
-                           std::to_string(metadata.last_offset) +
+                           std::to_string(position.last_offset()) +
                            " no longer holds the record that was read there";
   if (on_data_loss == OnDataLoss::kContinue) {
     LogWarn(what + "; reading it from the start (on_data_loss: continue)");
@@ -39,56 +40,50 @@ Result<bool> VerifyTopic(Source* source, const TopicPartition& partition,
                    what + "; set on_data_loss: continue to read it from the start");
 }
 
-Status PlanRestart(const CommittedPosition& committed, const PlanNode& node, OpenedSource* opened,
-                   StartReading::Partition* start) {
-  const auto metadata = DecodePositionMetadata(committed.metadata);
-  if (metadata.has_value()) {
-    ARROW_ASSIGN_OR_RAISE(bool same, VerifyTopic(opened->source.get(), committed.partition,
-                                                 *metadata, DataLossOf(node)));
-    if (!same) return Status::OK();
-    start->watermark = metadata->watermark;
-    start->published_before = metadata->published_before;
-    start->floor = metadata->floor;
-    // Commits of partitions may be of different epochs, when the process died between them: all
-    // that the newest calls published was published.
-    opened->horizon = std::max(opened->horizon, metadata->horizon);
-  } else {
-    LogWarn(
-        "the committed offset was not written by this version of Millrace: windows begin with "
-        "what is read from there",
-        {{"topic", committed.partition.topic},
-         {"partition", int64_t(committed.partition.partition)},
-         {"offset", committed.offset}});
-  }
-  start->start.offset = committed.offset;
+Status GoOn(const proto::PartitionPosition& position, const PlanNode& node, Source* source,
+            StartReading::Partition* start) {
+  if (position.next_offset() < 0) return Status::OK();  // nothing was read of it yet
+  ARROW_ASSIGN_OR_RAISE(bool same, VerifyTopic(source, position, DataLossOf(node)));
+  if (!same) return Status::OK();
+  start->start.offset = position.next_offset();
+  start->watermark = EventTime(Micros(position.watermark()));
+  start->last_offset = position.last_offset();
+  start->last_hash = position.last_hash();
   return Status::OK();
+}
+
+std::map<TopicPartition, proto::PartitionPosition> PositionsOf(const proto::Manifest* restored,
+                                                               const std::string& source) {
+  std::map<TopicPartition, proto::PartitionPosition> positions;
+  if (restored == nullptr) return positions;
+  for (const proto::ReaderState& reader : restored->readers()) {
+    if (reader.source() != source) continue;
+    for (const proto::PartitionPosition& position : reader.partitions()) {
+      positions[{position.topic(), position.partition()}] = position;
+    }
+  }
+  return positions;
 }
 
 // Spreads partitions over readers and decides where each begins.
 Status PlanStart(const JobPlan& plan, const Source::Partitions& found, size_t readers_max,
-                 OpenedSource* opened) {
+                 const proto::Manifest* restored, OpenedSource* opened) {
   const PlanNode& node = plan.node(opened->node);
   const size_t partitions = std::max<size_t>(1, found.partitions.size());
   const size_t readers = std::min<size_t>(partitions, readers_max);
   opened->spread = SpreadPartitions(found.partitions, readers);
   opened->starts.resize(readers);
-  std::map<TopicPartition, const CommittedPosition*> committed;
-  for (const CommittedPosition& position : found.committed) {
-    committed[position.partition] = &position;
-  }
+  if (restored != nullptr) opened->watermark = SourceWatermark(*restored, node.name);
+  const auto positions = PositionsOf(restored, node.name);
   for (const auto& [partition, reader] : opened->spread) {
     StartReading::Partition start;
     start.start.partition = partition;
-    if (const auto entry = committed.find(partition); entry != committed.end()) {
-      ARROW_RETURN_NOT_OK(PlanRestart(*entry->second, node, opened, &start));
+    if (const auto entry = positions.find(partition); entry != positions.end()) {
+      ARROW_RETURN_NOT_OK(GoOn(entry->second, node, opened->source.get(), &start));
     }
     opened->starts[reader].partitions.push_back(std::move(start));
   }
-  for (StartReading& start : opened->starts) start.horizon = opened->horizon;
-  if (!committed.empty()) {
-    LogInfo("going on from committed offsets: at least once, rows of the last moments may repeat",
-            {{"stream", node.stream}, {"partitions", int64_t(committed.size())}});
-  }
+  for (StartReading& start : opened->starts) start.forwarded = opened->watermark;
   return Status::OK();
 }
 
@@ -115,7 +110,7 @@ Status AttemptWithBackoff(const Clock& clock, const std::atomic<bool>& stopping,
 
 Result<std::vector<OpenedSource>> OpenSources(const JobSpec& job, const JobPlan& plan,
                                               const ConnectorOptions& options, int32_t readers_max,
-                                              const Clock* clock,
+                                              const proto::Manifest* restored, const Clock* clock,
                                               const std::atomic<bool>& stopping) {
   std::vector<OpenedSource> sources;
   for (const PlanNode& node : plan.nodes) {
@@ -130,7 +125,11 @@ Result<std::vector<OpenedSource>> OpenSources(const JobSpec& job, const JobPlan&
     };
     ARROW_RETURN_NOT_OK(
         AttemptWithBackoff(*clock, stopping, "reading stream '" + node.stream + "'", discover));
-    ARROW_RETURN_NOT_OK(PlanStart(plan, found, size_t(readers_max), &opened));
+    const auto begin = [&] {
+      return PlanStart(plan, found, size_t(readers_max), restored, &opened);
+    };
+    ARROW_RETURN_NOT_OK(
+        AttemptWithBackoff(*clock, stopping, "reading stream '" + node.stream + "'", begin));
     sources.push_back(std::move(opened));
   }
   return sources;

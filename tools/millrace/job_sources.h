@@ -1,6 +1,6 @@
 // The sources of a job, found and opened: their partitions, spread over readers, and where each
-// begins: at what an earlier run committed (docs/architecture.md, "Restart"), else as the job file
-// says.
+// begins: where the checkpoint stands that the job goes on from, else as the job file says. What
+// the consumer group has committed has no say: a checkpoint counts (docs/exactly-once.md).
 #pragma once
 
 #include <atomic>
@@ -24,8 +24,7 @@ struct OpenedSource {
   std::unique_ptr<Source> source;
   std::map<TopicPartition, size_t> spread;  // partition -> index of its reader
   std::vector<StartReading> starts;         // one a reader
-  // Every window that ends at or before it was published by an earlier run.
-  EventTime horizon = kEventTimeMin;
+  EventTime watermark = kEventTimeMin;      // the stream's, of the checkpoint
 };
 
 // Attempts until it succeeds, fails for good, or `stopping` is set; waits with backoff and says so.
@@ -33,10 +32,10 @@ Status AttemptWithBackoff(const Clock& clock, const std::atomic<bool>& stopping,
                           const std::string& what, const std::function<Status()>& attempt);
 
 // Opens the job's sources in the plan's order; waits for a broker that is not there. At most
-// `readers_max` readers a source.
+// `readers_max` readers a source. `restored`: the checkpoint to go on from, or null.
 Result<std::vector<OpenedSource>> OpenSources(const JobSpec& job, const JobPlan& plan,
                                               const ConnectorOptions& options, int32_t readers_max,
-                                              const Clock* clock,
+                                              const proto::Manifest* restored, const Clock* clock,
                                               const std::atomic<bool>& stopping);
 
 }  // namespace millrace

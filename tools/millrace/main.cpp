@@ -5,7 +5,15 @@
 
 #include "tools/millrace/job_command.h"
 #include "tools/millrace/run_command.h"
+#include "tools/millrace/state_commands.h"
 #include "tools/simulator/simulate_command.h"
+
+// jemalloc's options. By default what is freed stays resident for ten seconds: with tables that
+// grow and go, a fourth of what a job may use.
+extern "C" {
+extern const char* malloc_conf;
+const char* malloc_conf = "dirty_decay_ms:1000,muzzy_decay_ms:0,background_thread:true";
+}
 
 namespace millrace {
 namespace {
@@ -17,6 +25,13 @@ void AddRun(CLI::App* app, RunOptions* options) {
   app->add_option("--data-dir", options->data_dir,
                   "Where relative paths of sinks start, and dead letters go by default")
       ->capture_default_str();
+  app->add_option("--state-dir", options->state_dir,
+                  "Where checkpoints and state are kept; default: .millrace in the data folder");
+  app->add_flag("--new-generation", options->new_generation,
+                "Begin anew, whatever is there: rows that were written before stay, and what is "
+                "read again is written again");
+  app->add_option("--from-savepoint", options->savepoint,
+                  "Begin a new generation from this savepoint");
   app->add_option("--host", options->host, "Address of the operating port")->capture_default_str();
   app->add_option("--metrics-port", options->metrics_port,
                   "Port of /metrics, /healthz and /readyz; 0 takes any free one")
@@ -38,6 +53,36 @@ void AddRun(CLI::App* app, RunOptions* options) {
       ->capture_default_str();
 }
 
+void AddStateOptions(CLI::App* app, StateOptions* options) {
+  app->add_option("job", options->job_file, "Job file")->required();
+  app->add_option("--data-dir", options->data_dir, "The data folder that the job runs with")
+      ->capture_default_str();
+  app->add_option("--state-dir", options->state_dir,
+                  "Where its state is kept; default: .millrace in the data folder");
+}
+
+// create, list, delete.
+void AddSavepoint(CLI::App* app, StateOptions* options, int* exit_code) {
+  CLI::App* savepoint = app->add_subcommand(
+      "savepoint", "Named copies of a job's state, kept until they are deleted");
+  savepoint->require_subcommand(1);
+  const auto add = [&](const char* name, const char* what, int (*run)(const StateOptions&)) {
+    CLI::App* command = savepoint->add_subcommand(name, what);
+    AddStateOptions(command, options);
+    command->callback([=] { *exit_code = run(*options); });
+    return command;
+  };
+  CLI::App* create =
+      add("create", "Make one: of a running job, or of one that was stopped", RunSavepointCreate);
+  create->add_option("name", options->savepoint, "Letters, digits, '-' and '_'")->required();
+  create->add_option("--timeout", options->timeout, "How long a running job may take")
+      ->capture_default_str();
+  add("list", "List them", RunSavepointList);
+  add("delete", "Delete one", RunSavepointDelete)
+      ->add_option("name", options->savepoint, "Its name")
+      ->required();
+}
+
 int Main(int argc, char** argv) {
   CLI::App app("Exactly-once stream processing for fleets of sensors", "millrace");
   app.set_version_flag("--version", std::string("millrace " MILLRACE_VERSION));
@@ -54,7 +99,26 @@ int Main(int argc, char** argv) {
   lint->add_option("job", job_file, "Job file")->required();
   CLI::App* plan =
       app.add_subcommand("plan", "Show what a job does: operators, keys, where data is exchanged");
-  plan->add_option("job", job_file, "Job file")->required();
+  StateOptions state;
+  std::string plan_from;
+  AddStateOptions(plan, &state);
+  plan->add_option("--from", plan_from,
+                   "Say what a start would keep, drop, begin empty or refuse: 'latest' (the last "
+                   "checkpoint) or a savepoint's name");
+  RunOptions restore;
+  bool accept_duplicates = false;
+  CLI::App* restore_command = app.add_subcommand(
+      "restore", "Run a job from an older checkpoint, in a new generation: rows may repeat");
+  AddRun(restore_command, &restore);
+  restore_command->add_option("--from", restore.from_epoch, "Epoch of the checkpoint")
+      ->required()
+      ->check(CLI::PositiveNumber);
+  restore_command
+      ->add_flag("--accept-duplicates", accept_duplicates,
+                 "What was published after that checkpoint is published again")
+      ->required();
+  StateOptions savepoint;
+  AddSavepoint(&app, &savepoint, &exit_code);
   AddSimulateCommand(app, &exit_code);
 
   try {
@@ -66,7 +130,10 @@ int Main(int argc, char** argv) {
   }
   if (run_command->parsed()) return RunJob(run);
   if (lint->parsed()) return RunLint(job_file);
-  if (plan->parsed()) return RunPlan(job_file);
+  if (restore_command->parsed()) return RunJob(restore);
+  if (plan->parsed()) {
+    return plan_from.empty() ? RunPlan(state.job_file) : RunPlanFrom(state, plan_from);
+  }
   return exit_code;
 }
 

@@ -16,12 +16,13 @@
 #include "tools/millrace/job_command.h"
 #include "tools/millrace/progress.h"
 #include "tools/millrace/run_summary.h"
+#include "tools/millrace/state_commands.h"
 
 namespace millrace {
 namespace {
 
 constexpr auto kPoll = std::chrono::milliseconds(100);
-// An orderly stop has this long; what is not delivered by then is read again at the next start.
+// An orderly stop has this long; what is not published by then is published by the next start.
 constexpr auto kStopTimeout = std::chrono::milliseconds(4500);
 // While it starts, nothing is there to be delivered: only what blocks in a client is waited for.
 constexpr auto kStopStartingTimeout = std::chrono::milliseconds(200);
@@ -103,6 +104,14 @@ class Run {
         return stopping_ ? kExitOk : Fail(starting.status());
       }
     }
+    if (job_.already_finished()) {
+      LogInfo(
+          "the job has finished: every window was closed and everything is published; to run it "
+          "again from the start: --new-generation",
+          {{"job", plan_.job}});
+      server_.Stop();
+      return Conclude(/*orderly=*/true);
+    }
     for (const std::string& line : job_.Describe()) LogInfo("writes to", {{"target", line}});
     LogInfo("running", {{"job", plan_.job}});
     const bool orderly = Watch();
@@ -138,12 +147,13 @@ class Run {
         asked_at = clock_.Monotonic();
         job_.RequestStop();
       }
+      job_.PollRequests();
       const MonotonicTime now = clock_.Monotonic();
       if (asked && now - asked_at > kStopTimeout) return false;
       if (now - updated < std::chrono::milliseconds(500)) continue;
       updated = now;
       job_.UpdateMetrics();
-      progress.Show(job_.account(), now - started_);
+      progress.Show(*job_.account(), now - started_);
     }
     progress.Clear();
     return true;
@@ -153,15 +163,15 @@ class Run {
     giving_up_ = true;
     if (!orderly) {
       LogError(
-          "stopped before everything was delivered: the next start goes on from the last "
-          "committed offsets");
+          "stopped before everything was published: the next start goes on from the last "
+          "checkpoint");
       // A thread may be blocked in a client; there is nothing left to save.
       std::cout.flush();
       _exit(kExitError);
     }
     const Status status = job_.status();
     const RunSummary summary =
-        Summarize(plan_, job_.account(), job_.figures(), status, clock_.Monotonic() - started_);
+        Summarize(plan_, *job_.account(), job_.figures(), status, clock_.Monotonic() - started_);
     if (!options_.summary_file.empty()) {
       if (const Status written = WriteSummary(summary, options_.summary_file); !written.ok()) {
         return Fail(written);
@@ -206,6 +216,11 @@ int RunJob(const RunOptions& options) {
   job_options.connectors.brokers = options.brokers;
   job_options.connectors.data_dir = options.data_dir;
   job_options.connectors.run_id = RandomId();
+  job_options.state_dir =
+      options.state_dir.empty() ? options.data_dir + "/.millrace" : options.state_dir;
+  job_options.new_generation = options.new_generation;
+  if (!options.savepoint.empty()) job_options.savepoint = options.savepoint;
+  if (options.from_epoch > 0) job_options.from = Epoch(options.from_epoch);
   job_options.connectors.screen = StandardOutputScreen();
   job_options.parallelism = options.parallelism.value_or(
       job->spec.parallelism.value_or(int32_t(std::max(1u, std::thread::hardware_concurrency()))));

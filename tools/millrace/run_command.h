@@ -13,6 +13,10 @@ struct RunOptions {
   std::string job_file;
   std::string brokers;
   std::string data_dir = ".";
+  std::string state_dir;  // empty: .millrace in data_dir
+  bool new_generation = false;
+  std::string savepoint;           // start from it; empty: from the last checkpoint
+  int64_t from_epoch = 0;          // restore: the checkpoint to go on from; 0: the last
   std::string host = "127.0.0.1";  // of the operating port
   int metrics_port = 9464;
   std::optional<int32_t> parallelism;

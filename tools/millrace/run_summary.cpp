@@ -66,6 +66,8 @@ RunSummary Summarize(const JobPlan& plan, const JobAccount& account, const RunFi
   if (!status.ok()) summary.error = status.message();
   summary.seconds = std::chrono::duration<double>(elapsed).count();
   summary.checkpoints = figures.checkpoints;
+  summary.checkpoint_stall_p99_seconds =
+      std::chrono::duration<double>(figures.stalls.Quantile(0.99)).count();
   summary.latency_p50_seconds =
       std::chrono::duration<double>(figures.latency.Quantile(0.5)).count();
   summary.latency_p99_seconds =
@@ -138,14 +140,15 @@ std::string SummaryJson(const RunSummary& summary) {
   }
   return fmt::format(
       "{{\"ok\":{},\"error\":{},\"seconds\":{:.3f},\"readings_in\":{},\"windows_out\":{},"
-      "\"lost\":{},\"checkpoints\":{},\"alerts_by_severity\":{},\"alerts_by_name\":{},"
+      "\"lost\":{},\"checkpoints\":{},\"checkpoint_stall_p99_seconds\":{:.6f},\"alerts_by_"
+      "severity\":{},\"alerts_by_name\":{},"
       "\"dead_letters_by_reason\":{},\"rows_by_sink\":{},\"latency_p50_seconds\":{:.6f},"
       "\"latency_p99_seconds\":{:.6f},\"balanced\":{},\"streams\":{{{}}}}}\n",
       summary.ok, Quoted(summary.error), summary.seconds, summary.readings_in, summary.windows_out,
-      summary.lost, summary.checkpoints, JsonObject(summary.alerts_by_severity),
-      JsonObject(summary.alerts_by_name), JsonObject(summary.dead_letters_by_reason),
-      JsonObject(summary.rows_by_sink), summary.latency_p50_seconds, summary.latency_p99_seconds,
-      summary.balanced, streams);
+      summary.lost, summary.checkpoints, summary.checkpoint_stall_p99_seconds,
+      JsonObject(summary.alerts_by_severity), JsonObject(summary.alerts_by_name),
+      JsonObject(summary.dead_letters_by_reason), JsonObject(summary.rows_by_sink),
+      summary.latency_p50_seconds, summary.latency_p99_seconds, summary.balanced, streams);
 }
 
 Status WriteSummary(const RunSummary& summary, const std::string& path) {

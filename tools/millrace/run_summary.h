@@ -34,6 +34,7 @@ struct RunSummary {
   std::map<std::string, int64_t> dead_letters_by_reason;
   std::map<std::string, int64_t> rows_by_sink;
   double latency_p50_seconds = 0;
+  double checkpoint_stall_p99_seconds = 0;
   double latency_p99_seconds = 0;
   std::vector<Stream> streams;
   bool balanced = true;  // every stream's difference is 0

@@ -95,12 +95,16 @@ class ConsoleSink : public SinkWriter {
     return Print();
   }
 
-  Status Flush(bool close_files) override {
+  Status Flush() override {
     std::lock_guard lock(screen_->mutex);
     text_.clear();
-    if (close_files) second_ = -1;  // the end: nothing stays untold
     TellHidden();
     return Print();
+  }
+
+  Status Finish() override {
+    second_ = -1;  // nothing stays untold
+    return Flush();
   }
 
   SinkStats stats() const override { return {rows_written_, bytes_written_, 0}; }

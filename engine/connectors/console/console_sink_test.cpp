@@ -138,14 +138,14 @@ TEST_F(ConsoleSinkTest, CountsWhatIsTooMuch) {
   std::string text = Taken();
   EXPECT_THAT(text, testing::Not(HasSubstr(" c ")));
   EXPECT_THAT(text, testing::Not(HasSubstr("more rows")));
-  ASSERT_TRUE(sink->Flush(false).ok());
+  ASSERT_TRUE(sink->Flush().ok());
   EXPECT_EQ(Taken(), "");
   clock_->Advance(std::chrono::seconds(1));
-  ASSERT_TRUE(sink->Flush(false).ok());
+  ASSERT_TRUE(sink->Flush().ok());
   EXPECT_EQ(Taken(), "  … and 1,201 more rows of metrics\n");
   ASSERT_TRUE(sink->Write(Windows(schema, {"e", "f", "g"}, 1), nullptr).ok());
   EXPECT_THAT(Taken(), HasSubstr("13:55-14:00  f"));
-  ASSERT_TRUE(sink->Flush(/*close_files=*/true).ok());
+  ASSERT_TRUE(sink->Finish().ok());
   EXPECT_EQ(Taken(), "  … and 1 more rows of metrics\n");
   EXPECT_EQ(sink->stats().rows_written, 1206);
 }

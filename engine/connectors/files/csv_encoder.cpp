@@ -32,7 +32,8 @@ std::string CsvRowEncoder::Header() const {
   return line;
 }
 
-void CsvRowEncoder::Encode(const arrow::RecordBatch& batch, std::string* buffer) {
+void CsvRowEncoder::Encode(const arrow::RecordBatch& batch, std::string* buffer,
+                           std::vector<size_t>* ends) {
   for (int64_t row = 0; row < batch.num_rows(); ++row) {
     for (int i = 0; i < int(schema_.fields.size()); ++i) {
       if (i != 0) buffer->push_back(',');
@@ -49,6 +50,7 @@ void CsvRowEncoder::Encode(const arrow::RecordBatch& batch, std::string* buffer)
       }
     }
     buffer->push_back('\n');
+    ends->push_back(buffer->size());
   }
 }
 

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "engine/base/status.h"
 #include "engine/model/types.h"
@@ -23,8 +24,8 @@ class CsvRowEncoder {
 
   // The line of column names, with its line end.
   std::string Header() const;
-  // Appends a line a row.
-  void Encode(const arrow::RecordBatch& batch, std::string* buffer);
+  // Appends a line a row to `buffer` and where each ends to `ends`.
+  void Encode(const arrow::RecordBatch& batch, std::string* buffer, std::vector<size_t>* ends);
   int64_t non_finite_values() const { return non_finite_values_; }
 
  private:

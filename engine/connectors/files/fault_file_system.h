@@ -1,4 +1,5 @@
-// For tests: a folder of the local disk that is "full" once so many bytes were written through it.
+// For tests: a folder of the local disk that is "full" once so many bytes were written through it,
+// or whose process is "dead" after so many operations: each further one fails.
 #pragma once
 
 #include <arrow/filesystem/filesystem.h>
@@ -15,47 +16,90 @@
 
 namespace millrace {
 
-class FaultFileSystem final : public arrow::fs::SubTreeFileSystem {
+template <typename Base>
+class FaultInjecting : public Base {
  public:
-  explicit FaultFileSystem(const std::string& root)
-      : SubTreeFileSystem(root, std::make_shared<arrow::fs::LocalFileSystem>()) {}
+  using Base::Base;
 
-  void set_bytes_left(int64_t bytes) { bytes_left_ = bytes; }
+  void set_bytes_left(int64_t bytes) { faults_->bytes_left = bytes; }
+  void set_operations_left(int64_t operations) { faults_->operations_left = operations; }
+  bool dead() const { return faults_->operations_left < 0; }
 
-  using SubTreeFileSystem::OpenOutputStream;
+  using Base::OpenOutputStream;
   arrow::Result<std::shared_ptr<arrow::io::OutputStream>> OpenOutputStream(
       const std::string& path,
       const std::shared_ptr<const arrow::KeyValueMetadata>& metadata) override {
-    ARROW_ASSIGN_OR_RAISE(auto stream, SubTreeFileSystem::OpenOutputStream(path, metadata));
-    return std::make_shared<Stream>(std::move(stream), &bytes_left_);
+    ARROW_RETURN_NOT_OK(faults_->Operate());
+    ARROW_ASSIGN_OR_RAISE(auto stream, Base::OpenOutputStream(path, metadata));
+    return std::make_shared<Stream>(std::move(stream), faults_);
+  }
+  arrow::Status CreateDir(const std::string& path, bool recursive) override {
+    ARROW_RETURN_NOT_OK(faults_->Operate());
+    return Base::CreateDir(path, recursive);
+  }
+  arrow::Status DeleteFile(const std::string& path) override {
+    ARROW_RETURN_NOT_OK(faults_->Operate());
+    return Base::DeleteFile(path);
+  }
+  arrow::Status Move(const std::string& from, const std::string& to) override {
+    ARROW_RETURN_NOT_OK(faults_->Operate());
+    return Base::Move(from, to);
   }
 
  private:
+  struct Faults {
+    int64_t bytes_left = INT64_MAX;
+    int64_t operations_left = INT64_MAX;  // -1: one more was asked for
+
+    arrow::Status Operate() {
+      if (operations_left > 0) {
+        --operations_left;
+        return arrow::Status::OK();
+      }
+      operations_left = -1;
+      return arrow::Status::IOError("the process is dead");
+    }
+  };
+
   class Stream final : public arrow::io::OutputStream {
    public:
-    Stream(std::shared_ptr<arrow::io::OutputStream> inner, int64_t* bytes_left)
-        : inner_(std::move(inner)), bytes_left_(bytes_left) {}
-    arrow::Status Close() override { return inner_->Close(); }
+    Stream(std::shared_ptr<arrow::io::OutputStream> inner, std::shared_ptr<Faults> faults)
+        : inner_(std::move(inner)), faults_(std::move(faults)) {}
+    arrow::Status Close() override {
+      ARROW_RETURN_NOT_OK(faults_->Operate());
+      return inner_->Close();
+    }
     arrow::Result<int64_t> Tell() const override { return inner_->Tell(); }
     bool closed() const override { return inner_->closed(); }
     using arrow::io::OutputStream::Write;
     arrow::Status Write(const void* data, int64_t bytes) override {
-      if (bytes > *bytes_left_) {
-        ARROW_RETURN_NOT_OK(inner_->Write(data, *bytes_left_));
-        *bytes_left_ = 0;
+      ARROW_RETURN_NOT_OK(faults_->Operate());
+      if (bytes > faults_->bytes_left) {
+        ARROW_RETURN_NOT_OK(inner_->Write(data, faults_->bytes_left));
+        faults_->bytes_left = 0;
         return arrow::internal::IOErrorFromErrno(ENOSPC, "write failed");
       }
-      *bytes_left_ -= bytes;
+      faults_->bytes_left -= bytes;
       return inner_->Write(data, bytes);
     }
 
    private:
     std::shared_ptr<arrow::io::OutputStream> inner_;
-    int64_t* bytes_left_;
+    std::shared_ptr<Faults> faults_;
   };
 
-  int64_t bytes_left_ = INT64_MAX;
+  std::shared_ptr<Faults> faults_ = std::make_shared<Faults>();
 };
+
+// Paths are below the root.
+class FaultFileSystem final : public FaultInjecting<arrow::fs::SubTreeFileSystem> {
+ public:
+  explicit FaultFileSystem(const std::string& root)
+      : FaultInjecting(root, std::make_shared<arrow::fs::LocalFileSystem>()) {}
+};
+
+// Whole paths; known as a local disk.
+using FaultLocalFileSystem = FaultInjecting<arrow::fs::LocalFileSystem>;
 
 // A temporary folder, removed at the end.
 class TestFolder {

@@ -1,11 +1,12 @@
 // A folder that one file sink writes into. A file is written aside, under a name that readers of
-// such folders skip (`.inprogress-...`, in the folder itself), and renamed when it is complete:
+// such folders skip, and renamed when it is complete:
 //
-//   .inprogress-<job>-<generation>-<sink>-<n>.parquet  ->  [date=2022-06-13/]<job>-...-<n>.parquet
+//   .inprogress-<nonce>-<name>  ->  [date=2022-06-13/]<name>
+//   name: <job>-<generation>-<sink>-<shard>-<epoch>-<n>.<ending>
 //
-// Invariants: what stands under a final name is complete; a final name is never overwritten; what a
-// process left aside when it died is removed or finished by the next start of the same job. The
-// same job must not run twice into one folder.
+// Invariants: what stands under a final name is complete and, on a local disk, survives a crash of
+// the machine; a final name is never written again; what a process left aside when it died is
+// removed by the next start of the same job.
 #pragma once
 
 #include <arrow/filesystem/filesystem.h>
@@ -16,69 +17,62 @@
 #include <string>
 
 #include "engine/base/status.h"
-#include "engine/env/clock.h"
+#include "engine/connectors/files/roll_writer.h"
 
 namespace millrace {
 
-struct FileSinkOptions {
-  std::string job;
-  // Unique to each start of the job: letters and digits.
-  std::string generation;
-  // The sink within its job; enters file names.
-  std::string sink;
-  std::shared_ptr<const Clock> clock;
-  std::shared_ptr<arrow::fs::FileSystem> filesystem;
-};
-
-// A failure to write to `path` as one of ours: "disk_full" (external, no retry: what was given to
-// the sink is lost to it, and the job goes on from its last checkpoint), "file_write_failed".
+// A failure to write to `path` as one of ours: "disk_full" (external, no retry: the job goes on
+// from its last checkpoint once there is space), "file_write_failed".
 Status FileWriteError(const Status& status, const std::string& path);
 
-// An open file of an OutputFolder.
-struct FileAside {
-  std::string path;  // where it is written
-  std::string name;  // its last name, without folders
+// A file of an OutputFolder that is being written.
+struct OutputFile {
+  std::string aside;
+  std::string folder;  // in which it will stand
+  std::string name;
+  // Null where the file is complete already: then there is nothing to write.
   std::shared_ptr<arrow::io::OutputStream> stream;
 };
 
 class OutputFolder {
  public:
-  enum class Leftovers {
-    kRemove,  // their rows are read again
-    kFinish,  // lines: the part up to the last line end becomes a complete file
-  };
-
   // `ending` without the dot: "parquet".
-  OutputFolder(std::string path, std::string ending, FileSinkOptions options);
+  OutputFolder(std::string path, std::string ending, RollWriterOptions options);
 
-  // Makes the folder, sees that a file can be made in it, and settles leftovers of earlier
-  // generations. User error "unwritable_path".
-  Status Open(Leftovers leftovers);
+  // RollWriter's.
+  Result<std::vector<std::string>> Leftovers();
+  Status RemoveLeftovers(const std::vector<std::string>& leftovers);
+  Status Open();
 
-  Result<FileAside> Begin();
-  // Closes and renames it into `partition` (below the folder, "" or "a=1/b=2"). On failure as Fail.
-  Status Finish(FileAside* file, const std::string& partition);
-  // Closes and removes it; failures do not matter.
-  void Abandon(FileAside* file);
-  // After a failed write: as Abandon, but where leftovers are finished it is left to that.
-  void Fail(FileAside* file);
+  // File `number` of a roll, in `partition` (below the folder, "" or "a=1/b=2").
+  Result<OutputFile> Begin(const RollName& name, const std::string& partition, int64_t number);
+  // Closes it and gives it its final name. False where that is taken meanwhile. After a failure
+  // the file is gone.
+  Result<bool> Finish(OutputFile* file);
+  // Removes it; failures do not matter.
+  void Abandon(OutputFile* file);
+
+  // RollWriter's.
+  Result<std::optional<std::string>> ReadRegister();
+  Status WriteRegister(std::string_view bytes);
 
   const std::string& path() const { return path_; }
-  const FileSinkOptions& options() const { return options_; }
 
  private:
-  std::string Join(const std::string& name) const { return path_ + "/" + name; }
-  bool IsLeftover(const std::string& name) const;
-  Status Settle(const std::string& name);
-  Status FinishLeftover(const std::string& path, const std::string& name);
+  Status MakeFolder(const std::string& path);
+  Status SyncFolders(std::string folder);
+  Status Probe();
+  bool IsLeftover(std::string_view name) const;
+  Result<bool> Exists(const std::string& path);
+  std::string RegisterAsideEnd() const { return "-register-" + options_.job + "-" + options_.sink; }
+  std::string RegisterPath() const {
+    return path_ + "/.millrace-" + options_.job + "-" + options_.sink;
+  }
 
   std::string path_;
-  std::string ending_;
-  FileSinkOptions options_;
-  std::string job_;  // as file names have it
-  std::string sink_;
-  Leftovers leftovers_ = Leftovers::kRemove;
-  int64_t next_number_ = 0;
+  const std::string ending_;
+  const RollWriterOptions options_;
+  const bool local_;
 };
 
 }  // namespace millrace

@@ -13,6 +13,9 @@ namespace {
 
 constexpr std::string_view kNullPartition = "__HIVE_DEFAULT_PARTITION__";
 constexpr size_t kNameBytesMax = 255;
+// Of all folders of a row together: with the sink's own folder and the file's name, what a system
+// call takes (4,096 bytes).
+constexpr size_t kPathBytesMax = 3000;
 
 void AppendNumber(auto number, std::string* text) {
   char digits[40];
@@ -128,7 +131,7 @@ bool PartitionPath::Build(const arrow::RecordBatch& batch, int64_t row, std::str
     }
     if (path->size() - begin > kNameBytesMax) return false;
   }
-  return true;
+  return path->size() <= kPathBytesMax;
 }
 
 }  // namespace millrace

@@ -18,11 +18,12 @@ void AppendCellText(const arrow::Array& array, Type type, int64_t row, std::stri
 
 class PartitionPath {
  public:
-  // Fails with "bad_partition", see MakeParquetSink.
+  // Fails with "bad_partition", see MakeParquetRollWriter.
   static Result<PartitionPath> Make(const Schema& schema, const std::vector<std::string>& names,
                                     int time_column);
 
-  // Replaces `path`. False where a value is longer than a file system takes (255 bytes escaped).
+  // Replaces `path`. False where a value is longer than a file system takes (255 bytes escaped), or
+  // all together are (3,000 bytes).
   bool Build(const arrow::RecordBatch& batch, int64_t row, std::string* path);
 
   // The columns that stay in the files, in order.

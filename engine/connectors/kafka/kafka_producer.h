@@ -8,11 +8,10 @@
 #include <atomic>
 #include <memory>
 #include <string>
-#include <string_view>
-#include <utility>
 #include <vector>
 
 #include "engine/connectors/kafka/kafka_client.h"
+#include "engine/outbox/segment.h"
 
 namespace millrace {
 
@@ -27,26 +26,17 @@ class KafkaProducer {
     const std::atomic<bool>* stop = nullptr;  // set by any thread: waits end with "stopped"
     Micros flush_timeout = std::chrono::seconds(60);
   };
-  using Headers = std::vector<std::pair<std::string, std::string>>;
-  struct Record {
-    std::string_view value;
-    bool has_key = false;
-    std::string_view key;
-    int64_t timestamp_ms = 0;  // 0: the time of writing
-  };
-  enum class Outcome { kQueued, kTooLarge };
-
   // Properties are checked; nothing is connected.
   static Result<std::unique_ptr<KafkaProducer>> Make(Options options);
   ~KafkaProducer();
 
-  // "broker_unreachable" (retry), "topic_missing" (user: and it may not be created). A topic that
-  // is created has 4 partitions and keeps its records for ever (retention.ms=-1): records carry
-  // event times, and old ones would be deleted at once.
+  // Makes the topic where it is missing (KafkaTopics::PrepareOutput). "broker_unreachable" (retry),
+  // "topic_missing" (user: and it may not be created).
   Status Open();
 
-  // Blocks while the queue is full. "delivery_failed", "stopped".
-  Result<Outcome> Produce(const Record& record, const Headers& headers);
+  // Blocks while the queue is full. The record's topic is not looked at; larger ones than
+  // `record_bytes_max` (KafkaBatchBytes) fail. "delivery_failed", "stopped".
+  Status Produce(const OutboxRecord& record);
 
   // Waits until everything is acknowledged. After "broker_unreachable" (retry; flush_timeout has
   // passed) or "stopped" nothing is lost: records stay queued, and Flush may be called again.
@@ -58,10 +48,7 @@ class KafkaProducer {
  private:
   explicit KafkaProducer(Options options) : options_(std::move(options)) {}
 
-  KafkaClientOptions ClientOptions(rd_kafka_type_t type) const;
-  Status CreateTopic(const KafkaClient& client) const;
-  Status AwaitTopic(const KafkaClient& client) const;
-  int64_t ReadRecordBytesMax(const KafkaClient& client) const;
+  KafkaClientOptions ClientOptions() const;
   void OnDelivery(const rd_kafka_message_t& message);
   bool stopping() const { return options_.stop != nullptr && options_.stop->load(); }
 

@@ -88,6 +88,8 @@ Status KafkaReader::AddPartition(const StartPosition& position) {
                                 position.partition),
       .health = {},
       .position = offset >= 0 ? offset : -1,
+      // What start_from came to is told by a batch without records.
+      .read = offset >= 0 && !position.offset.has_value(),
   });
   return Assign(position.partition, offset);
 }
@@ -100,7 +102,7 @@ Result<int64_t> KafkaReader::ResolveStart(const StartPosition& position) const {
     case StartFrom::Kind::kEarliest:
       return RD_KAFKA_OFFSET_BEGINNING;
     case StartFrom::Kind::kLatest:
-      return RD_KAFKA_OFFSET_END;
+      return EndOffset(position.partition);
     case StartFrom::Kind::kTimestamp:
       return OffsetForTime(position.partition, from.timestamp);
     case StartFrom::Kind::kOffsets: {
@@ -121,7 +123,20 @@ Result<int64_t> KafkaReader::OffsetForTime(const TopicPartition& partition, Even
     return KafkaError(error, Name(partition) + ": finding the offset of a timestamp");
   }
   // Nothing at or after it: what comes from now on.
-  return list->elems[0].offset < 0 ? int64_t(RD_KAFKA_OFFSET_END) : list->elems[0].offset;
+  return list->elems[0].offset < 0 ? EndOffset(partition) : list->elems[0].offset;
+}
+
+// A number, not librdkafka's name for the end: a checkpoint that is made before the first record
+// comes must hold where "the end" was.
+Result<int64_t> KafkaReader::EndOffset(const TopicPartition& partition) const {
+  int64_t first = 0, end = 0;
+  const auto error =
+      rd_kafka_query_watermark_offsets(client_->handle(), partition.topic.c_str(),
+                                       partition.partition, &first, &end, kStartTimeoutMs);
+  if (error != RD_KAFKA_RESP_ERR_NO_ERROR) {
+    return KafkaError(error, Name(partition) + ": finding its end");
+  }
+  return end;
 }
 
 Status KafkaReader::Assign(const TopicPartition& partition, int64_t offset) {

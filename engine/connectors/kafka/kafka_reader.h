@@ -59,6 +59,7 @@ class KafkaReader final : public SourceReader {
   }
   Result<int64_t> ResolveStart(const StartPosition& position) const;
   Result<int64_t> OffsetForTime(const TopicPartition& partition, EventTime time) const;
+  Result<int64_t> EndOffset(const TopicPartition& partition) const;
   Status Assign(const TopicPartition& partition, int64_t offset);
 
   Partition* Find(const rd_kafka_message_t& message);

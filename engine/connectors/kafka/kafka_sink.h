@@ -35,10 +35,4 @@ Result<std::unique_ptr<SinkWriter>> MakeKafkaSink(const KafkaSinkSpec& spec, con
                                                   std::vector<int> keys, int time_column,
                                                   KafkaSinkOptions options);
 
-// Dead letters: the original bytes as value, the original key, and headers reason, message, stream,
-// topic, partition, offset (the last three only for records of a source) and millrace-job. A value
-// that the topic cannot take is left out; header value_bytes says how large it was.
-Result<std::unique_ptr<DeadLetterWriter>> MakeKafkaDeadLetterWriter(const KafkaSinkSpec& spec,
-                                                                    KafkaSinkOptions options);
-
 }  // namespace millrace

@@ -62,7 +62,7 @@ TEST(KafkaSink, WritesJsonWithKeyTimestampAndHeader) {
   EXPECT_EQ(sink->description(), "kafka topic windows");
   ASSERT_TRUE(sink->Open().ok());
   ASSERT_TRUE(sink->Write(MakeRows({"dev-1", "dev-2", std::nullopt}), nullptr).ok());
-  ASSERT_TRUE(sink->Flush(false).ok());
+  ASSERT_TRUE(sink->Flush().ok());
   EXPECT_EQ(sink->stats().rows_written, 3);
   auto records = ConsumeRecords(cluster.properties(), "windows", 4, 3);
   ASSERT_EQ(records.size(), 3u);
@@ -88,7 +88,7 @@ TEST(KafkaSink, SeveralKeyColumnsAreAJsonObject) {
   ASSERT_TRUE(sink->Open().ok());
   const auto before = std::chrono::system_clock::now();
   ASSERT_TRUE(sink->Write(MakeRows({"a", std::nullopt}), nullptr).ok());
-  ASSERT_TRUE(sink->Flush(false).ok());
+  ASSERT_TRUE(sink->Flush().ok());
   const auto records = ConsumeRecords(cluster.properties(), "windows", 1, 2);
   ASSERT_EQ(records.size(), 2u);
   EXPECT_EQ(records[0].key, R"({"device":"a","n":0})");
@@ -105,7 +105,7 @@ TEST(KafkaSink, RowsTooLargeForTheTopicAreRejected) {
   ASSERT_TRUE(sink->Open().ok());
   std::vector<DeadLetter> rejected;
   ASSERT_TRUE(sink->Write(MakeRows({"a", std::string(2'000'000, 'x'), "c"}), &rejected).ok());
-  ASSERT_TRUE(sink->Flush(false).ok());
+  ASSERT_TRUE(sink->Flush().ok());
   ASSERT_EQ(rejected.size(), 1u);
   EXPECT_EQ(rejected[0].reason, "too_large");
   EXPECT_EQ(rejected[0].value.substr(0, 15), R"({"window_end":")");
@@ -122,15 +122,15 @@ TEST(KafkaSink, NothingIsLostWhileTheBrokerIsAway) {
   const auto sink = MakeSink(options, "windows", {}, 0);
   ASSERT_TRUE(sink->Open().ok());
   ASSERT_TRUE(sink->Write(MakeRows({"a"}), nullptr).ok());
-  ASSERT_TRUE(sink->Flush(false).ok());
+  ASSERT_TRUE(sink->Flush().ok());
   cluster.TakeBrokerDown();
   ASSERT_TRUE(sink->Write(MakeRows({"b", "c"}), nullptr).ok());
-  const Status away = sink->Flush(false);
+  const Status away = sink->Flush();
   EXPECT_EQ(CodeOf(away), "broker_unreachable");
   EXPECT_EQ(away.message().substr(0, 34), "2 records wait for topic windows: ");
   cluster.BringBrokerUp();
   Status flushed = away;
-  for (int i = 0; i < 60 && !flushed.ok(); ++i) flushed = sink->Flush(false);
+  for (int i = 0; i < 60 && !flushed.ok(); ++i) flushed = sink->Flush();
   ASSERT_TRUE(flushed.ok()) << flushed.ToString();
   const auto records = ConsumeRecords(cluster.properties(), "windows", 1, 3);
   ASSERT_EQ(records.size(), 3u);
@@ -159,7 +159,7 @@ TEST(KafkaSink, AFullQueueWaitsUntilItIsToldToStop) {
   stop = true;
   writer.join();
   EXPECT_EQ(CodeOf(written), "stopped");
-  EXPECT_EQ(CodeOf(sink->Flush(false)), "stopped");
+  EXPECT_EQ(CodeOf(sink->Flush()), "stopped");
 }
 
 TEST(KafkaSink, OpenTellsWhatIsWrong) {
@@ -181,44 +181,6 @@ TEST(KafkaSink, OpenTellsWhatIsWrong) {
   EXPECT_EQ(
       CodeOf(MakeKafkaSink(spec, MakeSchema(), {}, -1, MakeOptions(cluster.properties())).status()),
       "bad_kafka_property");
-}
-
-TEST(KafkaDeadLetters, KeepTheOriginalBytesAndSayWhy) {
-  MockCluster cluster;
-  cluster.CreateTopic("dead", 1);
-  KafkaSinkSpec spec;
-  spec.topic = "dead";
-  const auto writer =
-      MakeKafkaDeadLetterWriter(spec, MakeOptions(cluster.properties())).ValueOrDie();
-  ASSERT_TRUE(writer->Open().ok());
-  DeadLetter late;
-  late.value = std::string("{\"t\":\0 1}", 9);
-  late.key = "dev-1";
-  late.reason = "late";
-  late.message = "12 s behind";
-  late.stream = "readings";
-  late.source = {"smoke", 2};
-  late.offset = 77;
-  DeadLetter large;
-  large.value = std::string(3'000'000, 'x');
-  large.reason = "too_large";
-  large.stream = "metrics";
-  ASSERT_TRUE(writer->Write({late, large}).ok());
-  ASSERT_TRUE(writer->Flush().ok());
-  const auto records = ConsumeRecords(cluster.properties(), "dead", 1, 2);
-  ASSERT_EQ(records.size(), 2u);
-  EXPECT_EQ(records[0].value, late.value);
-  EXPECT_EQ(records[0].key, "dev-1");
-  EXPECT_EQ(records[0].headers, (Headers{{"millrace-job", "test"},
-                                         {"reason", "late"},
-                                         {"message", "12 s behind"},
-                                         {"stream", "readings"},
-                                         {"topic", "smoke"},
-                                         {"partition", "2"},
-                                         {"offset", "77"}}));
-  EXPECT_EQ(records[1].value, "");
-  EXPECT_EQ(records[1].headers.back(),
-            (std::pair<std::string, std::string>("value_bytes", "3000000")));
 }
 
 }  // namespace

@@ -44,6 +44,20 @@ class MockCluster {
   void ForgetTopic(const std::string& topic) {
     rd_kafka_mock_topic_set_error(cluster_, topic.c_str(), RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART);
   }
+  // The next requests of a kind are answered with these errors, one after the other.
+  enum class Request : int16_t {
+    kProduce = 0,
+    kInitProducerId = 22,
+    kAddPartitions = 24,
+    kEndTxn = 26
+  };
+  void Fail(Request request, const std::vector<rd_kafka_resp_err_t>& errors) {
+    rd_kafka_mock_push_request_errors_array(cluster_, int16_t(request), errors.size(),
+                                            errors.data());
+  }
+  void StopFailing(Request request) {
+    rd_kafka_mock_clear_request_errors(cluster_, int16_t(request));
+  }
   void TakeBrokerDown() { rd_kafka_mock_broker_set_down(cluster_, 1); }
   void BringBrokerUp() { rd_kafka_mock_broker_set_up(cluster_, 1); }
 

@@ -1,0 +1,251 @@
+// What PaneAggregate keeps in its store: taking over, sealing, writing, evicting. Format:
+// docs/state-format.md.
+#include <algorithm>
+
+#include "engine/state/state_key.h"
+#include "engine/windows/pane_aggregate.h"
+#include "engine/windows/state_bytes.h"
+
+namespace millrace {
+
+std::string PaneAggregate::Fingerprint() const {
+  std::string text = "size " + std::to_string(node_.size.count()) + " slide " +
+                     std::to_string(node_.slide.count()) + " offset " +
+                     std::to_string(geometry_.offset);
+  for (size_t i = 0; i < node_.keys.size(); ++i) {
+    text += " key " + output_->field(int(i) + 2)->type()->ToString();
+  }
+  for (const Measure& measure : layout_.measures()) {
+    text += " measure " + std::string(TypeName(measure.type)) + " " +
+            std::to_string(measure.parts) + " filter " + std::to_string(measure.rows_offset / 8);
+  }
+  return text + " filters " + std::to_string(layout_.filters().size());
+}
+
+// ---- Taking over -------------------------------------------------------------------------------
+
+Status PaneAggregate::Open(StateStore* store, uint16_t operator_number) {
+  if (store_ != nullptr || counts_.rows_added != 0 || watermark_ != kEventTimeMin) {
+    return InternalError("not_fresh", "a store opened under window state that is in use");
+  }
+  format_.operator_number = operator_number;
+  format_.layout = &layout_;
+  format_.is_text.clear();
+  for (size_t i = 0; i < node_.keys.size(); ++i) {
+    format_.is_text.push_back(output_->field(int(i) + 2)->type()->id() == arrow::Type::STRING);
+  }
+  store_ = store;
+  return OpenPanes();
+}
+
+// Which panes there are, the store knows best: of several tasks' state it may have a part only.
+// From one to the next is a seek, past all its entries.
+Status PaneAggregate::OpenPanes() {
+  const uint16_t number = format_.operator_number;
+  const std::string own = StateOperatorKey(number);
+  ARROW_ASSIGN_OR_RAISE(const auto entries, store_->Scan(own, StateOperatorEnd(number)));
+  if (!entries->Valid()) return entries->status();
+  if (entries->key() != own) return StateDamaged("the header is missing");
+  ARROW_RETURN_NOT_OK(RestoreHeader(entries->value()));
+  for (entries->Next(); entries->Valid();) {
+    ARROW_ASSIGN_OR_RAISE(const StateKeyParts parts, ParseStateKey(entries->key()));
+    const int64_t index = geometry_.PaneOf(parts.time);
+    if (geometry_.PaneLast(index) != parts.time ||
+        geometry_.IsDue(geometry_.LastWindowOf(index), watermark_)) {
+      return StateDamaged("there is a pane that should not be there");
+    }
+    Pane& pane = panes_[index];
+    pane.is_written = true;
+    pane.has_lower = true;
+    entries->Seek(StateTimeEnd(number, parts.time));
+  }
+  return entries->status();
+}
+
+WindowHeader PaneAggregate::Header() const {
+  return {.fingerprint = Fingerprint(),
+          .watermark = watermark_,
+          .chunk = chunk_,
+          .rows_added = counts_.rows_added,
+          .rows_counted = counts_.rows_counted,
+          .rows_too_late = counts_.rows_too_late,
+          .sums_out_of_range = counts_.sums_out_of_range};
+}
+
+Status PaneAggregate::RestoreHeader(std::string_view bytes) {
+  ARROW_ASSIGN_OR_RAISE(const WindowHeader header, WindowHeader::Decode(bytes));
+  if (header.fingerprint != Fingerprint()) {
+    return UserError("state_of_another_query",
+                     "the saved state belongs to another window, other keys or other aggregates");
+  }
+  counts_.rows_added = header.rows_added;
+  counts_.rows_counted = header.rows_counted;
+  counts_.rows_too_late = header.rows_too_late;
+  counts_.sums_out_of_range = header.sums_out_of_range;
+  chunk_ = header.chunk + 1;
+  // Sealed with nothing due, so the watermark says which window is next.
+  watermark_ = header.watermark;
+  if (watermark_ != kEventTimeMin) SkipEmptyWindows();
+  return Status::OK();
+}
+
+// ---- What has to be written --------------------------------------------------------------------
+
+void PaneAggregate::MarkTouched() {
+  for (size_t i = 0; i < row_accumulators_.size(); ++i) {
+    if (AccumulatorSlab::HeaderOf(row_accumulators_[i]).touched != seal_number_) [[unlikely]]
+      Touch(row_keys_[i], row_panes_[i]);
+  }
+}
+
+void PaneAggregate::Touch(uint32_t key, int64_t pane) {
+  const Member member{key, slots_.Find(key, pane)};
+  RowHeader& header = AccumulatorSlab::HeaderOf(slab_.Row(member.slot));
+  PaneEntry* const its_pane = PaneAt(pane);
+  if (header.touched == seal_number_ - 1) WriteMember(its_pane, member);
+  header.touched = seal_number_;
+  its_pane->second.dirty.push_back(member);
+}
+
+Status PaneAggregate::Seal() {
+  if (store_ == nullptr) return Status::OK();
+  if (sealed_)
+    return InternalError("sealed_twice", "window state sealed again before it is written");
+  if (HasOutput()) return InternalError("sealed_early", "window state sealed with windows due");
+  ++seal_number_;
+  counts_.sealed_entries = 0;
+  for (auto& [index, pane] : panes_) {
+    if (pane.dirty.empty()) continue;
+    pane.sealed.swap(pane.dirty);
+    sealed_panes_.push_back(index);
+  }
+  DeleteFreed();
+  sealed_header_ = Header().Encode();
+  sealed_ = true;
+  return Status::OK();
+}
+
+// What was freed before the barrier is of no epoch from here on. Every pane between two freed ones
+// is freed, or was never there.
+void PaneAggregate::DeleteFreed() {
+  if (!freed_.has_value()) return;
+  batch_.DeleteRange(StateTimeBegin(format_.operator_number, geometry_.PaneLast(freed_->first)),
+                     StateTimeEnd(format_.operator_number, geometry_.PaneLast(freed_->second)));
+  freed_.reset();
+}
+
+// ---- Writing -----------------------------------------------------------------------------------
+
+Result<bool> PaneAggregate::WriteSealed(int64_t entries_max) {
+  if (!sealed_) return false;
+  int64_t left = std::max<int64_t>(entries_max, 1);
+  while (!retired_.empty() && left > 0) {
+    PaneEntry& pane = *retired_.begin();
+    ARROW_RETURN_NOT_OK(WriteSealedOf(&pane, &left));
+    if (!pane.second.sealed.empty()) return true;
+    FreePane(&pane);
+    retired_.erase(retired_.begin());
+  }
+  while (!sealed_panes_.empty() && left > 0) {
+    // One that is not there was retired.
+    const auto pane = panes_.find(sealed_panes_.back());
+    if (pane != panes_.end()) ARROW_RETURN_NOT_OK(WriteSealedOf(&*pane, &left));
+    if (pane == panes_.end() || pane->second.sealed.empty()) sealed_panes_.pop_back();
+  }
+  if (!retired_.empty() || !sealed_panes_.empty()) return true;
+  batch_.Put(StateOperatorKey(format_.operator_number), sealed_header_);
+  ARROW_RETURN_NOT_OK(Flush());
+  sealed_ = false;
+  return false;
+}
+
+Status PaneAggregate::WriteSealedOf(PaneEntry* pane, int64_t* left) {
+  std::vector<Member>& sealed = pane->second.sealed;
+  for (; !sealed.empty() && *left > 0; --*left) {
+    const Member member = sealed.back();
+    sealed.pop_back();
+    RowHeader& header = AccumulatorSlab::HeaderOf(slab_.Row(member.slot));
+    if (header.touched != seal_number_ - 1) continue;  // written when it was touched
+    WriteMember(pane, member);
+    header.touched = 0;
+    ARROW_RETURN_NOT_OK(FlushIfLarge());
+  }
+  if (sealed.empty()) std::vector<Member>().swap(sealed);
+  return Status::OK();
+}
+
+void PaneAggregate::WriteMember(PaneEntry* pane, const Member& member) {
+  const uint64_t hash = keys_.hash(member.key);
+  char* const row = slab_.Row(member.slot);
+  RowHeader& header = AccumulatorSlab::HeaderOf(row);
+  entry_key_.clear();
+  AppendStateKey(format_.operator_number, geometry_.PaneLast(pane->first), KeyGroupOf(hash),
+                 &entry_key_);
+  entry_key_.append(keys_.bytes(member.key));
+  const size_t key_end = entry_key_.size();
+  const auto put = [&](uint32_t part) {
+    entry_key_.resize(key_end);
+    AppendEntryPart(chunk_, part, &entry_key_);
+    EndValue(entry_key_, &entry_value_);
+    batch_.Put(entry_key_, entry_value_);
+  };
+  for (BeginValue(&entry_value_); layout_.SaveValues(row, &entry_value_);
+       BeginValue(&entry_value_)) {
+    put(++header.parts);
+  }
+  StateEncoder out(&entry_value_);
+  out.Put64(hash);
+  if (layout_.has_values()) out.Put32(header.parts);
+  layout_.Save(row, &entry_value_);
+  put(0);
+  pane->second.is_written = true;
+  if (sealed_) ++counts_.sealed_entries;
+}
+
+Status PaneAggregate::FlushIfLarge() {
+  return batch_.bytes() < kBatchBytes ? Status::OK() : Flush();
+}
+
+Status PaneAggregate::Flush() {
+  if (batch_.empty()) return Status::OK();
+  StateBatch full;
+  std::swap(full, batch_);
+  return store_->Write(std::move(full));
+}
+
+// ---- Evicting ----------------------------------------------------------------------------------
+
+Status PaneAggregate::Evict() {
+  if (store_ == nullptr) return InternalError("no_state_store", "window state has no store");
+  if (sealed_) return InternalError("evicted_early", "window state evicted while it is sealed");
+  if (HasOutput()) return InternalError("evicted_early", "window state evicted with windows due");
+  DeleteFreed();
+  for (PaneEntry& pane : panes_) {
+    for (const Member& member : pane.second.dirty) {
+      WriteMember(&pane, member);
+      ARROW_RETURN_NOT_OK(FlushIfLarge());
+    }
+  }
+  ARROW_RETURN_NOT_OK(Flush());
+  if (slots_.size() > 0) ++chunk_;
+  ForgetMemory();
+  return Status::OK();
+}
+
+// Every pane stays: each has entries now.
+void PaneAggregate::ForgetMemory() {
+  for (auto& [index, pane] : panes_) {
+    if (layout_.has_objects()) {
+      for (const Member& member : pane.members) layout_.Destroy(slab_.Row(member.slot));
+    }
+    pane = Pane();
+    pane.is_written = true;
+    pane.has_lower = true;
+  }
+  object_bytes_ = 0;
+  keys_ = KeyTable(node_.keys);
+  slots_ = PaneTable();
+  slab_ = AccumulatorSlab(layout_.row_bytes());
+}
+
+}  // namespace millrace

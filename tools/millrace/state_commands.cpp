@@ -1,0 +1,236 @@
+#include "tools/millrace/state_commands.h"
+
+#include <arrow/filesystem/localfs.h>
+#include <spdlog/fmt/fmt.h>
+
+#include <algorithm>
+#include <atomic>
+#include <iostream>
+#include <optional>
+#include <set>
+
+#include "engine/env/clock.h"
+#include "engine/storage/checkpoint_storage.h"
+#include "engine/storage/metadata_log.h"
+#include "engine/windows/window_aggregate.h"
+#include "tools/millrace/job_sinks.h"
+#include "tools/millrace/job_state.h"
+#include "tools/millrace/savepoint_requests.h"
+#include "worker/task.h"
+
+namespace millrace {
+namespace {
+
+int Fail(const Status& status) {
+  std::cerr << "error: " << status.message() << "\n";
+  return kExitError;
+}
+
+struct OpenedState {
+  std::string folder;
+  std::unique_ptr<CheckpointStorage> storage;
+  std::unique_ptr<MetadataLog> log;
+};
+
+Result<OpenedState> OpenState(const StateOptions& options, const std::string& job) {
+  OpenedState state;
+  state.folder = StateFolder(options.state_dir, options.data_dir) + "/" + job;
+  ARROW_ASSIGN_OR_RAISE(state.storage,
+                        CheckpointStorage::Open(std::make_shared<arrow::fs::LocalFileSystem>(),
+                                                state.folder + "/checkpoints"));
+  ARROW_ASSIGN_OR_RAISE(state.log, OpenLocalMetadataLog(state.folder + "/log"));
+  return state;
+}
+
+Result<proto::Manifest> LastManifest(const OpenedState& state) {
+  ARROW_ASSIGN_OR_RAISE(const auto entries, state.log->Read());
+  for (auto entry = entries.rbegin(); entry != entries.rend(); ++entry) {
+    if (entry->entry.has_manifest()) {
+      return state.storage->ReadManifest(entry->entry.manifest().file());
+    }
+  }
+  return UserError("checkpoint_missing", "the job has no checkpoint in " + state.folder);
+}
+
+// Nobody runs the job: its last checkpoint, which has to be complete in itself.
+Status MakeSavepoint(const OpenedState& state, const std::string& name) {
+  ARROW_ASSIGN_OR_RAISE(proto::Manifest manifest, LastManifest(state));
+  manifest.set_savepoint(name);
+  return state.storage->WriteSavepoint(name, manifest);
+}
+
+Status CreateSavepoint(const StateOptions& options, const std::string& job) {
+  ARROW_ASSIGN_OR_RAISE(const Micros timeout, ParseDuration(options.timeout));
+  ARROW_ASSIGN_OR_RAISE(const OpenedState state, OpenState(options, job));
+  const SystemClock clock;
+  const std::atomic<bool> stopping{false};
+  const auto lease = Lease::Acquire(state.folder + "/lease", "millrace savepoint", JobState::kLease,
+                                    clock, stopping);
+  if (lease.ok()) return MakeSavepoint(state, options.savepoint);
+  const ErrorDetail* const detail = ErrorDetail::Of(lease.status());
+  if (detail == nullptr || detail->code() != "job_is_running") return lease.status();
+  return AskForSavepoint(state.folder + "/requests", options.savepoint, clock, timeout);
+}
+
+// ---- plan --from --------------------------------------------------------------------------------
+
+struct Verdict {
+  std::string name;
+  std::string what;  // "kept", "dropped", "empty", "REFUSED"
+  std::string why;
+};
+
+Result<std::string> FingerprintOf(const JobPlan& plan, const PlanNode& node) {
+  ARROW_ASSIGN_OR_RAISE(const auto window,
+                        WindowAggregate::Make(std::get<WindowAggregateNode>(node.kind),
+                                              plan.node(node.input).output, node.output));
+  return StateFingerprint(plan, node, *window);
+}
+
+std::string SizeOf(const proto::Manifest& manifest, const std::string& operator_id) {
+  int64_t bytes = 0;
+  int tasks = 0;
+  for (const proto::TaskState& task : manifest.tasks()) {
+    if (task.operator_id() != operator_id) continue;
+    ++tasks;
+    for (const proto::StoredFile& file : task.files()) bytes += file.bytes();
+  }
+  return fmt::format("{} KiB of {} task{}", (bytes + 1023) / 1024, tasks, tasks == 1 ? "" : "s");
+}
+
+Result<std::vector<Verdict>> JudgeOperators(const JobPlan& plan, const proto::Manifest& manifest) {
+  std::vector<Verdict> verdicts;
+  std::map<std::string, std::string> saved;
+  for (const proto::TaskState& task : manifest.tasks()) {
+    saved[task.operator_id()] = task.fingerprint();
+  }
+  for (const PlanNode& node : plan.nodes) {
+    if (!std::holds_alternative<WindowAggregateNode>(node.kind)) continue;
+    const auto found = saved.find(node.name);
+    if (found == saved.end()) {
+      verdicts.push_back({node.name, "empty", "it is new"});
+      continue;
+    }
+    ARROW_ASSIGN_OR_RAISE(const std::string fingerprint, FingerprintOf(plan, node));
+    if (fingerprint == found->second) {
+      verdicts.push_back({node.name, "kept", SizeOf(manifest, node.name)});
+    } else {
+      verdicts.push_back({node.name, "REFUSED",
+                          "its query changed, so what it has counted is of another one; "
+                          "under another stream name it begins empty"});
+    }
+    saved.erase(found);
+  }
+  for (const auto& [name, fingerprint] : saved) {
+    verdicts.push_back({name, "dropped", "the job no longer has it"});
+  }
+  return verdicts;
+}
+
+std::vector<Verdict> JudgeSources(const JobPlan& plan, const proto::Manifest& manifest) {
+  std::vector<Verdict> verdicts;
+  std::map<std::string, int> saved;
+  for (const proto::ReaderState& reader : manifest.readers()) {
+    saved[reader.source()] += reader.partitions_size();
+  }
+  for (const PlanNode& node : plan.nodes) {
+    if (!std::holds_alternative<SourceNode>(node.kind)) continue;
+    const auto found = saved.find(node.name);
+    if (found == saved.end()) {
+      verdicts.push_back({node.name, "empty", "it is new: read from start_from"});
+    } else {
+      verdicts.push_back(
+          {node.name, "kept", fmt::format("positions of {} partitions", found->second)});
+      saved.erase(found);
+    }
+  }
+  for (const auto& [name, partitions] : saved) {
+    verdicts.push_back({name, "dropped", "the job no longer reads it"});
+  }
+  return verdicts;
+}
+
+std::vector<Verdict> JudgeSinks(const JobSpec& job, const proto::Manifest& manifest) {
+  std::vector<Verdict> verdicts;
+  for (const std::string& sink : OrphanedSinks(job, manifest)) {
+    verdicts.push_back({sink, "REFUSED",
+                        "rows for it are not written yet: run the job as it was, once, or stop it "
+                        "with a savepoint"});
+  }
+  return verdicts;
+}
+
+}  // namespace
+
+std::string StateFolder(const std::string& state_dir, const std::string& data_dir) {
+  return state_dir.empty() ? data_dir + "/.millrace" : state_dir;
+}
+
+int RunSavepointCreate(const StateOptions& options) {
+  const auto job = CheckJob(options.job_file);
+  if (job == nullptr) return kExitError;
+  const Status status = CreateSavepoint(options, job->spec.name);
+  if (!status.ok()) return Fail(status);
+  std::cout << "savepoint " << options.savepoint << " is complete\n";
+  return kExitOk;
+}
+
+int RunSavepointList(const StateOptions& options) {
+  const auto job = CheckJob(options.job_file);
+  if (job == nullptr) return kExitError;
+  const auto state = OpenState(options, job->spec.name);
+  if (!state.ok()) return Fail(state.status());
+  const auto names = state->storage->ListSavepoints();
+  if (!names.ok()) return Fail(names.status());
+  for (const std::string& name : *names) {
+    const auto manifest = state->storage->ReadSavepoint(name);
+    if (!manifest.ok()) {
+      std::cout << fmt::format("{:<24} damaged: {}\n", name, manifest.status().message());
+      continue;
+    }
+    std::cout << fmt::format("{:<24} epoch {:<8} {}  generation {}\n", name, manifest->epoch(),
+                             FormatTimestamp(EventTime(Micros(manifest->created()))),
+                             manifest->generation().substr(0, 8));
+  }
+  return kExitOk;
+}
+
+int RunSavepointDelete(const StateOptions& options) {
+  const auto job = CheckJob(options.job_file);
+  if (job == nullptr) return kExitError;
+  const auto state = OpenState(options, job->spec.name);
+  if (!state.ok()) return Fail(state.status());
+  // It exists, or the nearest name is told.
+  const auto manifest = state->storage->ReadSavepoint(options.savepoint);
+  const ErrorDetail* const detail = ErrorDetail::Of(manifest.status());
+  if (detail != nullptr && detail->code() == "savepoint_missing") return Fail(manifest.status());
+  const Status removed = state->storage->RemoveSavepoint(options.savepoint);
+  return removed.ok() ? kExitOk : Fail(removed);
+}
+
+int RunPlanFrom(const StateOptions& options, const std::string& from) {
+  const auto job = CheckJob(options.job_file);
+  if (job == nullptr) return kExitError;
+  std::cout << FormatPlan(job->plan);
+  const auto state = OpenState(options, job->spec.name);
+  if (!state.ok()) return Fail(state.status());
+  const auto manifest =
+      from == "latest" ? LastManifest(*state) : state->storage->ReadSavepoint(from);
+  if (!manifest.ok()) return Fail(manifest.status());
+  auto verdicts = JudgeOperators(job->plan, *manifest);
+  if (!verdicts.ok()) return Fail(verdicts.status());
+  for (const auto& more : {JudgeSources(job->plan, *manifest), JudgeSinks(job->spec, *manifest)}) {
+    verdicts->insert(verdicts->end(), more.begin(), more.end());
+  }
+  std::cout << fmt::format("\nfrom {} of epoch {}, generation {}:\n",
+                           from == "latest" ? std::string("the checkpoint") : "savepoint " + from,
+                           manifest->epoch(), manifest->generation().substr(0, 8));
+  bool refused = false;
+  for (const Verdict& verdict : *verdicts) {
+    std::cout << fmt::format("  {:<24} {:<8} {}\n", verdict.name, verdict.what, verdict.why);
+    refused = refused || verdict.what == "REFUSED";
+  }
+  return refused ? kExitError : kExitOk;
+}
+
+}  // namespace millrace

@@ -1,0 +1,65 @@
+#include "worker/actor_host.h"
+
+namespace millrace {
+namespace {
+
+constexpr int kFramesPerTurn = 16;
+
+class OutboxState final : public ActorHost<OutboxHost, OutboxParts> {
+ public:
+  using ActorHost::ActorHost;
+
+  caf::behavior Behavior() {
+    return {
+        [this](const Connect& connect) { TakeConnect(connect); },
+        [this](const ChannelFrame& frame) {
+          parts_->outbox->Push(size_t(frame.input), frame.frame);
+          Proceed();
+        },
+        [this](millrace::Proceed) {
+          TakeProceed();
+          Proceed();
+        },
+        [this](const Credit& credit) {
+          outputs_->OnCredit(credit);
+          Proceed();
+        },
+        [this](Stop) { self_->quit(); },
+    };
+  }
+
+  // OutboxHost
+  void ReturnCredit(size_t input, const Frame& frame) override {
+    outputs_->ReturnCredit(input, frame);
+  }
+  void Acknowledge(Epoch epoch, proto::Acknowledgement what) override {
+    TellAcknowledged(epoch, std::move(what));
+  }
+  void Sealed(SealedRows rows) override {
+    observer_->OnNonFinite(parts_->name, parts_->outbox->non_finite_values());
+    if (parts_->publisher) self_->send(parts_->publisher, std::move(rows));
+  }
+  void Rejected(const std::string& sink, const std::vector<DeadLetter>& letters) override {
+    observer_->OnRejected(sink, letters);
+  }
+  void Grew(int64_t unsealed_bytes) override {
+    Tell(OutboxGrew{parts_->participant.value(), unsealed_bytes});
+  }
+
+ private:
+  void Proceed() {
+    if (!MayProceed()) return;
+    const auto more = parts_->outbox->Run(this, kFramesPerTurn);
+    if (!Check(more.status())) return;
+    if (*more) ProceedLater();
+  }
+};
+
+}  // namespace
+
+caf::actor SpawnOutbox(caf::actor_system& system, OutboxParts parts, const Clock* clock,
+                       WorkerObserver* observer) {
+  return SpawnState<OutboxState, caf::detached>(system, std::move(parts), clock, observer);
+}
+
+}  // namespace millrace
