@@ -80,10 +80,15 @@ Result<bool> Task::Run(TaskHost* host, int frames_max) {
 
 Result<bool> Task::RunFrames(TaskHost* host, int frames_max) {
   int taken = 0;
+  bool idle = false;  // no frame was there
   while (!done_ || checkpoint_.writing()) {
-    // The epoch that is written does not wait for those who take the output.
-    if (checkpoint_.writing()) ARROW_RETURN_NOT_OK(WriteSlice(host));
-    if (done_ || !host->HasCredit()) {
+    // The epoch that is written does not wait for those who take the output; but rows do not wait
+    // for the disk: while the store is behind, a slice is written only where nothing else is to do.
+    const bool blocked = done_ || !host->HasCredit();
+    if (checkpoint_.writing() && (idle || blocked || !window_->StoreIsBehind())) {
+      ARROW_RETURN_NOT_OK(WriteSlice(host));
+    }
+    if (blocked) {
       if (!checkpoint_.writing()) return false;  // resumes when credit comes back
       if (taken++ >= frames_max) return true;
       continue;
@@ -100,7 +105,8 @@ Result<bool> Task::RunFrames(TaskHost* host, int frames_max) {
       ReportCounts();
     }
     ARROW_ASSIGN_OR_RAISE(auto ready, aligner_.Next());
-    if (!ready.has_value()) {
+    idle = !ready.has_value();
+    if (idle) {
       if (checkpoint_.writing()) continue;
       return false;
     }

@@ -105,6 +105,10 @@ class RocksStateStore final : public StateStore {
   void Checkpoint(Epoch epoch, const std::string& folder,
                   std::function<void(Result<StateCheckpoint>)> done) override;
   StateStoreStats stats() const override;
+  bool IsBehind() const override {
+    const std::lock_guard lock(mutex_);
+    return queued_bytes_ > kBehindBytes;
+  }
 
  private:
   struct CheckpointRequest {

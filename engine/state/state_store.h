@@ -95,6 +95,10 @@ class StateStore {
 
   virtual StateStoreStats stats() const = 0;
 
+  // Whether so much waits that who can wait had better not write now.
+  virtual bool IsBehind() const { return false; }
+
+  static constexpr int64_t kBehindBytes = 4 << 20;
   static constexpr int64_t kQueuedBytesMax = 16 << 20;
 };
 

@@ -48,6 +48,7 @@ class PaneAggregate final : public WindowAggregate {
   Status Seal() override;
   Result<bool> WriteSealed(int64_t entries_max) override;
   Status Evict() override;
+  bool StoreIsBehind() const override { return store_ != nullptr && store_->IsBehind(); }
   std::string Fingerprint() const override;
   WindowAggregateStats stats() const override;
 

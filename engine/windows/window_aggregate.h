@@ -71,6 +71,8 @@ class WindowAggregate {
   // returned false, StateStore::Checkpoint holds the epoch exactly, if it is the next call.
   virtual Result<bool> WriteSealed(int64_t entries_max) = 0;
   bool sealed() const { return sealed_; }
+  // Whether the store has enough to do: WriteSealed would wait for it.
+  virtual bool StoreIsBehind() const = 0;
 
   // Writes everything out and forgets it: memory is as of a fresh one. Not while sealed() or
   // HasOutput. What is forgotten is no epoch's before the next Seal.

@@ -55,6 +55,7 @@ class Simulation {
     bool frozen = false;
     int64_t wakes = INT64_MAX;  // steps
     bool stopping = false;
+    bool goes_back = false;  // starts from a savepoint
   };
 
   // The seed's circumstances.
@@ -113,6 +114,13 @@ class Simulation {
 
   void EndLife(size_t index) {
     Life& life = lives_[index];
+    // Somebody who goes back to a savepoint does not start the job as it was beside it. Rows that
+    // this one published meanwhile would come again, as going back means.
+    const bool overlaps = life.end == End::kFreeze || life.end == End::kOverlap;
+    if (overlaps && life.goes_back && !life.process->running()) {
+      life.until = events_.steps + 100;
+      return;
+    }
     life.until = INT64_MAX;
     switch (life.end) {
       case End::kCrash:
@@ -205,6 +213,7 @@ class Simulation {
     }
     start_.savepoint = std::exchange(savepoint_, std::nullopt);
     Life life;
+    life.goes_back = start_.savepoint.has_value();
     life.process = std::make_unique<Process>(&universe_, ++events_.starts, start_);
     world_.Trace(life.process->name() + " starts with " + std::to_string(start_.readers) +
                  " readers and " + std::to_string(start_.tasks) + " tasks");

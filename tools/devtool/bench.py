@@ -17,7 +17,8 @@ import shutil
 import statistics
 import subprocess
 import time
-from collections.abc import Iterator, Mapping, Sequence
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -102,8 +103,8 @@ def _run_checkpoint(args: argparse.Namespace) -> int:
             for number in range(1, args.runs + 1):
                 for interval in INTERVALS:
                     tag = f"{case}-{interval}-{number}"
-                    runs[interval].append(_checkpoint_run(broker, topic, interval, tag))
-            result["cases"][name] = _checkpoint_costs(runs, readings)
+                    runs[interval].append(_checkpoint_run(broker, topic, readings, interval, tag))
+            result["cases"][name] = _checkpoint_costs(runs)
             problems += [
                 f"{name}: {run['readings_in']:,} readings in, {run['rows_by_sink']}"
                 for one in runs.values()
@@ -131,38 +132,76 @@ def _run_checkpoint(args: argparse.Namespace) -> int:
     return 1 if problems else 0
 
 
-def _checkpoint_run(broker: Broker, topic: str, interval: str, tag: str) -> dict[str, Any]:
+def _checkpoint_run(
+    broker: Broker, topic: str, readings: int, interval: str, tag: str
+) -> dict[str, Any]:
     output = f"bench-output-{tag}"
     broker.create_topics({output: PARTITIONS}, {"retention.ms": "-1"})
     summary = FOLDER / f"checkpoint-{tag}.json"
     argv: list[str | Path] = [
-        paths.millrace(), "run", _job_file(CHECKPOINT, tag), "--brokers", broker.bootstrap,
+        paths.millrace(), "run", _job_file(CHECKPOINT, tag, interval), "--brokers", broker.bootstrap,
         "--end-when-idle", f"{IDLE_SECONDS:g}s", "--summary", summary,
         "--data-dir", FOLDER / f"data-{tag}", "--metrics-port", "0",
     ]  # fmt: skip
     env = {
         "MILLRACE_BENCH_INPUT": topic,
         "MILLRACE_BENCH_OUTPUT": output,
-        "MILLRACE_BENCH_INTERVAL": interval,
     }
-    finished = _measure(f"job {tag}", argv, FOLDER / f"checkpoint-{tag}.log", env)
+    log = FOLDER / f"checkpoint-{tag}.log"
+    half = _Half(log, readings // 2)
+    finished = _measure(f"job {tag}", argv, log, env, half.look)
     shutil.rmtree(FOLDER / f"data-{tag}", ignore_errors=True)
     told: dict[str, Any] = json.loads(summary.read_text())
-    told["seconds"] = finished.seconds - IDLE_SECONDS
-    told["cpu_seconds"] = finished.cpu_seconds
+    told["readings_measured"] = readings - half.readings
+    told["seconds"] = finished.ended - half.at - IDLE_SECONDS
+    told["cpu_seconds"] = finished.cpu_seconds - half.cpu_seconds
     told["peak_rss_bytes"] = finished.peak_rss_bytes
     return told
 
 
-def _checkpoint_costs(
-    runs: Mapping[str, Sequence[Mapping[str, Any]]], readings: int
-) -> dict[str, Any]:
+class _Half:
+    """When a job had read the first part of its input, and what it had used by then: the first
+    reading of every device is over, and so are the checkpoints that all of them are new to."""
+
+    def __init__(self, log: Path, readings: int) -> None:
+        self._log = log
+        self._wanted = readings
+        self._address: str | None = None
+        self.readings = 0
+        self.at = 0.0
+        self.cpu_seconds = 0.0
+
+    def look(self, pid: int) -> None:
+        if self.readings >= self._wanted:
+            return
+        if self._address is None:
+            found = re.search(r"metrics=(http://\S+)", self._log.read_text())
+            if found is None:
+                return
+            self._address = found[1]
+        try:
+            with urllib.request.urlopen(self._address, timeout=5) as answer:
+                text = answer.read().decode()
+            stat = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            return  # not yet there, or gone
+        read = re.search(r'(?m)^millrace_records_in_total\{stream="readings"\} (\S+)$', text)
+        self.readings = int(float(read[1])) if read is not None else 0
+        self.at = time.monotonic()
+        self.cpu_seconds = (int(stat[11]) + int(stat[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def _checkpoint_costs(runs: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, Any]:
+    """Of the second half of the readings; stalls and memory of whole runs."""
     costs: dict[str, Any] = {}
     for interval, one in runs.items():
         costs[interval] = {
-            "readings_per_second": round(readings / statistics.median(r["seconds"] for r in one)),
-            "cpu_seconds_per_million": statistics.median(r["cpu_seconds"] for r in one)
-            / (readings / 1e6),
+            "readings_per_second": round(
+                statistics.median(r["readings_measured"] / r["seconds"] for r in one)
+            ),
+            "cpu_seconds_per_million": statistics.median(
+                r["cpu_seconds"] / (r["readings_measured"] / 1e6) for r in one
+            ),
             "checkpoints": statistics.median(r["checkpoints"] for r in one),
             "stall_p99_ms": max(r["checkpoint_stall_p99_seconds"] for r in one) * 1e3,
             "peak_rss_bytes": max(r["peak_rss_bytes"] for r in one),
@@ -304,7 +343,7 @@ class Bench:
         }
 
 
-def _job_file(query: str, number: int | str) -> Path:
+def _job_file(query: str, number: int | str, interval: str | None = None) -> Path:
     """The query's job under a name of its own, so that no run goes on where another ended."""
     text = (paths.ROOT / "tools" / "bench" / f"{query}.yaml").read_text()
     renamed, count = re.subn(
@@ -312,6 +351,8 @@ def _job_file(query: str, number: int | str) -> Path:
     )
     if count != 1:
         raise ToolError(f"tools/bench/{query}.yaml has no line 'metadata: {{name: ...}}'")
+    if interval is not None:
+        renamed = renamed.replace("interval: 1s", f"interval: {interval}")
     path = FOLDER / f"{query}-{number}.yaml"
     path.write_text(renamed)
     return path
@@ -321,14 +362,20 @@ def _job_file(query: str, number: int | str) -> Path:
 class Finished:
     output: str
     seconds: float
+    ended: float  # by the monotonic clock
     cpu_seconds: float
     peak_rss_bytes: int
 
 
 def _measure(
-    title: str, argv: Sequence[str | Path], log: Path, env: Mapping[str, str] | None = None
+    title: str,
+    argv: Sequence[str | Path],
+    log: Path,
+    env: Mapping[str, str] | None = None,
+    look: Callable[[int], None] | None = None,
 ) -> Finished:
-    """Runs a process to its end; what it used, from the kernel. stderr goes to `log`."""
+    """Runs a process to its end; what it used, from the kernel. stderr goes to `log`. `look` is
+    called with its id all the time."""
     output = log.with_suffix(".out")
     with console.step(title) as progress, output.open("wb") as out, log.open("wb") as err:
         started = time.monotonic()
@@ -341,21 +388,26 @@ def _measure(
             start_new_session=True,
         )
         try:
-            usage = _wait(child, progress, started)
+            usage = _wait(child, progress, started, look)
         finally:
             console.end_group(child)
-        seconds = time.monotonic() - started
+        ended = time.monotonic()
         if child.returncode != 0:
             raise ToolError(
                 f"{title}: exit code {child.returncode}. The end of "
                 f"{log.relative_to(paths.ROOT)}:\n{console.tail(log)}"
             )
     return Finished(
-        output.read_text(), seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024
+        output.read_text(), ended - started, ended, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024
     )
 
 
-def _wait(child: subprocess.Popen[bytes], progress: console.Progress, started: float) -> Any:
+def _wait(
+    child: subprocess.Popen[bytes],
+    progress: console.Progress,
+    started: float,
+    look: Callable[[int], None] | None,
+) -> Any:
     while True:
         pid, status, usage = os.wait4(child.pid, os.WNOHANG)
         if pid != 0:
@@ -364,6 +416,8 @@ def _wait(child: subprocess.Popen[bytes], progress: console.Progress, started: f
         if time.monotonic() - started > RUN_TIMEOUT_SECONDS:
             raise ToolError(f"no end after {RUN_TIMEOUT_SECONDS:.0f} s")
         progress.show()
+        if look is not None:
+            look(child.pid)
         time.sleep(0.05)
 
 
