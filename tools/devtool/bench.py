@@ -87,7 +87,7 @@ INTERVALS = ("1h", "1s")
 
 def _run_checkpoint(args: argparse.Namespace) -> int:
     """What a checkpoint a second costs beside none, by how many of a million keys change."""
-    readings = max(args.readings, 2 * LIVE_DEVICES)
+    readings = max(args.readings, 4 * LIVE_DEVICES)
     result: dict[str, Any] = {"readings": readings, "devices": LIVE_DEVICES, "cases": {}}
     problems: list[str] = []
     for case, (name, hot) in enumerate(HOT_DEVICES.items()):
@@ -116,9 +116,10 @@ def _run_checkpoint(args: argparse.Namespace) -> int:
         for interval in INTERVALS:
             one = costs[interval]
             print(
-                f"  interval {interval:3}{one['readings_per_second']:>12,} readings/s"
-                f"{one['cpu_seconds_per_million']:>8.2f} CPU s/million{one['checkpoints']:>5}"
-                f" checkpoints, stall p99 {one['stall_p99_ms']:.1f} ms,"
+                f"  interval {interval:3}{one['readings_per_second']:>12,.0f} readings/s"
+                f"{one['cpu_seconds_per_million']:>8.2f} CPU s/million over"
+                f" {one['steady_seconds']:.0f} s, stall p99 at most"
+                f" {one['stall_p99_ms_at_most']:g} ms,"
                 f" peak {one['peak_rss_bytes'] / 2**20:.0f} MiB"
             )
         print(
@@ -139,8 +140,8 @@ def _checkpoint_run(
     broker.create_topics({output: PARTITIONS}, {"retention.ms": "-1"})
     summary = FOLDER / f"checkpoint-{tag}.json"
     argv: list[str | Path] = [
-        paths.millrace(), "run", _job_file(CHECKPOINT, tag, interval), "--brokers", broker.bootstrap,
-        "--end-when-idle", f"{IDLE_SECONDS:g}s", "--summary", summary,
+        paths.millrace(), "run", _job_file(CHECKPOINT, tag, interval),
+        "--brokers", broker.bootstrap, "--end-when-idle", f"{IDLE_SECONDS:g}s", "--summary", summary,
         "--data-dir", FOLDER / f"data-{tag}", "--metrics-port", "0",
     ]  # fmt: skip
     env = {
@@ -148,32 +149,33 @@ def _checkpoint_run(
         "MILLRACE_BENCH_OUTPUT": output,
     }
     log = FOLDER / f"checkpoint-{tag}.log"
-    half = _Half(log, readings // 2)
-    finished = _measure(f"job {tag}", argv, log, env, half.look)
+    watch = _Watch(log, readings)
+    finished = _measure(f"job {tag}", argv, log, env, watch.look)
     shutil.rmtree(FOLDER / f"data-{tag}", ignore_errors=True)
     told: dict[str, Any] = json.loads(summary.read_text())
-    told["readings_measured"] = readings - half.readings
-    told["seconds"] = finished.ended - half.at - IDLE_SECONDS
-    told["cpu_seconds"] = finished.cpu_seconds - half.cpu_seconds
-    told["peak_rss_bytes"] = finished.peak_rss_bytes
-    return told
+    return told | watch.figures() | {"peak_rss_bytes": finished.peak_rss_bytes}
 
 
-class _Half:
-    """When a job had read the first part of its input, and what it had used by then: the first
-    reading of every device is over, and so are the checkpoints that all of them are new to."""
+@dataclass(frozen=True)
+class _Sample:
+    at: float
+    readings: int
+    cpu_seconds: float
+    stalls: dict[float, int]  # pieces of work that took at most so many seconds; cumulative
+
+
+class _Watch:
+    """A job's metrics while it runs. What counts is between two samples: half of the input is read,
+    so that no device is new any more and the checkpoints that held all of them are over; and the
+    last before everything is read, when the windows close."""
 
     def __init__(self, log: Path, readings: int) -> None:
         self._log = log
-        self._wanted = readings
+        self._readings = readings
         self._address: str | None = None
-        self.readings = 0
-        self.at = 0.0
-        self.cpu_seconds = 0.0
+        self._samples: list[_Sample] = []
 
     def look(self, pid: int) -> None:
-        if self.readings >= self._wanted:
-            return
         if self._address is None:
             found = re.search(r"metrics=(http://\S+)", self._log.read_text())
             if found is None:
@@ -186,24 +188,51 @@ class _Half:
         except OSError:
             return  # not yet there, or gone
         read = re.search(r'(?m)^millrace_records_in_total\{stream="readings"\} (\S+)$', text)
-        self.readings = int(float(read[1])) if read is not None else 0
-        self.at = time.monotonic()
-        self.cpu_seconds = (int(stat[11]) + int(stat[12])) / os.sysconf("SC_CLK_TCK")
+        stalls = re.findall(
+            r'(?m)^millrace_checkpoint_stall_seconds_bucket\{le="([0-9.e+-]+)"\} (\d+)$', text
+        )
+        self._samples.append(
+            _Sample(
+                time.monotonic(),
+                int(float(read[1])) if read is not None else 0,
+                (int(stat[11]) + int(stat[12])) / os.sysconf("SC_CLK_TCK"),
+                {float(bound): int(count) for bound, count in stalls},
+            )
+        )
+
+    def figures(self) -> dict[str, float]:
+        within = [one for one in self._samples if self._readings // 2 <= one.readings]
+        steady = [one for one in within if one.readings < self._readings]
+        if len(steady) < 2:
+            raise ToolError("the job was too short to be measured: more --readings")
+        first, last = steady[0], steady[-1]
+        millions = (last.readings - first.readings) / 1e6
+        stalls = {bound: count - first.stalls.get(bound, 0) for bound, count in last.stalls.items()}
+        total = max(stalls.values(), default=0)
+        return {
+            "readings_per_second": millions * 1e6 / (last.at - first.at),
+            "cpu_seconds_per_million": (last.cpu_seconds - first.cpu_seconds) / millions,
+            "steady_seconds": last.at - first.at,
+            "stall_p99_ms_at_most": 1e3
+            * min((bound for bound, count in stalls.items() if count >= 0.99 * total), default=0.0),
+        }
 
 
 def _checkpoint_costs(runs: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, Any]:
-    """Of the second half of the readings; stalls and memory of whole runs."""
+    """Medians of the steady parts; stalls and memory: the worst."""
     costs: dict[str, Any] = {}
     for interval, one in runs.items():
         costs[interval] = {
-            "readings_per_second": round(
-                statistics.median(r["readings_measured"] / r["seconds"] for r in one)
-            ),
-            "cpu_seconds_per_million": statistics.median(
-                r["cpu_seconds"] / (r["readings_measured"] / 1e6) for r in one
-            ),
-            "checkpoints": statistics.median(r["checkpoints"] for r in one),
-            "stall_p99_ms": max(r["checkpoint_stall_p99_seconds"] for r in one) * 1e3,
+            **{
+                name: statistics.median(r[name] for r in one)
+                for name in (
+                    "readings_per_second",
+                    "cpu_seconds_per_million",
+                    "steady_seconds",
+                    "checkpoints",
+                )
+            },
+            "stall_p99_ms_at_most": max(r["stall_p99_ms_at_most"] for r in one),
             "peak_rss_bytes": max(r["peak_rss_bytes"] for r in one),
         }
     without, every = (costs[interval] for interval in INTERVALS)
@@ -362,7 +391,6 @@ def _job_file(query: str, number: int | str, interval: str | None = None) -> Pat
 class Finished:
     output: str
     seconds: float
-    ended: float  # by the monotonic clock
     cpu_seconds: float
     peak_rss_bytes: int
 
@@ -391,14 +419,14 @@ def _measure(
             usage = _wait(child, progress, started, look)
         finally:
             console.end_group(child)
-        ended = time.monotonic()
+        seconds = time.monotonic() - started
         if child.returncode != 0:
             raise ToolError(
                 f"{title}: exit code {child.returncode}. The end of "
                 f"{log.relative_to(paths.ROOT)}:\n{console.tail(log)}"
             )
     return Finished(
-        output.read_text(), ended - started, ended, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024
+        output.read_text(), seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024
     )
 
 
