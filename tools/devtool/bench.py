@@ -141,7 +141,8 @@ def _checkpoint_run(
     summary = FOLDER / f"checkpoint-{tag}.json"
     argv: list[str | Path] = [
         paths.millrace(), "run", _job_file(CHECKPOINT, tag, interval),
-        "--brokers", broker.bootstrap, "--end-when-idle", f"{IDLE_SECONDS:g}s", "--summary", summary,
+        "--brokers", broker.bootstrap, "--end-when-idle", f"{IDLE_SECONDS:g}s",
+        "--summary", summary,
         "--data-dir", FOLDER / f"data-{tag}", "--metrics-port", "0",
     ]  # fmt: skip
     env = {
