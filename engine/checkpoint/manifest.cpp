@@ -85,6 +85,19 @@ proto::Manifest BuildManifest(const JobIdentity& identity, const PendingCheckpoi
   return manifest;
 }
 
+std::map<TopicPartition, proto::PartitionPosition> PositionsOf(const proto::Manifest* manifest,
+                                                               const std::string& source) {
+  std::map<TopicPartition, proto::PartitionPosition> positions;
+  if (manifest == nullptr) return positions;
+  for (const proto::ReaderState& reader : manifest->readers()) {
+    if (reader.source() != source) continue;
+    for (const proto::PartitionPosition& position : reader.partitions()) {
+      positions[{position.topic(), position.partition()}] = position;
+    }
+  }
+  return positions;
+}
+
 EventTime SourceWatermark(const proto::Manifest& manifest, const std::string& source) {
   EventTime least = kEventTimeMax;
   bool found = false;

@@ -1,10 +1,12 @@
 // A manifest out of what the participants acknowledged. Pure. docs/exactly-once.md, "The manifest".
 #pragma once
 
+#include <map>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "engine/base/ids.h"
 #include "engine/base/time.h"
 #include "engine/checkpoint/checkpoint_coordinator.h"
 
@@ -23,7 +25,6 @@ struct JobIdentity {
 proto::AccountCounts SumAccounts(std::span<const proto::AccountCounts* const> accounts);
 
 // `restored`: the account of the checkpoint that the job went on from. `shards`: the ledger's.
-
 proto::Manifest BuildManifest(const JobIdentity& identity, const PendingCheckpoint& checkpoint,
                               const std::vector<proto::ShardState>& shards,
                               const proto::AccountCounts& restored, EventTime now);
@@ -45,6 +46,10 @@ void ForEachStoredFile(const proto::Manifest& manifest, const Visit& visit) {
     }
   }
 }
+
+// Where the readers of `source` were. `manifest` may be null: nowhere.
+std::map<TopicPartition, proto::PartitionPosition> PositionsOf(const proto::Manifest* manifest,
+                                                               const std::string& source);
 
 // The watermark that every channel from `source` had carried before the barrier: the least over its
 // readers. It bounds what the tasks below had seen, so no window that it closes is open in their

@@ -140,7 +140,7 @@ prometheus::Gauge& Metrics::WatermarkDelaySeconds(std::string_view stream) {
 }
 
 prometheus::Counter& Metrics::RecordsOut(std::string_view sink) {
-  return CounterChild("millrace_records_out_total", "Rows that a sink has written",
+  return CounterChild("millrace_records_out_total", "Rows published, by sink",
                       {{"sink", Label(sink)}});
 }
 
@@ -152,7 +152,7 @@ prometheus::Counter& Metrics::NonFiniteValues(std::string_view sink) {
 
 prometheus::Histogram& Metrics::EndToEndLatencySeconds() {
   return HistogramChild("millrace_end_to_end_latency_seconds",
-                        "From a record's Kafka timestamp to its delivery in an output", {},
+                        "From the fetch that made a row due to its delivery in an output", {},
                         LatencyBuckets());
 }
 
@@ -214,11 +214,6 @@ prometheus::Gauge& Metrics::StateSizeBytes() {
   return GaugeChild("millrace_state_size_bytes", "Memory held by window state", {});
 }
 
-prometheus::Counter& Metrics::JobRestarts(std::string_view reason) {
-  return CounterChild("millrace_job_restarts_total", "Restarts of the job by reason",
-                      {{"reason", Label(reason)}});
-}
-
 prometheus::Gauge& Metrics::JobState(std::string_view state) {
   return GaugeChild("millrace_job_state", "1 for the state that the job is in, else 0",
                     {{"state", Label(state)}});
@@ -226,10 +221,6 @@ prometheus::Gauge& Metrics::JobState(std::string_view state) {
 
 prometheus::Gauge& Metrics::CoordinatorTerm() {
   return GaugeChild("millrace_coordinator_term", "The coordinator's term", {});
-}
-
-prometheus::Gauge& Metrics::Workers(std::string_view state) {
-  return GaugeChild("millrace_workers", "Workers by state", {{"state", Label(state)}});
 }
 
 void Metrics::SetBuildInfo(std::string_view version) {

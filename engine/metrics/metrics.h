@@ -56,12 +56,10 @@ class Metrics {
 
   prometheus::Counter& TaskTimeSeconds(std::string_view task, std::string_view state);
   prometheus::Gauge& StateSizeBytes();
-  prometheus::Counter& JobRestarts(std::string_view reason);
   // 1 for the job's state, 0 for its others.
   prometheus::Gauge& JobState(std::string_view state);
 
   prometheus::Gauge& CoordinatorTerm();
-  prometheus::Gauge& Workers(std::string_view state);
   // Sets millrace_build_info{version} to 1.
   void SetBuildInfo(std::string_view version);
 

@@ -87,10 +87,12 @@ INTERVALS = ("1h", "1s")
 
 def _run_checkpoint(args: argparse.Namespace) -> int:
     """What a checkpoint a second costs beside none, by how many of a million keys change."""
-    readings = max(args.readings, 4 * LIVE_DEVICES)
-    result: dict[str, Any] = {"readings": readings, "devices": LIVE_DEVICES, "cases": {}}
+    wanted = max(args.readings, 4 * LIVE_DEVICES)
+    result: dict[str, Any] = {"readings": wanted, "devices": LIVE_DEVICES, "cases": {}}
     problems: list[str] = []
     for case, (name, hot) in enumerate(HOT_DEVICES.items()):
+        # Where every device is hot each epoch is like the next one.
+        readings = min(wanted, 8 * LIVE_DEVICES) if hot == LIVE_DEVICES else wanted
         with _broker() as broker:
             topic = f"bench-input-{case}"
             console.run_step(

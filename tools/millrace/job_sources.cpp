@@ -52,19 +52,6 @@ Status GoOn(const proto::PartitionPosition& position, const PlanNode& node, Sour
   return Status::OK();
 }
 
-std::map<TopicPartition, proto::PartitionPosition> PositionsOf(const proto::Manifest* restored,
-                                                               const std::string& source) {
-  std::map<TopicPartition, proto::PartitionPosition> positions;
-  if (restored == nullptr) return positions;
-  for (const proto::ReaderState& reader : restored->readers()) {
-    if (reader.source() != source) continue;
-    for (const proto::PartitionPosition& position : reader.partitions()) {
-      positions[{position.topic(), position.partition()}] = position;
-    }
-  }
-  return positions;
-}
-
 // Spreads partitions over readers and decides where each begins.
 Status PlanStart(const JobPlan& plan, const Source::Partitions& found, size_t readers_max,
                  const proto::Manifest* restored, OpenedSource* opened) {

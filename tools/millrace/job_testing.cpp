@@ -322,19 +322,6 @@ class Watchdog {
   std::jthread thread_;
 };
 
-std::map<TopicPartition, proto::PartitionPosition> PositionsOf(const proto::Manifest* restored,
-                                                               const std::string& source) {
-  std::map<TopicPartition, proto::PartitionPosition> positions;
-  if (restored == nullptr) return positions;
-  for (const proto::ReaderState& reader : restored->readers()) {
-    if (reader.source() != source) continue;
-    for (const proto::PartitionPosition& position : reader.partitions()) {
-      positions[{position.topic(), position.partition()}] = position;
-    }
-  }
-  return positions;
-}
-
 // As tools/millrace/job_sources.cpp has it.
 StartReading::Partition StartOf(const TopicPartition& partition,
                                 const std::map<TopicPartition, proto::PartitionPosition>& from) {
