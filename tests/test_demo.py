@@ -29,10 +29,11 @@ def value(name):
 
 role = sys.argv[1]
 folder = os.environ["STAND_IN_FOLDER"]
+# Before the file, which is what the test waits for: a signal may follow it at once.
+sys.asked_to_end = False
+signal.signal(signal.SIGTERM, lambda *_: setattr(sys, "asked_to_end", True))
 with open(f"{folder}/{role}.pid", "w") as out:
     out.write(str(os.getpid()))
-signal.signal(signal.SIGTERM, lambda *_: setattr(sys, "asked_to_end", True))
-sys.asked_to_end = False
 bounded = "--end-when-idle" in sys.argv or ("--readings" in sys.argv and value("--readings") != "0")
 while not bounded and not sys.asked_to_end:
     time.sleep(0.01)

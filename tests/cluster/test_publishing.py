@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from confluent_kafka import KafkaException
 
-from cluster.case import Case, Expected
+from cluster.case import Case, Expected, wait_for_moment
 from cluster.outputs import finished_files, leftovers
 from conftest import unique_name
 from devtool.broker import Broker
@@ -27,6 +27,7 @@ from system.fleet import END_WHEN_IDLE, rows_of_topic
 
 REGISTERS = "millrace.progress"
 TRANSACTION_TIMEOUT_SECONDS = 10.0
+SILENT_SECONDS = 5.0
 
 # Every reading is a row.
 PASSED_ON = """\
@@ -301,3 +302,53 @@ def test_a_second_process_is_refused(case: Case, expected: Expected) -> None:
         case.run_epochs(job, 4)
         assert job.stop() == 0, job.output[-4000:]
     case.check(case.finish(), expected)
+
+
+@pytest.mark.soak
+def test_an_epoch_of_half_a_gigabyte(quick_kafka: Kafka, tmp_path: Path) -> None:
+    """All of it is one epoch's, and the process dies between two of its transactions."""
+    source, out = (quick_kafka.create_topic(unique_name(name)) for name in ("source", "out"))
+    case = PassedOn(quick_kafka, tmp_path, source=source, out=out)
+    job_file = case.job_file.read_text()
+    case.job_file.write_text(job_file.replace("interval: 200ms", "interval: 10m"))
+    rows = 500_000
+    case.send(0, rows, text="x" * 1000)
+    with case.start(*END_WHEN_IDLE, name="killed", crash_at="transaction_committed:10") as job:
+        assert job.wait(300) == -signal.SIGKILL
+    published = sum(case.odd().values())
+    assert 0 < published < rows
+    assert case.finish().summary()["checkpoints"] == 1  # the confirmation
+    assert case.odd() == odd_numbers(0, rows)
+
+
+@pytest.fixture
+def forgetful_kafka() -> Iterator[Kafka]:
+    """It forgets a producer that was silent for two seconds, instead of for a week."""
+    properties = {
+        "transactional.id.expiration.ms": "2000",
+        "producer.id.expiration.ms": "2000",
+        "producer.id.expiration.check.interval.ms": "200",
+        "transaction.remove.expired.transaction.cleanup.interval.ms": "200",
+    }
+    with tempfile.TemporaryDirectory(prefix="millrace-forgetful-") as folder:
+        with Broker(Path(folder), properties=properties) as running:
+            yield Kafka(running.bootstrap)
+
+
+def test_a_sink_that_was_silent_for_long_is_still_known(
+    forgetful_kafka: Kafka, tmp_path: Path
+) -> None:
+    """Kafka has forgotten the producer by then, and the register has not."""
+    source, out = (forgetful_kafka.create_topic(unique_name(name)) for name in ("source", "out"))
+    case = PassedOn(forgetful_kafka, tmp_path, source=source, out=out)
+    case.send(0, 500)
+    with case.start() as job:
+        job.wait_for_metric("millrace_records_out_total", 500)
+        wait_for_moment(SILENT_SECONDS)
+        case.send(500, 500)
+        job.wait_for_metric("millrace_records_out_total", 1000, 60)
+        job.kill()
+    wait_for_moment(SILENT_SECONDS)
+    case.send(1000, 500)
+    case.finish()
+    assert case.odd() == odd_numbers(0, 1500)
