@@ -166,8 +166,8 @@ def _watch(demo: _Demo, simulator: subprocess.Popen[bytes], job: subprocess.Pope
         if deadline is not None and time.monotonic() > deadline:
             say(f"no end after {ONCE_TIMEOUT_SECONDS:.0f} s")
             return
-        # Not job.wait(): Ctrl-C between its lock and its `try` leaves the lock held, and then nobody
-        # sees the job's end any more.
+        # Not job.wait(): Ctrl-C between its lock and its `try` leaves the lock held, and then
+        # nobody sees the job's end any more.
         time.sleep(0.1)
     if demo.once and job.returncode == 0:
         with contextlib.suppress(subprocess.TimeoutExpired):
