@@ -33,6 +33,10 @@ class ActorHost : public Host {
   void ForwardWatermark(EventTime watermark, MonotonicTime fetched) override {
     outputs_->ForwardWatermark(watermark, fetched);
   }
+  void Acknowledge(Epoch epoch, proto::Acknowledgement what) override {
+    Tell(millrace::Acknowledge{parts_->participant, epoch,
+                               std::make_shared<const proto::Acknowledgement>(std::move(what))});
+  }
   void Done() override { Tell(ParticipantDone{parts_->participant}); }
 
  protected:
@@ -44,11 +48,6 @@ class ActorHost : public Host {
   template <typename Message>
   void Tell(Message message) {
     self_->send(coordinator_, std::move(message));
-  }
-
-  void TellAcknowledged(Epoch epoch, proto::Acknowledgement what) {
-    Tell(millrace::Acknowledge{parts_->participant, epoch,
-                               std::make_shared<const proto::Acknowledgement>(std::move(what))});
   }
 
   // False for a failure, which ends the job; it is told once.
@@ -80,6 +79,17 @@ class ActorHost : public Host {
   caf::actor coordinator_;
   bool scheduled_ = false;
   bool failed_ = false;
+};
+
+// Of those that have channels at their inputs.
+template <typename Host, typename Parts>
+class FrameActorHost : public ActorHost<Host, Parts> {
+ public:
+  using ActorHost<Host, Parts>::ActorHost;
+
+  void ReturnCredit(size_t input, const Frame& frame) override {
+    this->outputs_->ReturnCredit(input, frame);
+  }
 };
 
 // Spawns an actor whose behavior and exception handler are those of a `State`, which lives as long

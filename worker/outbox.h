@@ -14,13 +14,13 @@
 #include <string>
 #include <vector>
 
-#include "engine/checkpoint/aligner.h"
 #include "engine/connectors/files/roll_writer.h"
 #include "engine/env/clock.h"
 #include "engine/outbox/record_encoder.h"
 #include "engine/outbox/segment.h"
 #include "engine/wire/messages.h"
 #include "worker/account.h"
+#include "worker/frame_aligner.h"
 #include "worker/task.h"
 
 namespace millrace {
@@ -72,7 +72,6 @@ class Outbox {
   static constexpr int64_t kGrowthTold = 16 << 20;
 
  private:
-  using Item = std::shared_ptr<const Frame>;
   struct FileState {
     OutboxFileSink sink;
     std::unique_ptr<RowSegmentWriter> writer;
@@ -96,7 +95,7 @@ class Outbox {
   CheckpointStorage* storage_;
   const Clock* clock_;
   JobAccount* account_;
-  BarrierAligner<Item> aligner_;
+  FrameAligner aligner_;
   std::unique_ptr<RecordSegmentWriter> records_;
   std::map<int32_t, FileState> files_;
   std::optional<FileState> letter_file_;

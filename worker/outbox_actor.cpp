@@ -5,9 +5,9 @@ namespace {
 
 constexpr int kFramesPerTurn = 16;
 
-class OutboxState final : public ActorHost<OutboxHost, OutboxParts> {
+class OutboxState final : public FrameActorHost<OutboxHost, OutboxParts> {
  public:
-  using ActorHost::ActorHost;
+  using FrameActorHost::FrameActorHost;
 
   caf::behavior Behavior() {
     return {
@@ -29,12 +29,6 @@ class OutboxState final : public ActorHost<OutboxHost, OutboxParts> {
   }
 
   // OutboxHost
-  void ReturnCredit(size_t input, const Frame& frame) override {
-    outputs_->ReturnCredit(input, frame);
-  }
-  void Acknowledge(Epoch epoch, proto::Acknowledgement what) override {
-    TellAcknowledged(epoch, std::move(what));
-  }
   void Sealed(SealedRows rows) override {
     observer_->OnNonFinite(parts_->name, parts_->outbox->non_finite_values());
     if (parts_->publisher) self_->send(parts_->publisher, std::move(rows));

@@ -12,13 +12,7 @@ Publisher::Publisher(std::unique_ptr<SinkWriter> writer, size_t inputs, const Cl
     : writer_(std::move(writer)), aligner_(inputs), clock_(clock) {}
 
 void Publisher::Push(size_t input, std::shared_ptr<const Frame> frame) {
-  if (const auto* barrier = std::get_if<BarrierFrame>(&frame->body)) {
-    aligner_.PushBarrier(input, barrier->epoch);
-  } else if (std::holds_alternative<EndFrame>(frame->body)) {
-    aligner_.PushEnd(input);
-  } else {
-    aligner_.PushItem(input, std::move(frame));
-  }
+  aligner_.Push(input, std::move(frame));
 }
 
 Result<bool> Publisher::Run(PublisherHost* host, int frames_max) {
@@ -28,14 +22,14 @@ Result<bool> Publisher::Run(PublisherHost* host, int frames_max) {
     ARROW_ASSIGN_OR_RAISE(auto ready, aligner_.Next());
     if (!ready.has_value()) return false;
     switch (ready->kind) {
-      case BarrierAligner<Item>::Ready::Kind::kItem:
+      case FrameAligner::Ready::Kind::kItem:
         ARROW_RETURN_NOT_OK(Take(**ready->item, host));
         host->ReturnCredit(ready->input, **ready->item);
         break;
-      case BarrierAligner<Item>::Ready::Kind::kBarrier:
+      case FrameAligner::Ready::Kind::kBarrier:
         ARROW_RETURN_NOT_OK(ReachBarrier(ready->epoch, host));
         break;
-      case BarrierAligner<Item>::Ready::Kind::kAllEnded:
+      case FrameAligner::Ready::Kind::kAllEnded:
         ARROW_RETURN_NOT_OK(Finish(host));
         break;
     }

@@ -10,10 +10,10 @@
 #include <optional>
 #include <vector>
 
-#include "engine/checkpoint/aligner.h"
 #include "engine/connectors/sink.h"
 #include "engine/env/clock.h"
 #include "engine/wire/frame.h"
+#include "worker/frame_aligner.h"
 #include "worker/task.h"
 
 namespace millrace {
@@ -42,13 +42,12 @@ class Publisher {
   std::string description() const { return writer_->description(); }
 
  private:
-  using Item = std::shared_ptr<const Frame>;
   Status Take(const Frame& frame, PublisherHost* host);
   Status ReachBarrier(Epoch epoch, PublisherHost* host);
   Status Finish(PublisherHost* host);
 
   std::unique_ptr<SinkWriter> writer_;
-  BarrierAligner<Item> aligner_;
+  FrameAligner aligner_;
   const Clock* clock_;
   struct Written {
     int64_t rows = 0;

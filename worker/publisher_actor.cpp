@@ -5,9 +5,9 @@ namespace {
 
 constexpr int kFramesPerTurn = 16;
 
-class PublisherState final : public ActorHost<PublisherHost, PublisherParts> {
+class PublisherState final : public FrameActorHost<PublisherHost, PublisherParts> {
  public:
-  using ActorHost::ActorHost;
+  using FrameActorHost::FrameActorHost;
 
   caf::behavior Behavior() {
     return {
@@ -29,12 +29,9 @@ class PublisherState final : public ActorHost<PublisherHost, PublisherParts> {
   }
 
   // PublisherHost
-  void ReturnCredit(size_t input, const Frame& frame) override {
-    outputs_->ReturnCredit(input, frame);
-  }
   void Acknowledge(Epoch epoch, proto::Acknowledgement what) override {
     observer_->OnSinkStats(parts_->name, parts_->publisher->stats());
-    TellAcknowledged(epoch, std::move(what));
+    FrameActorHost::Acknowledge(epoch, std::move(what));
   }
   void Rejected(const std::vector<DeadLetter>& letters) override {
     observer_->OnRejected(parts_->name, letters);
@@ -44,7 +41,7 @@ class PublisherState final : public ActorHost<PublisherHost, PublisherParts> {
   }
   void Done() override {
     observer_->OnSinkStats(parts_->name, parts_->publisher->stats());
-    ActorHost::Done();
+    FrameActorHost::Done();
   }
 
  private:

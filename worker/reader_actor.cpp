@@ -77,9 +77,6 @@ class ReaderState final : public ActorHost<ReaderHost, ReaderParts> {
   void Report(PartitionActive active) override { Tell(std::move(active)); }
   void Report(PartitionEnded ended) override { Tell(std::move(ended)); }
   void Report(PartitionFound found) override { Tell(std::move(found)); }
-  void Acknowledge(Epoch epoch, proto::Acknowledgement what) override {
-    TellAcknowledged(epoch, std::move(what));
-  }
   void Warn(const std::string& message) override { observer_->OnWarning(parts_->name, message); }
   void Done() override {
     ended_ = true;

@@ -47,20 +47,14 @@ Result<std::unique_ptr<Task>> Task::Make(const JobPlan& plan, const TaskOptions&
 }
 
 void Task::Push(size_t input, std::shared_ptr<const Frame> frame) {
-  if (const auto* barrier = std::get_if<BarrierFrame>(&frame->body)) {
-    aligner_.PushBarrier(input, barrier->epoch);
-  } else if (std::holds_alternative<EndFrame>(frame->body)) {
-    aligner_.PushEnd(input);
-  } else if (!FoldWatermark(input, *frame)) {
-    aligner_.PushItem(input, std::move(frame));
-  }
+  if (!FoldWatermark(input, *frame)) aligner_.Push(input, std::move(frame));
 }
 
 // Watermarks cost no credit. One that follows another that waits takes its place, so that a task
 // which waits for credit holds at most one between rows or barriers.
 bool Task::FoldWatermark(size_t input, const Frame& frame) {
   const auto* moved = std::get_if<WatermarkFrame>(&frame.body);
-  Item* const last = aligner_.LastHeld(input);
+  std::shared_ptr<const Frame>* const last = aligner_.LastHeld(input);
   if (moved == nullptr || last == nullptr) return false;
   const auto* waiting = std::get_if<WatermarkFrame>(&(*last)->body);
   if (waiting == nullptr) return false;
@@ -111,15 +105,15 @@ Result<bool> Task::RunFrames(TaskHost* host, int frames_max) {
       return false;
     }
     switch (ready->kind) {
-      case BarrierAligner<Item>::Ready::Kind::kItem:
+      case FrameAligner::Ready::Kind::kItem:
         ARROW_RETURN_NOT_OK(Take(ready->input, **ready->item, host));
         host->ReturnCredit(ready->input, **ready->item);
         ARROW_RETURN_NOT_OK(EvictIfTooLarge(host));
         break;
-      case BarrierAligner<Item>::Ready::Kind::kBarrier:
+      case FrameAligner::Ready::Kind::kBarrier:
         ARROW_RETURN_NOT_OK(ReachBarrier(ready->epoch, host));
         break;
-      case BarrierAligner<Item>::Ready::Kind::kAllEnded:
+      case FrameAligner::Ready::Kind::kAllEnded:
         done_ = true;
         ReportCounts();
         host->Broadcast(EndFrame{});

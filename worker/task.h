@@ -9,11 +9,11 @@
 #include <optional>
 #include <vector>
 
-#include "engine/checkpoint/aligner.h"
 #include "engine/checkpoint/task_checkpoint.h"
 #include "engine/windows/window_aggregate.h"
 #include "engine/wire/frame.h"
 #include "worker/account.h"
+#include "worker/frame_aligner.h"
 #include "worker/row_pipeline.h"
 
 namespace millrace {
@@ -77,7 +77,6 @@ class Task {
   bool aligning() const { return aligner_.aligning(); }
 
  private:
-  using Item = std::shared_ptr<const Frame>;
   Task(const JobPlan& plan, const TaskOptions& options, JobAccount* account);
   bool FoldWatermark(size_t input, const Frame& frame);
   Result<bool> RunFrames(TaskHost* host, int frames_max);
@@ -96,7 +95,7 @@ class Task {
   StreamAccount* account_;
   std::unique_ptr<WindowAggregate> window_;
   std::unique_ptr<RowPipeline> pipeline_;
-  BarrierAligner<Item> aligner_;
+  FrameAligner aligner_;
   std::vector<EventTime> input_watermarks_;
   EventTime watermark_ = kEventTimeMin;
   MonotonicTime fetched_{0};

@@ -7,9 +7,9 @@ namespace {
 // Frames taken before other actors get their turn.
 constexpr int kFramesPerTurn = 16;
 
-class TaskActorState final : public ActorHost<TaskHost, TaskParts> {
+class TaskActorState final : public FrameActorHost<TaskHost, TaskParts> {
  public:
-  using ActorHost::ActorHost;
+  using FrameActorHost::FrameActorHost;
 
   caf::behavior Behavior() {
     return {
@@ -42,9 +42,6 @@ class TaskActorState final : public ActorHost<TaskHost, TaskParts> {
   }
 
   // TaskHost
-  void ReturnCredit(size_t input, const Frame& frame) override {
-    outputs_->ReturnCredit(input, frame);
-  }
   void OnBarrier(Epoch) override {
     const MonotonicTime now = clock_->Monotonic();
     observer_->OnAligned(parts_->name, now - aligning_since_.value_or(now));
@@ -64,12 +61,9 @@ class TaskActorState final : public ActorHost<TaskHost, TaskParts> {
               StateGathered{done, std::make_shared<Result<proto::TaskState>>(std::move(state))});
         });
   }
-  void Acknowledge(Epoch epoch, proto::Acknowledgement what) override {
-    TellAcknowledged(epoch, std::move(what));
-  }
   void Done() override {
     TellStats(clock_->Monotonic());
-    ActorHost::Done();
+    FrameActorHost::Done();
   }
 
  private:

@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
-from confluent_kafka import KafkaException
 
 from cluster.case import Case, Expected, wait_for_moment
 from cluster.outputs import finished_files, leftovers
@@ -220,7 +219,7 @@ def test_an_output_topic_is_made_again_while_the_job_runs(
     with case.start() as job:
         job.wait_for_metric("millrace_records_out_total", 500)
         quick_kafka.delete_topic(out)
-        create_again(quick_kafka, out)
+        quick_kafka.create_topic_again(out)
         case.send(500, 500)
         job.wait_for_metric("millrace_records_out_total", 1000, 60)
         assert job.stop() == 0, job.output
@@ -228,17 +227,6 @@ def test_an_output_topic_is_made_again_while_the_job_runs(
     case.finish()
     # What was in the old topic is gone with it, and does not come again.
     assert case.odd() == odd_numbers(500, 1000)
-
-
-def create_again(kafka: Kafka, name: str) -> None:
-    def attempt() -> bool:
-        try:
-            kafka.create_topic(name)
-        except KafkaException:
-            return False
-        return True
-
-    wait_for(f"topic {name} anew", attempt)
 
 
 def files_that_are_confirmed(case: Case, job: Job) -> Sequence[Path]:

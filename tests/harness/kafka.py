@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from confluent_kafka import Consumer, KafkaException, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic
 
+from harness.waiting import wait_for
+
 TIMEOUT_SECONDS = 30.0
 # Bytes and records of any age stay, whatever time stands on them.
 KEEP_ALL = {"retention.ms": "-1"}
@@ -51,6 +53,18 @@ class Kafka:
         )
         self._await(self._admin.create_topics([topic]))
         return name
+
+    def create_topic_again(self, name: str) -> None:
+        """A deleted topic's name is free a moment later."""
+
+        def attempt() -> bool:
+            try:
+                self.create_topic(name)
+            except KafkaException:
+                return False
+            return True
+
+        wait_for(f"topic {name} anew", attempt)
 
     def delete_topic(self, name: str) -> None:
         self._await(self._admin.delete_topics([name]))

@@ -7,12 +7,11 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import Consumer, TopicPartition
 
 from conftest import unique_name
 from harness.kafka import Kafka
 from harness.millrace import Job
-from harness.waiting import wait_for
 from system.fleet import (
     END_WHEN_IDLE,
     Reading,
@@ -123,7 +122,7 @@ def check_made_again(kafka: Kafka, source: str, folder: Path, count: int) -> Non
     first = ordered(SECONDS, devices=1, partitions=1)
     read_once(kafka, source, job_file, first)
     kafka.delete_topic(source)
-    create_again(kafka, source)
+    kafka.create_topic_again(source)
     anew = ordered(count, devices=1, partitions=1, seed=2, first=86_400)
     produce(kafka, source, anew)
     fails(kafka, job_file, "topic_recreated", f"topic '{source}' partition 0 was re-created",
@@ -170,19 +169,6 @@ def test_the_consumer_group_shows_the_lag_and_decides_nothing(
         assert job.wait(30) == 0, job.output
     group.close()
     assert found(job_file) == expected(readings)
-
-
-def create_again(kafka: Kafka, name: str) -> None:
-    """A deleted topic's name is free a moment later."""
-
-    def attempt() -> bool:
-        try:
-            kafka.create_topic(name)
-        except KafkaException:
-            return False
-        return True
-
-    wait_for(f"topic {name} anew", attempt)
 
 
 def test_a_topic_deleted_between_runs(
