@@ -170,7 +170,7 @@ prometheus::Histogram& Metrics::CheckpointAlignmentSeconds() {
 prometheus::Histogram& Metrics::CheckpointStallSeconds() {
   return HistogramChild("millrace_checkpoint_stall_seconds",
                         "How long a task's rows waited for a piece of work for a checkpoint", {},
-                        LatencyBuckets());
+                        {0.001, 0.002, 0.005, 0.01, 0.015, 0.02, 0.03, 0.05, 0.1, 0.25, 1, 5});
 }
 
 prometheus::Gauge& Metrics::CheckpointSizeBytes() {

@@ -61,8 +61,8 @@ void SetFiles(rocksdb::Options* options) {
 
 // Merging runs of like size writes an entry a few times only, whatever part of the key space each
 // second's run covers (levels would rewrite all of the next level: an operator's own entry makes
-// every run span all of its times). At 8 runs they are merged; when the newer ones hold as much as
-// the oldest, all are.
+// every run span all of its times). At 8 runs they are merged; when the newer ones hold twice as
+// much as the oldest, all are: less often, and the disk holds what is dead for longer.
 void SetCompaction(rocksdb::Options* options) {
   options->compaction_style = rocksdb::kCompactionStyleUniversal;
   options->level0_file_num_compaction_trigger = 8;
@@ -70,7 +70,7 @@ void SetCompaction(rocksdb::Options* options) {
   options->level0_slowdown_writes_trigger = 256;
   options->level0_stop_writes_trigger = 1024;
   options->compaction_options_universal.size_ratio = 10;
-  options->compaction_options_universal.max_size_amplification_percent = 100;
+  options->compaction_options_universal.max_size_amplification_percent = 200;
   options->target_file_size_base = 16 * kMiB;
   options->ttl = 0;
   options->periodic_compaction_seconds = 0;
