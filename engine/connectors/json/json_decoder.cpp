@@ -1,11 +1,9 @@
 #include "engine/connectors/json/json_decoder.h"
 
-#include <arrow/array/builder_binary.h>
-#include <arrow/array/builder_primitive.h>
-#include <arrow/builder.h>
-
+#include <algorithm>
 #include <cstring>
 
+#include "engine/connectors/json/json_words.h"
 #include "engine/model/number.h"
 #include "engine/model/timestamp.h"
 
@@ -22,9 +20,11 @@ constexpr size_t kKeysLearnedMax = 1024;
 constexpr size_t kFoundBytesMax = 40;
 constexpr int64_t kRowsReservedMin = 1024;
 
-// 0001-01-01 and the last microsecond of 9999.
-constexpr int64_t kTimestampMin = -62'135'596'800'000'000;
-constexpr int64_t kTimestampMax = 253'402'300'799'999'999;
+// A topic whose producers write so many layouts in turn is still read by templates.
+constexpr size_t kTemplatesMax = 4;
+// So many messages in a row that no template read: they are tried now and then only.
+constexpr int64_t kMissesMax = 32;
+constexpr int64_t kRetryEvery = 64;
 
 // Powers of ten from the unit to microseconds.
 int32_t MicrosShift(TimestampUnit unit) {
@@ -42,27 +42,30 @@ int32_t MicrosShift(TimestampUnit unit) {
   return 0;
 }
 
-template <typename Word>
-bool SameWords(const char* a, const char* b, size_t size) {
-  Word a_first, b_first, a_last, b_last;
-  std::memcpy(&a_first, a, sizeof(Word));
-  std::memcpy(&b_first, b, sizeof(Word));
-  std::memcpy(&a_last, a + size - sizeof(Word), sizeof(Word));
-  std::memcpy(&b_last, b + size - sizeof(Word), sizeof(Word));
-  return ((a_first ^ b_first) | (a_last ^ b_last)) == 0;
+JsonTarget TargetOfType(Type type, TimestampUnit unit) {
+  switch (type) {
+    case Type::kBoolean:
+      return JsonTarget::kBoolean;
+    case Type::kInteger:
+      return JsonTarget::kInteger;
+    case Type::kBigint:
+      return JsonTarget::kBigint;
+    case Type::kDouble:
+      return JsonTarget::kDouble;
+    case Type::kText:
+      return JsonTarget::kText;
+    case Type::kTimestamp:
+      return unit == TimestampUnit::kIso8601 ? JsonTarget::kIsoTimestamp
+                                             : JsonTarget::kEpochTimestamp;
+    case Type::kNull:
+    case Type::kInterval:
+      break;
+  }
+  return JsonTarget::kOther;
 }
 
-// Short keys are compared without a call: this runs for every key of every message.
 bool SameKey(std::string_view a, const std::string& b) {
-  const size_t size = a.size();
-  if (size != b.size()) return false;
-  if (size > 16) return std::memcmp(a.data(), b.data(), size) == 0;
-  if (size >= 8) return SameWords<uint64_t>(a.data(), b.data(), size);
-  if (size >= 4) return SameWords<uint32_t>(a.data(), b.data(), size);
-  for (size_t i = 0; i < size; ++i) {
-    if (a[i] != b[i]) return false;
-  }
-  return true;
+  return a.size() == b.size() && SameBytes(a.data(), b.data(), a.size());
 }
 
 std::string_view KindOf(char first) {
@@ -102,7 +105,6 @@ JsonDecoder::JsonDecoder(const SourceStreamSpec& spec, const std::vector<int>& u
     column.unit = source.timestamp_unit;
     column.name = source.field.name;
     column.from = source.from.empty() ? source.field.name : source.from;
-    column.builder = arrow::MakeBuilder(ArrowType(column.type)).ValueOrDie();
     const int index = int(columns_.size());
     const auto [entry, added] = column_of_key_.emplace(column.from, index);
     if (!added) {
@@ -111,18 +113,31 @@ JsonDecoder::JsonDecoder(const SourceStreamSpec& spec, const std::vector<int>& u
     }
     if (spec.event_time.has_value() && spec.event_time->column == column.name) event_time_ = index;
     schema.fields.push_back(source.field);
+    writers_.emplace_back(column.type);
     columns_.push_back(std::move(column));
   }
   schema_ = schema.ToArrow();
 }
 
 Status JsonDecoder::Reserve(int64_t rows) {
-  for (Column& column : columns_) ARROW_RETURN_NOT_OK(column.builder->Reserve(rows));
+  for (ColumnWriter& writer : writers_) ARROW_RETURN_NOT_OK(writer.Reserve(rows_ + rows, rows_));
   reserved_ = rows_ + rows;
   return Status::OK();
 }
 
 bool JsonDecoder::Append(std::string_view message, JsonFailure* failure) {
+  if (rows_ >= reserved_) {
+    const Status reserved = Reserve(std::max(kRowsReservedMin, rows_));
+    if (!reserved.ok()) {
+      *failure = {"too_large", reserved.message()};
+      return false;
+    }
+  }
+  if (ReadByTemplate(message)) {
+    ++rows_;
+    ++rows_by_template_;
+    return true;
+  }
   if (const char* error = document_.Index(message)) {
     *failure = {"malformed", error};
     return false;
@@ -142,22 +157,27 @@ bool JsonDecoder::Append(std::string_view message, JsonFailure* failure) {
     }
     return false;
   }
-  if (!CheckCells(failure) || !MakeRoom(failure)) return false;
-  AppendCells();
+  if (!CheckCells(failure)) return false;
+  if (!WriteCells()) {
+    Rewind();
+    *failure = {"too_large", "the batch has no room for the message's text"};
+    return false;
+  }
   ++rows_;
   if (!surprised_) {
     surprises_ = 0;
   } else if (expected_.empty() || ++surprises_ >= kRelearnAfter) {
     LearnOrder();
   }
+  LearnTemplate(message);
   return true;
 }
 
 Result<std::shared_ptr<arrow::RecordBatch>> JsonDecoder::Finish() {
   std::vector<std::shared_ptr<arrow::Array>> arrays;
   arrays.reserve(columns_.size());
-  for (Column& column : columns_) {
-    ARROW_ASSIGN_OR_RAISE(auto array, column.builder->Finish());
+  for (ColumnWriter& writer : writers_) {
+    ARROW_ASSIGN_OR_RAISE(auto array, writer.Finish(rows_));
     arrays.push_back(std::move(array));
   }
   const int64_t rows = rows_;
@@ -312,11 +332,7 @@ void JsonDecoder::TakeNumber(Column* column, const JsonNumber& number) {
       break;
     case Type::kTimestamp:
       if (column->unit == TimestampUnit::kIso8601) break;
-      outcome = ToScaledInt64(number, MicrosShift(column->unit), &column->integer);
-      if (outcome == JsonNumberOutcome::kOk &&
-          (column->integer < kTimestampMin || column->integer > kTimestampMax)) {
-        outcome = JsonNumberOutcome::kOutOfRange;
-      }
+      outcome = ToEpochMicros(number, MicrosShift(column->unit), &column->integer);
       break;
     default:
       break;
@@ -403,59 +419,87 @@ bool JsonDecoder::CheckCells(JsonFailure* failure) {
   return false;
 }
 
-bool JsonDecoder::MakeRoom(JsonFailure* failure) {
-  Status status;
-  if (rows_ >= reserved_) status = Reserve(std::max(kRowsReservedMin, rows_));
-  for (Column& column : columns_) {
-    if (column.type != Type::kText || column.cell != Cell::kValue) continue;
-    status &= static_cast<arrow::StringBuilder*>(column.builder.get())
-                  ->ReserveData(int64_t(column.text.size()));
-  }
-  if (status.ok()) return true;
-  *failure = {"too_large", status.message()};
-  return false;
-}
-
-void JsonDecoder::AppendCells() {
-  for (Column& column : columns_) {
-    arrow::ArrayBuilder* const builder = column.builder.get();
-    const bool valid = column.cell == Cell::kValue;
+bool JsonDecoder::WriteCells() {
+  for (size_t index = 0; index < columns_.size(); ++index) {
+    const Column& column = columns_[index];
+    ColumnWriter& writer = writers_[index];
+    if (column.cell != Cell::kValue) {
+      writer.SetNull(rows_);
+      continue;
+    }
     switch (column.type) {
-      case Type::kDouble: {
-        auto* const doubles = static_cast<arrow::DoubleBuilder*>(builder);
-        valid ? doubles->UnsafeAppend(column.number) : doubles->UnsafeAppendNull();
+      case Type::kDouble:
+        writer.SetDouble(rows_, column.number);
         break;
-      }
-      case Type::kBigint: {
-        auto* const bigints = static_cast<arrow::Int64Builder*>(builder);
-        valid ? bigints->UnsafeAppend(column.integer) : bigints->UnsafeAppendNull();
+      case Type::kBigint:
+      case Type::kTimestamp:
+        writer.SetInt64(rows_, column.integer);
         break;
-      }
-      case Type::kInteger: {
-        auto* const integers = static_cast<arrow::Int32Builder*>(builder);
-        valid ? integers->UnsafeAppend(int32_t(column.integer)) : integers->UnsafeAppendNull();
+      case Type::kInteger:
+        writer.SetInteger(rows_, int32_t(column.integer));
         break;
-      }
-      case Type::kTimestamp: {
-        auto* const timestamps = static_cast<arrow::TimestampBuilder*>(builder);
-        valid ? timestamps->UnsafeAppend(column.integer) : timestamps->UnsafeAppendNull();
+      case Type::kBoolean:
+        writer.SetBoolean(rows_, column.integer != 0);
         break;
-      }
-      case Type::kBoolean: {
-        auto* const booleans = static_cast<arrow::BooleanBuilder*>(builder);
-        valid ? booleans->UnsafeAppend(column.integer != 0) : booleans->UnsafeAppendNull();
+      case Type::kText:
+        if (!writer.SetText(rows_, column.text)) return false;
         break;
-      }
-      case Type::kText: {
-        auto* const texts = static_cast<arrow::StringBuilder*>(builder);
-        valid ? texts->UnsafeAppend(column.text) : texts->UnsafeAppendNull();
-        break;
-      }
       case Type::kNull:
       case Type::kInterval:
         break;
     }
   }
+  return true;
+}
+
+// What was written to the row that comes next may have left nulls.
+void JsonDecoder::Rewind() {
+  for (ColumnWriter& writer : writers_) writer.Rewind(rows_);
+}
+
+bool JsonDecoder::ReadByTemplate(std::string_view message) {
+  if (misses_ >= kMissesMax && misses_ % kRetryEvery != 0) return false;
+  for (size_t tried = 0; tried < templates_.size(); ++tried) {
+    if (templates_[template_].Read(message, rows_, writers_)) {
+      misses_ = 0;
+      return true;
+    }
+    Rewind();
+    template_ = template_ + 1 < templates_.size() ? template_ + 1 : 0;
+  }
+  return false;
+}
+
+// From a message that no template read and that was accepted.
+void JsonDecoder::LearnTemplate(std::string_view message) {
+  const int64_t missed = misses_++;
+  const bool full = templates_.size() == kTemplatesMax;
+  if (!templates_used_ || (full && missed % kRelearnAfter != kRelearnAfter - 1)) return;
+  if (missed > kMissesMax && missed % kRetryEvery != 0) return;
+  auto learned = JsonTemplate::Learn(document_, message, int(columns_.size()),
+                                     [this](std::string_view key) { return TargetOf(key); });
+  if (!learned.has_value()) return;
+  if (!full) {
+    template_ = templates_.size();
+    templates_.push_back(std::move(*learned));
+    return;
+  }
+  template_ = next_template_;
+  templates_[template_] = std::move(*learned);
+  next_template_ = (next_template_ + 1) % kTemplatesMax;
+}
+
+JsonTargetColumn JsonDecoder::TargetOf(std::string_view key) {
+  JsonTargetColumn target;
+  target.column = ColumnOfKey(key);
+  if (target.column < 0) return JsonTargetColumn();
+  const Column& column = columns_[size_t(target.column)];
+  target.target = column.is_json || column.next_of_key >= 0
+                      ? JsonTarget::kOther
+                      : TargetOfType(column.type, column.unit);
+  target.required = target.column == event_time_;
+  target.shift = MicrosShift(column.unit);
+  return target;
 }
 
 void JsonDecoder::Refuse(const Column& column, JsonFailure* failure) const {

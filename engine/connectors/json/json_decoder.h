@@ -2,9 +2,10 @@
 //
 // A message is accepted as a whole or refused as a whole: everything in it is checked, also what
 // the job does not use, and a refused one leaves no trace in the batch. Producers write the same
-// keys in the same order, so the order is learned and each key is compared with the one expected
-// next before it is looked up. Where a key stands twice the last one wins, as in PostgreSQL's
-// jsonb. A key that is missing, and a JSON null, are null.
+// keys in the same order, so their layouts are learned and such messages read in place
+// (json_template.h); the others are walked token by token, and there the order of keys is learned:
+// each is compared with the one expected next before it is looked up. Where a key stands twice the
+// last one wins, as in PostgreSQL's jsonb. A key that is missing, and a JSON null, are null.
 //
 // What a column takes:
 //   boolean          true, false
@@ -16,7 +17,6 @@
 // With accept_text, booleans and numbers are also taken as text ("21.5", "true").
 #pragma once
 
-#include <arrow/array/builder_base.h>
 #include <arrow/record_batch.h>
 
 #include <cstdint>
@@ -27,7 +27,9 @@
 #include <vector>
 
 #include "engine/base/status.h"
+#include "engine/connectors/json/column_writer.h"
 #include "engine/connectors/json/json_document.h"
+#include "engine/connectors/json/json_template.h"
 #include "engine/model/job.h"
 
 namespace millrace {
@@ -56,6 +58,11 @@ class JsonDecoder {
 
   int64_t rows() const { return rows_; }
 
+  // Layouts are learned unless told otherwise; the result is the same.
+  void set_templates(bool used) { templates_used_ = used; }
+  // Messages since the beginning that a learned layout read.
+  int64_t rows_by_template() const { return rows_by_template_; }
+
   // The rows since the last call; the decoder can go on.
   Result<std::shared_ptr<arrow::RecordBatch>> Finish();
 
@@ -75,7 +82,6 @@ class JsonDecoder {
     std::string_view text;
     std::string unescaped;
     uint32_t token = 0;  // where it stands, for messages
-    std::unique_ptr<arrow::ArrayBuilder> builder;
     std::string name;
     std::string from;
   };
@@ -101,13 +107,18 @@ class JsonDecoder {
   int ColumnOfKey(std::string_view raw);
   void LearnOrder();
 
+  bool ReadByTemplate(std::string_view message);
+  void LearnTemplate(std::string_view message);
+  JsonTargetColumn TargetOf(std::string_view key);
+
   bool CheckCells(JsonFailure* failure);
-  bool MakeRoom(JsonFailure* failure);
-  void AppendCells();
+  bool WriteCells();
+  void Rewind();
   void Refuse(const Column& column, JsonFailure* failure) const;
   std::string Found(uint32_t token) const;
 
   std::vector<Column> columns_;
+  std::vector<ColumnWriter> writers_;  // one a column
   int event_time_ = -1;
   std::shared_ptr<arrow::Schema> schema_;
   std::unordered_map<std::string, int> column_of_key_;
@@ -121,6 +132,13 @@ class JsonDecoder {
   bool surprised_ = false;
   int surprises_ = 0;  // messages in a row that were not in the learned order
   std::string key_scratch_;
+
+  bool templates_used_ = true;
+  std::vector<JsonTemplate> templates_;
+  size_t template_ = 0;       // the one that read last
+  size_t next_template_ = 0;  // the one to be replaced next
+  int64_t misses_ = 0;        // messages in a row that no template read
+  int64_t rows_by_template_ = 0;
 
   int64_t rows_ = 0;
   int64_t reserved_ = 0;

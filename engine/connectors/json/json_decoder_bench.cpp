@@ -55,9 +55,10 @@ SourceStreamSpec Spec() {
   return spec;
 }
 
-void Decode(benchmark::State& state) {
+void Decode(benchmark::State& state, bool templates) {
   const auto messages = Messages(20'000);
   JsonDecoder decoder(Spec(), {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10});
+  decoder.set_templates(templates);
   JsonFailure failure;
   size_t next = 0;
   for (auto _ : state) {
@@ -67,7 +68,8 @@ void Decode(benchmark::State& state) {
   }
   state.SetItemsProcessed(state.iterations());
 }
-BENCHMARK(Decode);
+BENCHMARK_CAPTURE(Decode, ByTemplate, true);
+BENCHMARK_CAPTURE(Decode, ByTokens, false);
 
 // What finding the tokens alone costs.
 void Index(benchmark::State& state) {

@@ -5,6 +5,13 @@
 #include <cmath>
 
 namespace millrace {
+namespace {
+
+// 0001-01-01 and the last microsecond of 9999.
+constexpr int64_t kEpochMicrosMin = -62'135'596'800'000'000;
+constexpr int64_t kEpochMicrosMax = 253'402'300'799'999'999;
+
+}  // namespace
 
 const char* ReadJsonExponent(const char* at, int32_t* exponent) {
   const bool negative = *at == '-';
@@ -77,6 +84,20 @@ JsonNumberOutcome ToInt64(const JsonNumber& number, int64_t* value) {
   if (magnitude > limit) return JsonNumberOutcome::kOutOfRange;
   *value = int64_t(number.negative ? ~magnitude + 1 : magnitude);
   return JsonNumberOutcome::kOk;
+}
+
+JsonNumberOutcome ToInt32(const JsonNumber& number, int32_t* value) {
+  int64_t wide = 0;
+  const JsonNumberOutcome outcome = ToInt64(number, &wide);
+  *value = int32_t(wide);
+  return outcome == JsonNumberOutcome::kOk && wide != *value ? JsonNumberOutcome::kOutOfRange
+                                                             : outcome;
+}
+
+JsonNumberOutcome ToEpochMicros(const JsonNumber& number, int32_t shift, int64_t* micros) {
+  const JsonNumberOutcome outcome = ToScaledInt64(number, shift, micros);
+  const bool in_range = *micros >= kEpochMicrosMin && *micros <= kEpochMicrosMax;
+  return outcome == JsonNumberOutcome::kOk && !in_range ? JsonNumberOutcome::kOutOfRange : outcome;
 }
 
 }  // namespace millrace

@@ -6,6 +6,8 @@
 #include <cstdint>
 #include <string_view>
 
+#include "engine/connectors/json/json_words.h"
+
 namespace millrace {
 
 // A number as it is written. `exact`: mantissa and exponent hold all of it.
@@ -21,8 +23,11 @@ enum class JsonNumberOutcome { kOk, kNotIntegral, kOutOfRange };
 
 // 1.0 and 1e3 are integers; 1.5 is not.
 JsonNumberOutcome ToInt64(const JsonNumber& number, int64_t* value);
+JsonNumberOutcome ToInt32(const JsonNumber& number, int32_t* value);
 // value * 10^shift, rounded down to an integer: epoch numbers to microseconds.
 JsonNumberOutcome ToScaledInt64(const JsonNumber& number, int32_t shift, int64_t* value);
+// ToScaledInt64 for times: microseconds of years 1 to 9999.
+JsonNumberOutcome ToEpochMicros(const JsonNumber& number, int32_t shift, int64_t* micros);
 // What ToDouble does where the fast way does not apply.
 JsonNumberOutcome ToDoubleSlowly(const JsonNumber& number, double* value);
 
@@ -61,6 +66,46 @@ inline const char* ReadJsonNumber(const char* at, JsonNumber* number) {
   number->mantissa = mantissa;
   number->exponent = exponent;
   number->exact = count <= kJsonExactDigitsMax;
+  number->text = {begin, size_t(at - begin)};
+  return at;
+}
+
+// ReadShortJsonNumber looks at so many bytes, whatever stands there.
+inline constexpr int kShortJsonNumberReads = 18;
+
+// As ReadJsonNumber for what sensors mostly write: at most eight digits and no exponent. Null for
+// everything else, numbers that ReadJsonNumber reads included.
+inline const char* ReadShortJsonNumber(const char* at, JsonNumber* number) {
+  constexpr uint64_t kZeros = kLowBits * '0';
+  const auto digits_of = [](uint64_t word) {
+    const uint64_t other = ((word + kLowBits * 0x76) | word) & kHighBits;
+    return other == 0 ? 8 : std::countr_zero(other) >> 3;
+  };
+  const char* const begin = at;
+  number->negative = *at == '-';
+  at += number->negative;
+  uint64_t word = LoadWord(at) ^ kZeros;
+  int digits = digits_of(word);
+  if (digits == 0 || (*at == '0' && digits > 1)) return nullptr;
+  number->exponent = 0;
+  at += digits;
+  if (*at == '.') {
+    const uint64_t fraction = LoadWord(at + 1) ^ kZeros;
+    const int fraction_digits = digits_of(fraction);
+    if (fraction_digits == 0 || digits + fraction_digits > 8) return nullptr;
+    word = (word & ((uint64_t(1) << (8 * digits)) - 1)) | (fraction << (8 * digits));
+    digits += fraction_digits;
+    number->exponent = -fraction_digits;
+    at += 1 + fraction_digits;
+  }
+  if (JsonDigit(*at) <= 9 || (*at | 0x20) == 'e' || *at == '.') return nullptr;
+  // Eight digits with zeros in front, two, four and eight of them put together at a time.
+  word <<= 8 * (8 - digits);
+  word = word * 10 + (word >> 8);
+  constexpr uint64_t kPairs = 0x000000FF000000FF;
+  word = ((word & kPairs) * 0x000F424000000064 + (word >> 16 & kPairs) * 0x0000271000000001) >> 32;
+  number->mantissa = uint32_t(word);
+  number->exact = true;
   number->text = {begin, size_t(at - begin)};
   return at;
 }

@@ -1,0 +1,234 @@
+#include "engine/connectors/json/json_template.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "engine/connectors/json/json_number.h"
+#include "engine/connectors/json/json_words.h"
+#include "engine/model/timestamp.h"
+
+namespace millrace {
+namespace {
+
+constexpr size_t kStepsMax = 1024;
+constexpr size_t kLiteralBytesMax = 64 << 10;
+constexpr size_t kMinuteBytes = 16;  // "2022-06-13T14:14"
+
+// Where the scalar at `token` ends.
+const char* ScalarEnd(const JsonDocument& document, uint32_t token) {
+  const char* at = document.At(token);
+  if (*at == '"') {
+    std::string_view raw;
+    document.RawString(token, &raw);
+    return raw.data() + raw.size() + 1;
+  }
+  while (!EndsJsonScalar(*at)) ++at;
+  return at;
+}
+
+bool IsBetweenValues(char c) {
+  return c == '{' || c == '}' || c == '[' || c == ']' || c == ',' || c == ':';
+}
+
+}  // namespace
+
+std::optional<JsonTemplate> JsonTemplate::Learn(const JsonDocument& document,
+                                                std::string_view message, int columns,
+                                                const TargetOf& target_of) {
+  JsonTemplate learned;
+  std::vector<bool> has_key(size_t(columns), false);
+  JsonTargetColumn target;  // of the outer object's key at hand
+  const char* behind = message.data();
+  int depth = 0;
+  for (uint32_t token = 0; token < document.count(); ++token) {
+    const char c = document.Char(token);
+    if (IsBetweenValues(c)) {
+      depth += (c == '{' || c == '[') - (c == '}' || c == ']');
+      continue;
+    }
+    if (c == '"' && document.Char(token + 1) == ':') {
+      if (depth > 1) continue;
+      std::string_view key;
+      document.RawString(token, &key);
+      target = target_of(key);
+      if (target.target == JsonTarget::kOther) return std::nullopt;
+      if (target.column < 0) continue;
+      if (has_key[size_t(target.column)]) return std::nullopt;
+      has_key[size_t(target.column)] = true;
+      continue;
+    }
+    const char* const begin = document.At(token);
+    Step step;
+    step.literal = uint32_t(learned.literals_.size());
+    step.size = uint32_t(begin - behind);
+    if (depth == 1) step.to = target;
+    learned.literals_.append(behind, begin);
+    learned.steps_.push_back(step);
+    behind = ScalarEnd(document, token);
+    if (learned.steps_.size() > kStepsMax || learned.literals_.size() > kLiteralBytesMax) {
+      return std::nullopt;
+    }
+  }
+  learned.tail_.assign(behind, message.data() + message.size());
+  for (int column = 0; column < columns; ++column) {
+    if (!has_key[size_t(column)]) learned.missing_.push_back(column);
+  }
+  return learned;
+}
+
+bool JsonTemplate::Read(std::string_view message, int64_t row, std::span<ColumnWriter> writers) {
+  const char* at = message.data();
+  const char* const end = at + message.size();
+  // What stands at the end ends numbers, so that no read goes beyond it.
+  if (!message.ends_with(tail_)) return false;
+  for (Step& step : steps_) {
+    if (size_t(end - at) <= step.size ||
+        !SameBytes(at, literals_.data() + step.literal, step.size)) {
+      return false;
+    }
+    at = ReadValue(&step, at + step.size, end, row, writers.data());
+    if (at == nullptr) return false;
+  }
+  if (at != end - tail_.size()) return false;
+  for (const int column : missing_) writers[size_t(column)].SetNull(row);
+  return true;
+}
+
+inline const char* JsonTemplate::ReadValue(Step* step, const char* at, const char* end, int64_t row,
+                                           ColumnWriter* writers) {
+  switch (*at) {
+    case '"':
+      return ReadString(step, at + 1, end, row, writers);
+    case 't':
+    case 'f':
+    case 'n':
+      return ReadWord(*step, at, end, row, writers);
+    default:
+      return ReadNumber(*step, at, end, row, writers);
+  }
+}
+
+inline const char* JsonTemplate::ReadNumber(const Step& step, const char* at, const char* end,
+                                            int64_t row, ColumnWriter* writers) {
+  JsonNumber number;
+  const char* behind = nullptr;
+  if (end - at > kShortJsonNumberReads) behind = ReadShortJsonNumber(at, &number);
+  if (behind == nullptr) behind = ReadJsonNumber(at, &number);
+  if (behind == nullptr) return nullptr;
+  ColumnWriter* const writer = writers + step.to.column;
+  auto outcome = JsonNumberOutcome::kNotIntegral;
+  switch (step.to.target) {
+    case JsonTarget::kSkip:
+      return behind;
+    case JsonTarget::kDouble: {
+      double value;
+      outcome = ToDouble(number, &value);
+      writer->SetDouble(row, value);
+      break;
+    }
+    case JsonTarget::kBigint: {
+      int64_t value = 0;
+      outcome = ToInt64(number, &value);
+      writer->SetInt64(row, value);
+      break;
+    }
+    case JsonTarget::kInteger: {
+      int32_t value = 0;
+      outcome = ToInt32(number, &value);
+      writer->SetInteger(row, value);
+      break;
+    }
+    case JsonTarget::kEpochTimestamp: {
+      int64_t micros = 0;
+      outcome = ToEpochMicros(number, step.to.shift, &micros);
+      writer->SetInt64(row, micros);
+      break;
+    }
+    case JsonTarget::kBoolean:
+    case JsonTarget::kText:
+    case JsonTarget::kIsoTimestamp:
+    case JsonTarget::kOther:
+      break;
+  }
+  return outcome == JsonNumberOutcome::kOk ? behind : nullptr;
+}
+
+inline const char* JsonTemplate::ReadString(Step* step, const char* at, const char* end,
+                                            int64_t row, ColumnWriter* writers) {
+  bool ascii;
+  const char* const quote = FindPlainStringEnd(at, end, &ascii);
+  if (quote == nullptr) return nullptr;
+  const std::string_view text(at, size_t(quote - at));
+  if (!ascii && !simdjson::validate_utf8(text)) return nullptr;
+  switch (step->to.target) {
+    case JsonTarget::kSkip:
+      return quote + 1;
+    case JsonTarget::kText:
+      return writers[step->to.column].SetText(row, text) ? quote + 1 : nullptr;
+    case JsonTarget::kIsoTimestamp: {
+      int64_t micros;
+      if (!ReadTime(step, text, &micros)) return nullptr;
+      writers[step->to.column].SetInt64(row, micros);
+      return quote + 1;
+    }
+    default:
+      return nullptr;
+  }
+}
+
+const char* JsonTemplate::ReadWord(const Step& step, const char* at, const char* end, int64_t row,
+                                   ColumnWriter* writers) {
+  const std::string_view rest(at, size_t(end - at));
+  const JsonTarget target = step.to.target;
+  if (rest.starts_with("null")) {
+    if (step.to.required) return nullptr;
+    if (target != JsonTarget::kSkip) writers[step.to.column].SetNull(row);
+    return at + 4;
+  }
+  const bool value = rest.starts_with("true");
+  if (!value && !rest.starts_with("false")) return nullptr;
+  if (target != JsonTarget::kSkip && target != JsonTarget::kBoolean) return nullptr;
+  if (target == JsonTarget::kBoolean) writers[step.to.column].SetBoolean(row, value);
+  return at + (value ? 4 : 5);
+}
+
+// "2022-06-13T14:14:45.123Z": date, hour and minute are mostly the last reading's.
+inline bool JsonTemplate::ReadTime(Step* step, std::string_view text, int64_t* micros) {
+  const char* at = text.data();
+  const char* const end = at + text.size();
+  if (text.size() < kMinuteBytes + 3 || !SameBytes(at, step->minute, kMinuteBytes)) {
+    EventTime time;
+    if (!ParseTimestamp(text, &time)) return false;
+    *micros = time.time_since_epoch().count();
+    // Of the hour 24 only its first moment is a time.
+    if (text.size() >= kMinuteBytes + 3 && at[kMinuteBytes] == ':' && text.substr(11, 2) != "24" &&
+        ParseTimestamp(text.substr(0, kMinuteBytes), &time)) {
+      std::memcpy(step->minute, at, kMinuteBytes);
+      step->minute_micros = time.time_since_epoch().count();
+    }
+    return true;
+  }
+  EventTime time;
+  const auto slowly = [&] {
+    const bool parsed = ParseTimestamp(text, &time);
+    *micros = time.time_since_epoch().count();
+    return parsed;
+  };
+  at += kMinuteBytes;
+  const uint32_t tens = JsonDigit(at[1]), ones = JsonDigit(at[2]);
+  if (at[0] != ':' || tens > 5 || ones > 9) return slowly();
+  int64_t value = int64_t(tens * 10 + ones) * 1'000'000;
+  at += 3;
+  if (at < end && *at == '.') {
+    int64_t unit = 100'000;
+    const char* const fraction = ++at;
+    for (; at < end && JsonDigit(*at) <= 9; ++at, unit /= 10) value += JsonDigit(*at) * unit;
+    if (at == fraction || at - fraction > 6) return slowly();
+  }
+  if (at < end && *at == 'Z') ++at;
+  if (at != end) return slowly();
+  *micros = step->minute_micros + value;
+  return true;
+}
+
+}  // namespace millrace
