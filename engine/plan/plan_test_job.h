@@ -13,6 +13,7 @@ namespace millrace {
 class TestJob {
  public:
   TestJob() { job_.name = "test"; }
+  explicit TestJob(JobSpec job) : job_(std::move(job)) {}
 
   // The source `readings`: device_id text, observed_at timestamp (event time), temperature and
   // humidity double, fire_alarm bigint, level integer, ok boolean.

@@ -10,10 +10,13 @@
 
 #include "coordinator/job_coordinator.h"
 #include "engine/checkpoint/manifest.h"
+#include "engine/connectors/json/json_decoder.h"
 #include "engine/connectors/json/row_encoder.h"
 
 namespace millrace::test {
 namespace {
+
+uint64_t HashOf(int64_t offset) { return uint64_t(offset + 1) * 1'000'003; }
 
 // Row i of every partition: a second after the one before; device "d<i % 10>"; its temperature
 // rises from 0 to 99 and falls back; its humidity is the partition's number.
@@ -21,8 +24,6 @@ class FakeReader final : public SourceReader {
  public:
   FakeReader(Schema schema, World* world) : schema_(std::move(schema)), world_(world) {}
   ~FakeReader() override { Stop(); }
-
-  static uint64_t HashOf(int64_t offset) { return uint64_t(offset + 1) * 1'000'003; }
 
   Status Start(const std::vector<StartPosition>& positions) override {
     world_->Change([&] {
@@ -83,7 +84,7 @@ class FakeReader final : public SourceReader {
   }
   Result<SourceBatch> MakeBatch(const TopicPartition& partition, int64_t end, int64_t* next) {
     const int64_t first = *next;
-    *next = std::min(first + kRowsPerPoll, end);
+    *next = std::min(first + world_->rows_per_poll, end);
     ARROW_ASSIGN_OR_RAISE(auto builder, arrow::RecordBatchBuilder::Make(
                                             schema_.ToArrow(), arrow::default_memory_pool()));
     auto origins = std::make_shared<Origins>();
@@ -128,13 +129,103 @@ class FakeReader final : public SourceReader {
   std::set<TopicPartition> ended_;
 };
 
+// The world's lines of a stream, decoded as those of a topic are.
+class LinesReader final : public SourceReader {
+ public:
+  LinesReader(const SourceNode& node, const std::vector<Lines>& lines, World* world)
+      : node_(node), lines_(lines), world_(world) {}
+  ~LinesReader() override { Stop(); }
+
+  Status Start(const std::vector<StartPosition>& positions) override {
+    for (const StartPosition& position : positions) {
+      parts_.push_back({position.partition, position.offset.value_or(0),
+                        JsonDecoder(node_.spec, node_.used_columns), false});
+    }
+    return Status::OK();
+  }
+  Result<Polled> Poll(int64_t) override {
+    const int64_t released = world_->released();
+    Polled polled;
+    for (Part& part : parts_) {
+      const Lines& lines = lines_[size_t(part.partition.partition)];
+      const int64_t end =
+          std::min({released, int64_t(lines.size()), part.next + world_->rows_per_poll});
+      if (part.next < end) {
+        ARROW_ASSIGN_OR_RAISE(SourceBatch batch, MakeBatch(lines, end, &part));
+        polled.batches.push_back(std::move(batch));
+      }
+      if (part.next == int64_t(lines.size()) && !std::exchange(part.ended, true)) {
+        polled.events.push_back({SourceEvent::Kind::kPartitionEnded, part.partition, 0, 0, ""});
+      }
+    }
+    polled.more = !polled.batches.empty();
+    world_->Change([&] {
+      for (const Part& part : parts_) world_->seen.read[part.partition] = part.next;
+    });
+    return polled;
+  }
+  void SetWakeUp(std::function<void()> wake_up) override {
+    world_->SetWakeUp(this, std::move(wake_up));
+  }
+  Status Commit(const std::vector<CommittedPosition>&) override { return Status::OK(); }
+  int64_t LagRecords() const override { return -1; }
+  void Stop() override { world_->SetWakeUp(this, nullptr); }
+
+ private:
+  struct Part {
+    TopicPartition partition;
+    int64_t next = 0;
+    JsonDecoder decoder;
+    bool ended = false;
+  };
+  class Originals final : public OriginalRecords {
+   public:
+    Lines lines;
+    std::string_view ValueOfRow(int64_t row) const override { return lines[size_t(row)]; }
+    std::string_view KeyOfRow(int64_t) const override { return {}; }
+  };
+
+  static Result<SourceBatch> MakeBatch(const Lines& lines, int64_t end, Part* part) {
+    SourceBatch batch;
+    batch.partition = part->partition;
+    auto origins = std::make_shared<Origins>();
+    auto originals = std::make_shared<Originals>();
+    origins->source = part->partition;
+    for (; part->next < end; ++part->next) {
+      const std::string& line = lines[size_t(part->next)];
+      JsonFailure failure;
+      if (part->decoder.Append(line, &failure)) {
+        origins->offsets.push_back(part->next);
+        originals->lines.push_back(line);
+      } else {
+        batch.rejected.push_back({part->next, failure.reason, failure.message, line, ""});
+      }
+    }
+    ARROW_ASSIGN_OR_RAISE(batch.rows.batch, part->decoder.Finish());
+    batch.record_timestamps.assign(origins->offsets.size(), INT64_MIN);
+    batch.rows.origins = std::move(origins);
+    batch.originals = std::move(originals);
+    batch.next_offset = part->next;
+    batch.last_record_offset = part->next - 1;
+    batch.last_record_hash = HashOf(part->next - 1);
+    return batch;
+  }
+
+  const SourceNode& node_;
+  const std::vector<Lines>& lines_;
+  World* const world_;
+  std::vector<Part> parts_;
+};
+
 class FakeSource final : public Source {
  public:
   FakeSource(const PlanNode& node, bool bounded, World* world)
       : node_(node), bounded_(bounded), world_(world) {}
   Result<Partitions> Discover(Micros) override { return Partitions(); }
   Result<std::unique_ptr<SourceReader>> MakeReader() override {
-    return std::make_unique<FakeReader>(node_.output, world_);
+    const auto lines = world_->input.find(node_.stream);
+    if (lines == world_->input.end()) return std::make_unique<FakeReader>(node_.output, world_);
+    return std::make_unique<LinesReader>(std::get<SourceNode>(node_.kind), lines->second, world_);
   }
   bool bounded() const override { return bounded_; }
 
@@ -331,7 +422,7 @@ StartReading::Partition StartOf(const TopicPartition& partition,
   if (found == from.end() || found->second.next_offset() < 0) return start;
   const proto::PartitionPosition& position = found->second;
   EXPECT_EQ(position.last_offset(), position.next_offset() - 1);
-  EXPECT_EQ(position.last_hash(), FakeReader::HashOf(position.last_offset()));
+  EXPECT_EQ(position.last_hash(), HashOf(position.last_offset()));
   start.start.offset = position.next_offset();
   start.watermark = EventTime(Micros(position.watermark()));
   start.last_offset = position.last_offset();
@@ -402,8 +493,12 @@ OpenedSource Life::OpenSource(const PlanNode& node) const {
   opened.node = node.id;
   opened.source = std::make_unique<FakeSource>(node, options_.bounded, world_);
   std::vector<TopicPartition> all;
-  for (int32_t i = 0; i < options_.partitions; ++i) all.push_back({node.stream, i});
-  const size_t readers = size_t(std::min(options_.parallelism, options_.partitions));
+  const auto lines = world_->input.find(node.stream);
+  const int32_t partitions =
+      lines == world_->input.end() ? options_.partitions : int32_t(lines->second.size());
+  all.reserve(size_t(partitions));
+  for (int32_t i = 0; i < partitions; ++i) all.push_back({node.stream, i});
+  const size_t readers = size_t(std::min(options_.parallelism, partitions));
   opened.spread = SpreadPartitions(all, readers);
   opened.starts.resize(readers);
   const proto::Manifest* const restored = state_->restored();

@@ -22,7 +22,7 @@
 
 namespace millrace::test {
 
-inline constexpr int64_t kRowsPerPoll = 500;  // a partition
+inline constexpr int64_t kRowsPerPoll = 500;
 inline constexpr auto kDeadline = std::chrono::seconds(60);
 
 using Lines = std::vector<std::string>;
@@ -66,7 +66,11 @@ struct Seen {
 class World {
  public:
   // Of the input: set before a start.
-  int64_t rows_per_partition = 0;  // INT64_MAX: endless
+  int64_t rows_per_partition = 0;        // INT64_MAX: endless
+  int64_t rows_per_poll = kRowsPerPoll;  // a partition
+  // JSON lines of the partitions of a stream, to be read instead of made-up rows. Then
+  // rows_per_partition is that of the longest.
+  std::map<std::string, std::vector<Lines>> input;
   int64_t poll_fails_at = INT64_MAX;
   Status poll_fails;
 
