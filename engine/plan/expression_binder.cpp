@@ -5,6 +5,7 @@
 #include <span>
 
 #include "engine/model/number.h"
+#include "engine/plan/aggregates.h"
 #include "engine/plan/expression_nodes.h"
 #include "engine/plan/functions.h"
 #include "engine/plan/literals.h"
@@ -32,9 +33,8 @@ std::string ShownType(const Bound& bound) {
 }
 
 constexpr std::array kUnsupportedAggregates = std::to_array<std::string_view>(
-    {"array_agg", "string_agg", "json_agg", "jsonb_agg", "json_object_agg", "mode",
-     "percentile_disc", "corr", "covar_pop", "covar_samp", "regr_slope", "regr_intercept",
-     "regr_r2", "bit_and", "bit_or", "bit_xor", "any_value", "first", "last"});
+    {"json_agg", "jsonb_agg", "json_object_agg", "jsonb_object_agg", "bit_and", "bit_or", "bit_xor",
+     "any_value", "percent_rank", "cume_dist", "dense_rank"});
 
 // Functions of PostgreSQL whose result depends on when, where or how often they are computed.
 constexpr std::array kUnsteadyFunctions = std::to_array<std::string_view>(
@@ -65,18 +65,6 @@ std::string OperatorHint(std::string_view symbol, Type left, Type right) {
 }
 
 }  // namespace
-
-const std::vector<std::string>& AggregateNames() {
-  static const std::vector<std::string> names = {
-      "count",           "sum",        "avg",      "min",      "max",     "stddev",
-      "stddev_samp",     "stddev_pop", "variance", "var_samp", "var_pop", "median",
-      "percentile_cont", "bool_and",   "every",    "bool_or"};
-  return names;
-}
-
-bool IsAggregateName(std::string_view name) {
-  return std::ranges::find(AggregateNames(), name) != AggregateNames().end();
-}
 
 std::string FunctionNameOf(const SqlText& sql, const Syntax& call) {
   const std::vector<Syntax>& names = call.List("funcname");
@@ -256,7 +244,7 @@ std::optional<Bound> ExpressionBinder::BindFunction(const Syntax& node) {
     sql_.Error(*over, "window functions (OVER) are not supported by this version");
     return std::nullopt;
   }
-  if (IsAggregateName(name)) {
+  if (FindAggregate(name) != nullptr) {
     if (scope_.aggregates != nullptr) return scope_.aggregates->BindAggregate(node, name);
     sql_.Error(node, scope_.no_aggregates, scope_.no_aggregates_hint);
     return std::nullopt;

@@ -44,9 +44,6 @@ struct BindScope {
 
 inline constexpr int64_t kCopiedNodesMax = 20'000;
 
-bool IsAggregateName(std::string_view name);
-const std::vector<std::string>& AggregateNames();
-
 // The name that a function call is known by, or "" after an error (schema-qualified names).
 std::string FunctionNameOf(const SqlText& sql, const Syntax& call);
 

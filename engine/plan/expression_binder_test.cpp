@@ -163,7 +163,8 @@ TEST(ExpressionBinder, FunctionsAndNames) {
       {"reading.level", "10:8 'reading' is not in FROM; did you mean 'readings'?\n"},
       {"\"Level\"", "10:8 unknown column 'Level'; did you mean 'level'?\n"},
       {"LEVEL", "level : integer"},
-      {"string_agg(device_id, ',')", "10:8 aggregate function string_agg is not supported\n"},
+      {"string_agg(device_id, ',')",
+       "10:8 an aggregate needs a window; add FROM tumble(...) or hop(...)\n"},
       {"\"not\"(ok)", "10:8 unknown function 'not'\n"},
   });
 }

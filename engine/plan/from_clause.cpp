@@ -58,12 +58,18 @@ std::optional<Micros> ReadLength(const SqlText& sql, const Syntax& node, const s
   return length;
 }
 
+// Of each window function, the names of the arguments after the stream, in order.
+const std::vector<std::string>& ArgumentsOf(const std::string& function) {
+  static const std::vector<std::string> kTumble = {"size", "offset"};
+  static const std::vector<std::string> kHop = {"size", "slide", "offset"};
+  static const std::vector<std::string> kCumulate = {"size", "step", "offset"};
+  return function == "tumble" ? kTumble : function == "hop" ? kHop : kCumulate;
+}
+
 // Arguments after the stream: by position, or by name.
 bool ReadArguments(const SqlText& sql, const Syntax& call, const std::string& function,
                    WindowArguments* window) {
-  const std::vector<std::string> names = function == "hop"
-                                             ? std::vector<std::string>{"size", "slide", "offset"}
-                                             : std::vector<std::string>{"size", "offset"};
+  const std::vector<std::string>& names = ArgumentsOf(function);
   const std::vector<Syntax>& args = call.List("args");
   bool good = true;
   for (size_t i = 1; i < args.size(); ++i) {
@@ -82,9 +88,10 @@ bool ReadArguments(const SqlText& sql, const Syntax& call, const std::string& fu
       good = false;
       continue;
     }
-    std::optional<Micros>& slot = name == "size"    ? window->size
-                                  : name == "slide" ? window->slide
-                                                    : window->offset;
+    const bool is_slide = name == "slide" || name == "step";
+    std::optional<Micros>& slot = name == "size" ? window->size
+                                  : is_slide     ? window->slide
+                                                 : window->offset;
     if (slot.has_value()) {
       sql.Error(args[i], "argument '" + name + "' of " + function + "() is given twice");
       good = false;
@@ -92,7 +99,7 @@ bool ReadArguments(const SqlText& sql, const Syntax& call, const std::string& fu
     }
     slot = ReadLength(sql, *value, name);
     good = good && slot.has_value();
-    if (name == "slide") window->slide_node = value;
+    if (is_slide) window->slide_node = value;
   }
   return good;
 }
@@ -107,25 +114,37 @@ bool CheckWindow(const SqlText& sql, const Syntax& call, const std::string& func
     sql.Error(call, "hop() needs a slide", "write slide => INTERVAL '1 minute'");
     return false;
   }
+  from->cumulates = function == "cumulate";
+  if (from->cumulates && !window.slide.has_value()) {
+    sql.Error(call, "cumulate() needs a step", "write step => INTERVAL '1 minute'");
+    return false;
+  }
   from->size = *window.size;
   from->slide = window.slide.value_or(from->size);
   if (from->slide > from->size) {
-    sql.Error(*window.slide_node, "a window's slide must not be longer than its size",
-              "readings between two windows would be in none");
+    sql.Error(*window.slide_node,
+              std::string("a window's ") + (from->cumulates ? "step" : "slide") +
+                  " must not be longer than its size",
+              from->cumulates ? "" : "readings between two windows would be in none");
+    return false;
+  }
+  if (from->cumulates && from->size.count() % from->slide.count() != 0) {
+    sql.Error(*window.slide_node, "a window's size must be a multiple of its step");
     return false;
   }
   const int64_t pane = std::gcd(from->size.count(), from->slide.count());
   if (from->size.count() / pane > kPanesMax) {
     sql.Error(*window.slide_node,
-              "a window of " + FormatDuration(from->size) + " sliding by " +
+              "a window of " + FormatDuration(from->size) +
+                  (from->cumulates ? " growing by " : " sliding by ") +
                   FormatDuration(from->slide) + " has more than " + std::to_string(kPanesMax) +
                   " panes",
-              "choose a slide that divides the size");
+              from->cumulates ? "choose a longer step" : "choose a slide that divides the size");
     return false;
   }
-  const int64_t slide = from->slide.count();
-  const int64_t offset = window.offset.value_or(Micros(0)).count() % slide;
-  from->window_offset = Micros(offset < 0 ? offset + slide : offset);
+  const int64_t period = (from->cumulates ? from->size : from->slide).count();
+  const int64_t offset = window.offset.value_or(Micros(0)).count() % period;
+  from->window_offset = Micros(offset < 0 ? offset + period : offset);
   return true;
 }
 
@@ -142,13 +161,14 @@ std::optional<FromClause> ReadWindow(const SqlText& sql, const Syntax& item) {
   const Syntax& call = functions[0].List("items")[0];
   const std::string function = FunctionNameOf(sql, call);
   if (function.empty()) return std::nullopt;
-  if (function != "tumble" && function != "hop") {
-    static constexpr std::array kLater = {"session", "cumulate", "asof_join", "pivot"};
+  static const std::vector<std::string> kWindows = {"tumble", "hop", "cumulate"};
+  if (std::ranges::find(kWindows, function) == kWindows.end()) {
+    static constexpr std::array kLater = {"session", "asof_join", "pivot"};
     const bool later = std::ranges::find(kLater, function) != kLater.end();
     sql.Error(call,
               later ? function + "() in FROM is not supported by this version"
                     : "unknown function '" + function + "' in FROM",
-              SuggestName(function, std::vector<std::string>{"tumble", "hop"}));
+              SuggestName(function, kWindows));
     return std::nullopt;
   }
   if (!RefuseOtherFields(sql, call, {"funcname", "args", "funcformat"})) return std::nullopt;

@@ -43,18 +43,46 @@ enum class AggregateFunction {
   kStddevPop,
   kVarSamp,
   kVarPop,
-  kPercentileCont,  // exact; also median (fraction 0.5)
+  kRange,
+  kPercentileCont,    // exact; also median (fraction 0.5)
+  kPercentileDisc,    // exact
+  kApproxPercentile,  // within 1 %
+  kMode,
+  kApproxCountDistinct,
   kBoolAnd,
   kBoolOr,
+  kFirst,  // the argument where `second` is least
+  kLast,   // where it is greatest
+  kCorr,   // of pairs (argument, second), PostgreSQL's (y, x), as are those that follow
+  kCovarPop,
+  kCovarSamp,
+  kRegrSlope,
+  kRegrIntercept,
+  kRegrR2,
+  kRegrCount,
+  kRegrAvgX,
+  kRegrAvgY,
+  kRegrSxx,
+  kRegrSyy,
+  kRegrSxy,
+  kTimeWeightedAvg,  // over `second`, the event time, as are those that follow
+  kIncrease,
+  kRate,
+  kStringAgg,  // ordered by `second`; by the values alone where there is none
+  kArrayAgg,
 };
 
 struct AggregateSpec {
   AggregateFunction function = AggregateFunction::kCount;
-  int argument = -1;      // column of the input; -1: count(*)
-  int filter = -1;        // boolean column of the input; -1: none
-  bool distinct = false;  // count only
-  double fraction = 0;    // percentile_cont
+  int argument = -1;        // column of the input; -1: count(*)
+  int second = -1;          // column of the input, by function; -1: none
+  int filter = -1;          // boolean column of the input; -1: none
+  bool distinct = false;    // count, sum, avg, kStringAgg, kArrayAgg
+  bool descending = false;  // kStringAgg, kArrayAgg: the order
+  double fraction = 0;      // percentiles
+  std::string separator;    // kStringAgg
   Type argument_type = Type::kNull;
+  Type second_type = Type::kNull;
   Type result = Type::kNull;
 };
 
@@ -64,8 +92,11 @@ struct AggregateSpec {
 // Output: window_start, window_end (timestamps), the keys, the aggregates.
 struct WindowAggregateNode {
   Micros size{0};
-  Micros slide{0};  // = size for tumble
+  Micros slide{0};  // = size for tumble; the step for cumulate
   Micros pane{0};   // gcd(size, slide): what is aggregated once and shared by windows
+  // Windows [start, start + slide), [start, start + 2 * slide), ... up to size, for every start
+  // that is a multiple of size, moved by the offset.
+  bool cumulates = false;
   Micros offset{0};
   int event_time = -1;    // column of the input
   std::vector<int> keys;  // columns of the input, each boolean, integer, bigint, double, text or

@@ -142,6 +142,7 @@ class Layout {
 
   static std::vector<Expr> SelectList(const BoundStream& stream) {
     std::vector<Expr> columns;
+    columns.reserve(stream.query.columns.size());
     for (const BoundColumn& column : stream.query.columns) columns.push_back(column.expr);
     return columns;
   }
@@ -161,6 +162,7 @@ class Layout {
     window.slide = stream.from.slide;
     window.pane = Micros(std::gcd(window.size.count(), window.slide.count()));
     window.offset = stream.from.window_offset;
+    window.cumulates = stream.from.cumulates;
 
     ColumnList before;
     ColumnList after;
@@ -177,9 +179,14 @@ class Layout {
       after.schema.fields.push_back(std::move(field));
     }
     for (const BoundAggregate& aggregate : stream.query.aggregates) {
-      window.aggregates.push_back(AddAggregate(aggregate, input.schema, &before));
+      AggregateSpec spec = AddAggregate(aggregate, input.schema, &before);
+      if (aggregate.by_event_time) {
+        spec.second = window.event_time;
+        spec.second_type = Type::kTimestamp;
+      }
+      window.aggregates.push_back(std::move(spec));
       after.schema.fields.push_back(
-          {after.UniqueName(aggregate.name), aggregate.result, aggregate.unit, false});
+          {after.UniqueName(aggregate.name), aggregate.result, aggregate.unit, aggregate.is_json});
     }
 
     const std::string& name = stream.spec->name;
@@ -241,7 +248,9 @@ class Layout {
     AggregateSpec spec;
     spec.function = aggregate.function;
     spec.distinct = aggregate.distinct;
+    spec.descending = aggregate.descending;
     spec.fraction = aggregate.fraction;
+    spec.separator = aggregate.separator;
     spec.result = aggregate.result;
     const auto add = [&](const Expr& expr) {
       return before->Add(expr, FormatExpr(expr, input), FieldOf(input, expr));
@@ -249,6 +258,10 @@ class Layout {
     if (aggregate.argument.has_value()) {
       spec.argument = add(Guarded(*aggregate.argument, aggregate.filter));
       spec.argument_type = aggregate.argument->type;
+    }
+    if (aggregate.second.has_value()) {
+      spec.second = add(Guarded(*aggregate.second, aggregate.filter));
+      spec.second_type = aggregate.second->type;
     }
     if (aggregate.filter.has_value()) spec.filter = add(*aggregate.filter);
     return spec;

@@ -66,6 +66,7 @@ class Planner {
 
   std::string SuggestStream(const std::string& name) const {
     std::vector<std::string> names;
+    names.reserve(job_.streams.size());
     for (const StreamSpec& stream : job_.streams) names.push_back(stream.name);
     return SuggestName(name, names);
   }
@@ -226,6 +227,7 @@ class Planner {
       const int of = column.expr.kind == Expr::Kind::kColumn ? column.expr.column - 2 : -1;
       if (of >= key_count) {
         field.unit = query.aggregates[size_t(of - key_count)].unit;
+        field.is_json = query.aggregates[size_t(of - key_count)].is_json;
       } else if (of >= 0 && query.keys[size_t(of)].expr.kind == Expr::Kind::kColumn) {
         field = input.schema.fields[size_t(query.keys[size_t(of)].expr.column)];
       }
@@ -311,6 +313,7 @@ class Planner {
   std::vector<std::pair<std::string, Template>> BindTemplates(
       const std::map<std::string, PlacedText>& texts, const Schema& schema) {
     std::vector<std::pair<std::string, Template>> templates;
+    templates.reserve(texts.size());
     for (const auto& [name, text] : texts) {
       templates.emplace_back(name, BindTemplate(text, schema));
     }

@@ -1,6 +1,7 @@
 #include "engine/plan/query_binder.h"
 
 #include <set>
+#include <utility>
 
 #include "engine/plan/aggregate_collector.h"
 #include "engine/plan/expression_binder.h"
@@ -227,6 +228,10 @@ class QueryBinder {
       BindStar(*value);
       return;
     }
+    if (IsStats(*value)) {
+      BindStats(target, *value);
+      return;
+    }
     std::optional<Expr> expr = BindGrouped(*value, "");
     if (!expr.has_value()) return;
     std::string name = target.Text("name");
@@ -236,6 +241,40 @@ class QueryBinder {
       return;
     }
     AddColumn(target, std::move(name), std::move(*expr));
+  }
+
+  // `stats(x)` as a select item of its own stands for several aggregates of x.
+  static bool IsStats(const Syntax& value) {
+    const std::vector<Syntax>& names = value.List("funcname");
+    return value.tag == "FuncCall" && names.size() == 1 && StringOf(names[0]) == "stats";
+  }
+
+  void BindStats(const Syntax& target, const Syntax& call) {
+    if (!from_.windowed) {
+      Fail(call, "an aggregate needs a window", "add FROM tumble(...) or hop(...)");
+      return;
+    }
+    std::string prefix = target.Text("name");
+    if (prefix.empty() && call.List("args").size() == 1) prefix = ImpliedName(call.List("args")[0]);
+    if (prefix.empty()) {
+      Fail(call, "the columns of stats() have no name", "add AS and what their names begin with");
+      return;
+    }
+    static constexpr std::pair<const char*, const char*> kColumns[] = {{"count", "_count"},
+                                                                       {"avg", "_mean"},
+                                                                       {"min", "_min"},
+                                                                       {"max", "_max"},
+                                                                       {"stddev_samp", "_stddev"}};
+    for (const auto& [aggregate, suffix] : kColumns) {
+      std::optional<Bound> bound = collector_.BindAggregate(call, aggregate);
+      if (!bound.has_value()) {
+        good_ = false;
+        return;
+      }
+      Expr expr = std::move(bound->expr);
+      expr.column += int(query_.keys.size()) - base_;
+      AddColumn(target, prefix + suffix, std::move(expr));
+    }
   }
 
   void BindStar(const Syntax& star) {

@@ -28,22 +28,30 @@ struct FromClause {
   bool windowed = false;
   Micros size{0};
   Micros slide{0};
-  Micros window_offset{0};  // in [0, slide)
+  bool cumulates = false;
+  Micros window_offset{0};  // in [0, slide), or [0, size) where windows cumulate
 };
 
 struct BoundAggregate {
   AggregateFunction function = AggregateFunction::kCount;
   std::optional<Expr> argument;  // over the input
+  std::optional<Expr> second;    // over the input: see AggregateSecond
+  bool by_event_time = false;    // `second` is the row's event time
   std::optional<Expr> filter;    // over the input
   bool distinct = false;
+  bool descending = false;
   double fraction = 0;
+  std::string separator;
   Type result = Type::kNull;
+  bool is_json = false;
   std::string name;  // for plans: "avg(temperature)"
   std::string unit;
 
   bool SameAs(const BoundAggregate& other) const {
-    return function == other.function && argument == other.argument && filter == other.filter &&
-           distinct == other.distinct && fraction == other.fraction;
+    return function == other.function && argument == other.argument && second == other.second &&
+           by_event_time == other.by_event_time && filter == other.filter &&
+           distinct == other.distinct && descending == other.descending &&
+           fraction == other.fraction && separator == other.separator && is_json == other.is_json;
   }
 };
 

@@ -96,7 +96,7 @@ TEST(QueryBinder, RefusesBadWindows) {
       {with("tumbel(readings, INTERVAL '1 s')"),
        "10:22 unknown function 'tumbel' in FROM; did you mean 'tumble'?\n"},
       {with("session(readings, INTERVAL '1 s')"),
-       "10:22 session() in FROM is not supported by this version; known: tumble, hop\n"},
+       "10:22 session() in FROM is not supported by this version; known: tumble, hop, cumulate\n"},
       {with("tumble(reading, INTERVAL '1 s')"),
        "10:29 unknown stream 'reading'; did you mean 'readings'?\n"},
   });
@@ -265,6 +265,7 @@ TEST(QueryBinder, GroupsByColumnsExpressionsAliasesAndOrdinals) {
                                       "level + 1", "count(*)"}));
   const auto& output = std::get<ProjectNode>(NodeNamed(plan, "q.output").kind);
   std::vector<int> columns;
+  columns.reserve(output.columns.size());
   for (const Expr& column : output.columns) columns.push_back(column.column);
   EXPECT_EQ(columns, (std::vector<int>{0, 2, 3, 4, 5, -1, 6}));
   EXPECT_EQ(FormatExpr(output.columns[5], window.output), "level + 1 * 2");
@@ -322,7 +323,44 @@ TEST(QueryBinder, AggregatesHavePostgresTypes) {
       {"count()", "10:8 count() needs an argument; count(*) counts rows\n"},
       {"sum(*)", "10:8 function does not exist: sum(*)\n"},
       {"avg(level, 1)", "10:8 avg takes one argument, not 2\n"},
-      {"sum(DISTINCT level)", "10:8 DISTINCT in sum() is not supported\n"},
+      {"sum(DISTINCT level)", "sum(DISTINCT level) | level integer | - -> bigint"},
+      {"max(DISTINCT level)", "max(level) | level integer | - -> integer"},
+      {"stddev(DISTINCT level)", "10:8 DISTINCT in stddev() is not supported\n"},
+      {"range(level)",
+       "range(level::double precision) | level::double precision double precision | - -> double "
+       "precision"},
+      {"last(device_id)", "last(device_id) | device_id text | - -> text"},
+      {"arg_max(ok, level + 1)", "arg_max(ok, level + 1) | ok boolean | - -> boolean"},
+      {"arg_max(ok)", "10:8 arg_max takes two arguments, not 1\n"},
+      {"arg_min(ok, device_id)",
+       "10:20 arg_min's second argument must be a number or a timestamp, not text\n"},
+      {"corr(temperature, level)",
+       "corr(temperature, level::double precision) | temperature double precision | - -> double "
+       "precision"},
+      {"corr(temperature, observed_at)",
+       "10:26 corr's second argument must be a number, not timestamp\n"},
+      {"mode() WITHIN GROUP (ORDER BY device_id)",
+       "mode() WITHIN GROUP (ORDER BY device_id) | device_id text | - -> text"},
+      {"mode(device_id)", "10:8 mode needs WITHIN GROUP; write mode() WITHIN GROUP (ORDER BY x)\n"},
+      {"percentile_disc(0.5) WITHIN GROUP (ORDER BY level)",
+       "percentile_disc(0.5) WITHIN GROUP (ORDER BY level) | level integer | - -> integer"},
+      {"approx_percentile(level, 0.9)",
+       "approx_percentile(level::double precision, 0.9) | level::double precision double "
+       "precision | - -> double precision"},
+      {"approx_percentile(level, level)",
+       "10:33 the fraction of approx_percentile must be a number between 0 and 1\n"},
+      {"string_agg(device_id, ', ' ORDER BY level DESC)",
+       "string_agg(device_id, ', ' ORDER BY level DESC) | device_id text | - -> text"},
+      {"string_agg(DISTINCT device_id, ',')",
+       "string_agg(DISTINCT device_id, ',' ORDER BY device_id) | device_id text | - -> text"},
+      {"string_agg(DISTINCT device_id, ',' ORDER BY level)",
+       "10:52 with DISTINCT, ORDER BY must be the argument\n"},
+      {"string_agg(level, ',')", "10:8 function does not exist: string_agg(integer)\n"},
+      {"string_agg(device_id, device_id)", "10:30 the separator of string_agg must be a text\n"},
+      {"array_agg(level)", "array_agg(level) | level integer | - -> text"},
+      {"rate(level)",
+       "rate(level::double precision) | level::double precision double precision | - -> double "
+       "precision"},
       {"count(*) OVER ()", "10:22 window functions (OVER) are not supported by this version\n"},
       {"sum(level ORDER BY level)", "10:27 ORDER BY in an argument list is not supported\n"},
       {"percentile_cont(0.5)",

@@ -1,15 +1,23 @@
 // What the aggregates of a window need to remember of one (key, pane), as one row of bytes.
-// Aggregates are taken apart into what they are computed from, kept once for each pair of argument
-// and filter (a measure) and shared: avg, sum and stddev of a column have one sum.
+// Aggregates are taken apart into what they are computed from, kept once for each argument (with
+// what stands beside it, as x in corr(y, x)) and filter, a measure, and shared: avg, sum and stddev
+// of a column have one sum.
 //
 // A row: count of rows (int64); count of rows a filter (int64 each); then a measure at its `base`:
-//   nulls    int64   rows that pass the filter and whose argument is null
+//   nulls    int64   rows that pass the filter and whose argument, or what is beside it, is null
 //   sum      16      doubles (hi, lo); integers a 128-bit sum
 //   squares  16      doubles (hi, lo) of x * x
 //   min, max 8 each  double, int64 (integers, timestamps), std::string* (text)
 //   trues    int64   rows whose argument is true
 //   values   8       ValueList*, for percentiles
 //   distinct 8       DistinctSet*
+//   pair     80      sums of doubles (hi, lo) each: y, x, y * y, x * x, y * x
+//   first    16      ordered bits of what is least beside it; of its argument, or std::string*
+//   last     16      the same of what is greatest
+//   series   8       Series*
+//   counts   8       ValueCounts*
+//   sketch   8       QuantileSketch*
+//   register 8       DistinctSketch*
 // each there only if asked for. Pointers are owned by the row and null until there is a value.
 #pragma once
 
@@ -34,14 +42,30 @@ inline constexpr unsigned kMax = 8;
 inline constexpr unsigned kTrues = 16;
 inline constexpr unsigned kValues = 32;
 inline constexpr unsigned kDistinct = 64;
+inline constexpr unsigned kPair = 128;
+inline constexpr unsigned kFirst = 256;
+inline constexpr unsigned kLast = 512;
+inline constexpr unsigned kSeries = 1024;
+inline constexpr unsigned kCounts = 2048;
+inline constexpr unsigned kSketch = 4096;
+inline constexpr unsigned kRegisters = 8192;
+inline constexpr int kPartCount = 14;
+// Pointers to what a row owns, whatever the argument's type.
+inline constexpr unsigned kObjectParts =
+    kValues | kDistinct | kSeries | kCounts | kSketch | kRegisters;
 // Those that the loops over numbers handle together.
 inline constexpr unsigned kNumericParts = kSum | kSquares | kMin | kMax;
 
-// Offset of `part` from the measure's base; of the next measure with part = kDistinct << 1.
+constexpr size_t PartBytes(unsigned part) {
+  if (part == kPair) return 80;
+  return part == kSum || part == kSquares || part == kFirst || part == kLast ? 16 : 8;
+}
+
+// Offset of `part` from the measure's base; of the next measure with part = 1 << kPartCount.
 constexpr size_t PartOffset(unsigned parts, unsigned part) {
   size_t offset = sizeof(int64_t);
   for (unsigned bit = 1; bit < part; bit <<= 1) {
-    if (parts & bit) offset += bit == kSum || bit == kSquares ? 16 : 8;
+    if (parts & bit) offset += PartBytes(bit);
   }
   return offset;
 }
@@ -86,17 +110,23 @@ struct DoubleSum {
   }
 };
 
-// The first `written` values are in the store, in parts that are never written again: only what has
-// not been written may be put into another order.
-struct ValueList {
-  std::vector<double> values;
-  size_t written = 0;
+// Of pairs of doubles, both not null.
+struct PairSums {
+  DoubleSum y, x, yy, xx, yx;
+};
+
+// The value beside the least or greatest of something; at first neither (NoEdge).
+struct EdgeValue {
+  int64_t by;     // ordered bits
+  int64_t value;  // ordered bits; of texts a std::string*, null until there is one
 };
 
 struct Measure {
   int argument = -1;
+  int second = -1;  // the column beside it
   int filter = -1;
   Type type = Type::kNull;
+  Type second_type = Type::kNull;
   unsigned parts = 0;
   size_t base = 0;
   size_t rows_offset = 0;  // of the count of rows that pass the filter
@@ -105,7 +135,7 @@ struct Measure {
   size_t Offset(unsigned part) const { return offsets[size_t(std::countr_zero(part))]; }
 
   // Of each part, by its bit; set when the layout is complete.
-  std::array<size_t, 7> offsets{};
+  std::array<size_t, kPartCount> offsets{};
 };
 
 struct AggregateOutput {
@@ -148,9 +178,10 @@ class AccumulatorLayout {
 
  private:
   size_t FilterIndex(int filter);
-  Measure* MeasureFor(int argument, int filter, Type type);
+  Measure* MeasureFor(const AggregateSpec& spec);
   Status AddOutput(const AggregateSpec& spec);
   void Place();
+  void InitialiseEdges(const Measure& measure);
 
   std::vector<int> filters_;
   std::vector<Measure> measures_;

@@ -1,11 +1,15 @@
 #include "engine/windows/accumulator_update.h"
 
+#include <xxhash.h>
+
 #include <array>
+#include <bit>
 #include <cmath>
 #include <string>
 #include <utility>
 
-#include "engine/windows/distinct_set.h"
+#include "engine/windows/accumulator_objects.h"
+#include "engine/windows/ordered_bits.h"
 
 namespace millrace {
 namespace {
@@ -128,12 +132,14 @@ void AddTexts(const RowBlock& block, const ColumnReader& column, const Measure& 
   }
 }
 
-double AsDouble(const ColumnReader& column, uint32_t row) {
+// As ValueList has it.
+double ListedValue(const ColumnReader& column, uint32_t row) {
   switch (column.type()) {
     case Type::kInteger:
       return column.Values<int32_t>()[row];
     case Type::kBigint:
-      return double(column.Values<int64_t>()[row]);
+    case Type::kTimestamp:
+      return std::bit_cast<double>(column.Values<int64_t>()[row]);
     default:
       return column.Values<double>()[row];
   }
@@ -145,25 +151,138 @@ int64_t AddValues(const RowBlock& block, const ColumnReader& column, const Measu
   for (size_t i = 0; i < block.rows.size(); ++i) {
     const uint32_t row = block.rows[i];
     if (column.IsNull(row)) continue;
-    auto*& list = FieldAt<ValueList*>(block.accumulators[i], offset);
-    if (list == nullptr) list = new ValueList();
-    list->values.push_back(AsDouble(column, row));
+    ObjectAt<ValueList>(block.accumulators[i], offset).values.push_back(ListedValue(column, row));
     ++added;
   }
   return added * int64_t(sizeof(double));
 }
 
-int64_t AddDistinct(const RowBlock& block, const ColumnReader& column, const Measure& measure) {
-  const size_t offset = measure.Offset(kDistinct);
+// Calls `add` with the object of every row whose argument is not null, and the row; returns what
+// the calls return, summed.
+template <typename T, typename Add>
+int64_t AddToObjects(const RowBlock& block, const ColumnReader& column, size_t offset, Add add) {
   int64_t bytes = 0;
   for (size_t i = 0; i < block.rows.size(); ++i) {
     const uint32_t row = block.rows[i];
-    if (column.IsNull(row)) continue;
-    auto*& set = FieldAt<DistinctSet*>(block.accumulators[i], offset);
-    if (set == nullptr) set = new DistinctSet();
-    bytes += column.is_text() ? set->InsertText(column.Text(row)) : set->Insert(column.Fixed(row));
+    if (!column.IsNull(row)) bytes += add(ObjectAt<T>(block.accumulators[i], offset), row);
   }
   return bytes;
+}
+
+int64_t AddDistinct(const RowBlock& block, const ColumnReader& column, const Measure& measure) {
+  return AddToObjects<DistinctSet>(
+      block, column, measure.Offset(kDistinct), [&](DistinctSet& set, uint32_t row) {
+        return column.is_text() ? set.InsertText(column.Text(row)) : set.Insert(column.Fixed(row));
+      });
+}
+
+int64_t AddCounts(const RowBlock& block, const ColumnReader& column, const Measure& measure) {
+  return AddToObjects<ValueCounts>(block, column, measure.Offset(kCounts),
+                                   [&](ValueCounts& counts, uint32_t row) {
+                                     return column.is_text() ? counts.AddText(column.Text(row))
+                                                             : counts.Add(OrderedBits(column, row));
+                                   });
+}
+
+int64_t AddSketch(const RowBlock& block, const ColumnReader& column, const Measure& measure) {
+  const double* const values = column.Values<double>();
+  return AddToObjects<QuantileSketch>(
+      block, column, measure.Offset(kSketch),
+      [&](QuantileSketch& sketch, uint32_t row) { return sketch.Add(values[row]); });
+}
+
+int64_t AddRegisters(const RowBlock& block, const ColumnReader& column, const Measure& measure) {
+  return AddToObjects<DistinctSketch>(block, column, measure.Offset(kRegisters),
+                                      [&](DistinctSketch& sketch, uint32_t row) {
+                                        if (column.is_text()) {
+                                          const std::string_view text = column.Text(row);
+                                          return sketch.Add(XXH3_64bits(text.data(), text.size()));
+                                        }
+                                        const uint64_t bits = column.Fixed(row);
+                                        return sketch.Add(XXH3_64bits(&bits, sizeof(bits)));
+                                      });
+}
+
+// `by`: null where the values are ordered by themselves alone.
+int64_t AddSeries(const RowBlock& block, const ColumnReader& column, const ColumnReader* by,
+                  const Measure& measure) {
+  const size_t offset = measure.Offset(kSeries);
+  int64_t bytes = 0;
+  for (size_t i = 0; i < block.rows.size(); ++i) {
+    const uint32_t row = block.rows[i];
+    if (column.IsNull(row) || (by != nullptr && by->IsNull(row))) continue;
+    auto& series = ObjectAt<Series>(block.accumulators[i], offset);
+    const int64_t before = series.bytes();
+    const int64_t place = by == nullptr ? 0 : OrderedBits(*by, row);
+    if (column.is_text()) {
+      series.AddText(place, column.Text(row));
+    } else {
+      series.Add(place, OrderedBits(column, row));
+    }
+    bytes += series.bytes() - before;
+  }
+  return bytes;
+}
+
+void AddEdges(const RowBlock& block, const ColumnReader& column, const ColumnReader& by,
+              const Measure& measure) {
+  for (const unsigned part : {kFirst, kLast}) {
+    if (!measure.Has(part)) continue;
+    const size_t offset = measure.Offset(part);
+    for (size_t i = 0; i < block.rows.size(); ++i) {
+      const uint32_t row = block.rows[i];
+      if (column.IsNull(row) || by.IsNull(row)) continue;
+      auto& edge = FieldAt<EdgeValue>(block.accumulators[i], offset);
+      const int64_t place = OrderedBits(by, row);
+      if (column.is_text()) {
+        TakeTextEdge(&edge, place, column.Text(row), part == kFirst);
+      } else {
+        TakeEdge(&edge, {place, OrderedBits(column, row)}, part == kFirst);
+      }
+    }
+  }
+}
+
+// y * x without rounding, as ExactSquare.
+DoubleSum ExactProduct(double y, double x) {
+  constexpr double kSplit = 134217729.0;  // 2^27 + 1
+  const double product = y * x;
+  const double scaled_y = y * kSplit, scaled_x = x * kSplit;
+  const double high_y = scaled_y - (scaled_y - y), high_x = scaled_x - (scaled_x - x);
+  const double low_y = y - high_y, low_x = x - high_x;
+  const double error =
+      ((high_y * high_x - product) + high_y * low_x + low_y * high_x) + low_y * low_x;
+  return {product, error};
+}
+
+void AddPairs(const RowBlock& block, const ColumnReader& y_column, const ColumnReader& x_column,
+              const Measure& measure) {
+  const size_t offset = measure.Offset(kPair);
+  const double* const ys = y_column.Values<double>();
+  const double* const xs = x_column.Values<double>();
+  for (size_t i = 0; i < block.rows.size(); ++i) {
+    const uint32_t row = block.rows[i];
+    if (y_column.IsNull(row) || x_column.IsNull(row)) continue;
+    auto& sums = FieldAt<PairSums>(block.accumulators[i], offset);
+    sums.y.Add(ys[row]);
+    sums.x.Add(xs[row]);
+    sums.yy.Add(ExactSquare(ys[row]));
+    sums.xx.Add(ExactSquare(xs[row]));
+    sums.yx.Add(ExactProduct(ys[row], xs[row]));
+  }
+}
+
+int64_t AddBeside(const RowBlock& block, const ColumnReader& column, const ColumnReader& second,
+                  const Measure& measure) {
+  for (size_t i = 0; i < block.rows.size(); ++i) {
+    const uint32_t row = block.rows[i];
+    FieldAt<int64_t>(block.accumulators[i], measure.base) +=
+        column.IsNull(row) || second.IsNull(row);
+  }
+  if (column.type() == Type::kNull || second.type() == Type::kNull) return 0;
+  if (measure.Has(kPair)) AddPairs(block, column, second, measure);
+  AddEdges(block, column, second, measure);
+  return measure.Has(kSeries) ? AddSeries(block, column, &second, measure) : 0;
 }
 
 int64_t AddMeasure(const RowBlock& block, const ColumnReader& column, const Measure& measure) {
@@ -186,10 +305,15 @@ int64_t AddMeasure(const RowBlock& block, const ColumnReader& column, const Meas
       break;
     default:
       CountNulls(block, column, measure);
+      return 0;
   }
   int64_t bytes = 0;
   if (measure.Has(kValues)) bytes += AddValues(block, column, measure);
   if (measure.Has(kDistinct)) bytes += AddDistinct(block, column, measure);
+  if (measure.Has(kCounts)) bytes += AddCounts(block, column, measure);
+  if (measure.Has(kSketch)) bytes += AddSketch(block, column, measure);
+  if (measure.Has(kRegisters)) bytes += AddRegisters(block, column, measure);
+  if (measure.Has(kSeries)) bytes += AddSeries(block, column, nullptr, measure);
   return bytes;
 }
 
@@ -201,6 +325,7 @@ AccumulatorUpdate::AccumulatorUpdate(const AccumulatorLayout* layout)
 Status AccumulatorUpdate::Bind(const arrow::RecordBatch& batch) {
   filters_.clear();
   arguments_.clear();
+  seconds_.clear();
   for (const int filter : layout_->filters()) {
     ARROW_ASSIGN_OR_RAISE(ColumnReader column, ColumnReader::Make(*batch.column(filter)));
     if (column.type() != Type::kBoolean && column.type() != Type::kNull) {
@@ -217,6 +342,13 @@ Status AccumulatorUpdate::Bind(const arrow::RecordBatch& batch) {
                                                   std::string(TypeName(measure.type)));
     }
     arguments_.push_back(column);
+    seconds_.emplace_back();
+    if (measure.second < 0) continue;
+    ARROW_ASSIGN_OR_RAISE(seconds_.back(), ColumnReader::Make(*batch.column(measure.second)));
+    if (seconds_.back().type() != measure.second_type && seconds_.back().type() != Type::kNull) {
+      return InternalError("bad_column_type", "column " + std::to_string(measure.second) +
+                                                  " beside an argument is not as planned");
+    }
   }
   return Status::OK();
 }
@@ -250,7 +382,9 @@ int64_t AccumulatorUpdate::Apply(const RowBlock& block) {
   int64_t bytes = 0;
   for (size_t i = 0; i < arguments_.size(); ++i) {
     const Measure& measure = layout_->measures()[i];
-    bytes += AddMeasure(BlockOf(measure, block), arguments_[i], measure);
+    const RowBlock rows = BlockOf(measure, block);
+    bytes += measure.second < 0 ? AddMeasure(rows, arguments_[i], measure)
+                                : AddBeside(rows, arguments_[i], seconds_[i], measure);
   }
   return bytes;
 }

@@ -43,6 +43,7 @@ class AccumulatorUpdate {
   const AccumulatorLayout* layout_;
   std::vector<ColumnReader> filters_;    // one a filter
   std::vector<ColumnReader> arguments_;  // one a measure
+  std::vector<ColumnReader> seconds_;    // one a measure
   std::vector<Selected> selected_;       // one a filter, of the current block
 };
 

@@ -1,5 +1,5 @@
 // From accumulators to the values of aggregates. Over no non-null argument every aggregate is null,
-// except count, which is 0.
+// except those that count, which are 0.
 #pragma once
 
 #include <arrow/builder.h>
@@ -9,9 +9,10 @@
 
 namespace millrace {
 
-// Appends the value of `output` to a builder of its result's type. Percentiles reorder the values
-// that the row holds. A sum that does not fit its type is null and adds one to `out_of_range`.
+// Appends the value of `output` to a builder of its result's type. Percentiles and what depends on
+// the order of readings reorder the values that the row holds. A sum that does not fit its type and
+// a joined text that is too long are null and add one to `out_of_range`.
 Status AppendResult(const AccumulatorLayout& layout, const AggregateOutput& output, char* row,
-                    arrow::ArrayBuilder* builder, int64_t* out_of_range);
+                    EventTime window_end, arrow::ArrayBuilder* builder, int64_t* out_of_range);
 
 }  // namespace millrace

@@ -48,7 +48,7 @@ int64_t DistinctSet::InsertText(std::string_view text) {
   return bytes;
 }
 
-void DistinctSet::InsertAll(const DistinctSet& other) {
+void DistinctSet::MergeFrom(const DistinctSet& other) {
   other.ForEachFixed([this](uint64_t bits) { Insert(bits); });
   other.ForEachText([this](std::string_view text) { InsertText(text); });
 }
@@ -64,6 +64,23 @@ void DistinctSet::ForEachFixed(const std::function<void(uint64_t)>& visit) const
 
 void DistinctSet::ForEachText(const std::function<void(std::string_view)>& visit) const {
   for (const std::string& text : texts_) visit(text);
+}
+
+void DistinctSet::Save(StateEncoder* out) const {
+  out->Put64(size());
+  ForEachFixed([out](uint64_t bits) { out->Put64(bits); });
+  ForEachText([out](std::string_view text) { out->PutText(text); });
+}
+
+void DistinctSet::Restore(StateDecoder* in, bool is_text) {
+  const uint64_t count = in->TakeCount(is_text ? 4 : 8);
+  for (uint64_t i = 0; i < count; ++i) {
+    if (is_text) {
+      InsertText(in->TakeText());
+    } else {
+      Insert(in->Take64());
+    }
+  }
 }
 
 }  // namespace millrace

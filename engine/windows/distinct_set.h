@@ -8,6 +8,8 @@
 #include <unordered_set>
 #include <vector>
 
+#include "engine/windows/state_bytes.h"
+
 namespace millrace {
 
 class DistinctSet {
@@ -15,15 +17,19 @@ class DistinctSet {
   // Returns the bytes that the set has grown by, approximately; 0: it was there.
   int64_t Insert(uint64_t bits);
   int64_t InsertText(std::string_view text);
-  void InsertAll(const DistinctSet& other);
+  void MergeFrom(const DistinctSet& other);
   void Clear();
 
+  bool empty() const { return size() == 0; }
   size_t size() const { return fixed_count_ + texts_.size(); }
   // What the inserts returned, summed.
   int64_t bytes() const { return bytes_; }
 
   void ForEachFixed(const std::function<void(uint64_t)>& visit) const;
   void ForEachText(const std::function<void(std::string_view)>& visit) const;
+
+  void Save(StateEncoder* out) const;
+  void Restore(StateDecoder* in, bool is_text);
 
  private:
   struct TextHash {

@@ -1,5 +1,7 @@
 #include "engine/windows/pane_aggregate.h"
 
+#include <arrow/table_builder.h>
+
 #include <algorithm>
 
 #include "engine/windows/aggregate_result.h"
@@ -10,7 +12,7 @@ PaneAggregate::PaneAggregate(const WindowAggregateNode& node, std::shared_ptr<ar
                              AccumulatorLayout layout)
     : node_(node),
       output_(std::move(output)),
-      geometry_(node.size, node.slide, node.pane, node.offset),
+      geometry_(node),
       layout_(std::move(layout)),
       keys_(node.keys),
       slab_(layout_.row_bytes()),
@@ -289,9 +291,10 @@ Status PaneAggregate::AppendRow(char* row, std::string_view key, WindowRows* out
   ARROW_RETURN_NOT_OK(append_time(columns[1], geometry_.WindowEnd(out->window)));
   ARROW_RETURN_NOT_OK(KeyTable::Append(key, columns.subspan(2, node_.keys.size())));
   columns = columns.subspan(2 + node_.keys.size());
+  const EventTime end = geometry_.WindowEnd(out->window);
   for (size_t i = 0; i < columns.size(); ++i) {
-    ARROW_RETURN_NOT_OK(
-        AppendResult(layout_, layout_.outputs()[i], row, columns[i], &counts_.sums_out_of_range));
+    ARROW_RETURN_NOT_OK(AppendResult(layout_, layout_.outputs()[i], row, end, columns[i],
+                                     &counts_.results_out_of_range));
   }
   return Status::OK();
 }

@@ -12,12 +12,14 @@ std::string PaneAggregate::Fingerprint() const {
   std::string text = "size " + std::to_string(node_.size.count()) + " slide " +
                      std::to_string(node_.slide.count()) + " offset " +
                      std::to_string(geometry_.offset);
+  if (node_.cumulates) text += " cumulating";
   for (size_t i = 0; i < node_.keys.size(); ++i) {
     text += " key " + output_->field(int(i) + 2)->type()->ToString();
   }
   for (const Measure& measure : layout_.measures()) {
     text += " measure " + std::string(TypeName(measure.type)) + " " +
             std::to_string(measure.parts) + " filter " + std::to_string(measure.rows_offset / 8);
+    if (measure.second >= 0) text += " beside " + std::string(TypeName(measure.second_type));
   }
   return text + " filters " + std::to_string(layout_.filters().size());
 }
@@ -69,7 +71,7 @@ WindowHeader PaneAggregate::Header() const {
           .rows_added = counts_.rows_added,
           .rows_counted = counts_.rows_counted,
           .rows_too_late = counts_.rows_too_late,
-          .sums_out_of_range = counts_.sums_out_of_range};
+          .results_out_of_range = counts_.results_out_of_range};
 }
 
 Status PaneAggregate::RestoreHeader(std::string_view bytes) {
@@ -81,7 +83,7 @@ Status PaneAggregate::RestoreHeader(std::string_view bytes) {
   counts_.rows_added = header.rows_added;
   counts_.rows_counted = header.rows_counted;
   counts_.rows_too_late = header.rows_too_late;
-  counts_.sums_out_of_range = header.sums_out_of_range;
+  counts_.results_out_of_range = header.results_out_of_range;
   chunk_ = header.chunk + 1;
   // Sealed with nothing due, so the watermark says which window is next.
   watermark_ = header.watermark;

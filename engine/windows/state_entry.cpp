@@ -9,7 +9,7 @@
 namespace millrace {
 namespace {
 
-constexpr uint8_t kFormatVersion = 2;
+constexpr uint8_t kFormatVersion = 3;
 constexpr size_t kPartBytes = 4 + 4;
 constexpr size_t kCheckBytes = 4;
 constexpr size_t kOperatorBytes = 2;

@@ -25,6 +25,7 @@ Status CheckColumns(const WindowAggregateNode& node, const Schema& input, const 
   for (const int key : node.keys) all_there = all_there && is_there(key);
   for (const AggregateSpec& spec : node.aggregates) {
     all_there = all_there && (spec.argument == -1 || is_there(spec.argument)) &&
+                (spec.second == -1 || is_there(spec.second)) &&
                 (spec.filter == -1 || is_there(spec.filter));
   }
   if (!all_there) return InternalError("bad_window", "a window over columns that are not there");
@@ -47,6 +48,8 @@ Status CheckResult(const AggregateSpec& spec) {
   Type expected = Type::kDouble;
   switch (spec.function) {
     case AggregateFunction::kCount:
+    case AggregateFunction::kRegrCount:
+    case AggregateFunction::kApproxCountDistinct:
       expected = Type::kBigint;
       break;
     case AggregateFunction::kSum:
@@ -54,7 +57,15 @@ Status CheckResult(const AggregateSpec& spec) {
       break;
     case AggregateFunction::kMin:
     case AggregateFunction::kMax:
+    case AggregateFunction::kPercentileDisc:
+    case AggregateFunction::kMode:
+    case AggregateFunction::kFirst:
+    case AggregateFunction::kLast:
       expected = spec.argument_type;
+      break;
+    case AggregateFunction::kStringAgg:
+    case AggregateFunction::kArrayAgg:
+      expected = Type::kText;
       break;
     case AggregateFunction::kBoolAnd:
     case AggregateFunction::kBoolOr:

@@ -24,8 +24,9 @@ struct WindowAggregateStats {
   int64_t rows_added = 0;     // rows given to Add
   int64_t rows_counted = 0;   // rows of panes whose last window has fired: the account's figure
   int64_t rows_too_late = 0;  // rows for panes whose last window has fired: 0, or a defect above
-  // Values of sum(integer) that do not fit a bigint: null in the output.
-  int64_t sums_out_of_range = 0;
+  // Values of sum(integer) that do not fit a bigint, joined texts above their limit: null in the
+  // output.
+  int64_t results_out_of_range = 0;
   int64_t open_panes = 0;   // pairs of (key, pane), in memory
   int64_t keys = 0;         // in memory
   int64_t state_bytes = 0;  // in memory, approximately

@@ -33,7 +33,8 @@ std::vector<AggregateSpec> EveryAggregate() {
       const Type sum = column == kSmall ? Type::kBigint : Type::kDouble;
       all.push_back(Aggregate(F::kSum, column, sum, filter));
       for (const double fraction : {0.0, 0.25, 0.5, 0.95, 1.0}) {
-        all.push_back(Percentile(column, fraction, filter));
+        // Of bigints the planner makes doubles first.
+        if (column != kBig) all.push_back(Percentile(column, fraction, filter));
       }
     }
     for (const int column : {int(kX), int(kSmall), int(kBig), int(kDevice), int(kSeenAt)}) {
@@ -101,6 +102,7 @@ __float128 AsQuad(const Cell& cell) {
 
 Cell ExpectedPercentile(std::vector<Cell> values, double fraction) {
   std::vector<double> numbers;
+  numbers.reserve(values.size());
   for (const Cell& value : values) numbers.push_back(AsNumber(value));
   std::ranges::sort(numbers, [](double a, double b) { return CellLess(a, b); });
   const double position = fraction * double(numbers.size() - 1);

@@ -20,7 +20,7 @@ std::string WindowHeader::Encode() const {
   out.PutText(fingerprint);
   out.Put64(uint64_t(watermark.time_since_epoch().count()));
   out.Put32(chunk);
-  for (const int64_t count : {rows_added, rows_counted, rows_too_late, sums_out_of_range}) {
+  for (const int64_t count : {rows_added, rows_counted, rows_too_late, results_out_of_range}) {
     out.Put64(uint64_t(count));
   }
   EndValue(kNoKey, &value);
@@ -35,7 +35,7 @@ Result<WindowHeader> WindowHeader::Decode(std::string_view bytes) {
   header.watermark = EventTime(Micros(int64_t(in.Take64())));
   header.chunk = in.Take32();
   for (int64_t* count : {&header.rows_added, &header.rows_counted, &header.rows_too_late,
-                         &header.sums_out_of_range}) {
+                         &header.results_out_of_range}) {
     *count = int64_t(in.Take64());
   }
   ARROW_RETURN_NOT_OK(in.status());
@@ -59,13 +59,13 @@ Result<std::string> MergeWindowHeaders(std::span<const std::string> headers, boo
     merged.rows_added += header.rows_added;
     merged.rows_counted += header.rows_counted;
     merged.rows_too_late += header.rows_too_late;
-    merged.sums_out_of_range += header.sums_out_of_range;
+    merged.results_out_of_range += header.results_out_of_range;
   }
   if (!with_counts) {
     merged.rows_added = 0;
     merged.rows_counted = 0;
     merged.rows_too_late = 0;
-    merged.sums_out_of_range = 0;
+    merged.results_out_of_range = 0;
   }
   return merged.Encode();
 }

@@ -19,7 +19,7 @@ struct WindowHeader {
   int64_t rows_added = 0;
   int64_t rows_counted = 0;
   int64_t rows_too_late = 0;
-  int64_t sums_out_of_range = 0;
+  int64_t results_out_of_range = 0;
 
   std::string Encode() const;
   // "state_damaged", "state_version".

@@ -145,6 +145,15 @@ inline AggregateSpec Percentile(int argument, double fraction, int filter = -1) 
   return spec;
 }
 
+// With what stands beside the argument.
+inline AggregateSpec Beside(AggregateFunction function, int argument, int second, Type result,
+                            int filter = -1) {
+  AggregateSpec spec = Aggregate(function, argument, result, filter);
+  spec.second = second;
+  spec.second_type = TestSchema().fields[size_t(second)].type;
+  return spec;
+}
+
 inline AggregateSpec CountDistinct(int argument) {
   AggregateSpec spec = Aggregate(AggregateFunction::kCount, argument, Type::kBigint);
   spec.distinct = true;

@@ -39,7 +39,22 @@ inline std::vector<AggregateSpec> StateAggregates() {
           CountDistinct(kX),
           CountDistinct(kDevice),
           Aggregate(F::kBoolAnd, kFlag, Type::kBoolean),
-          Aggregate(F::kMax, kSeenAt, Type::kTimestamp)};
+          Aggregate(F::kMax, kSeenAt, Type::kTimestamp),
+          Aggregate(F::kRange, kX, Type::kDouble),
+          Aggregate(F::kMode, kDevice, Type::kText),
+          Aggregate(F::kMode, kSmall, Type::kInteger, kFlag),
+          Aggregate(F::kPercentileDisc, kBig, Type::kBigint),
+          Aggregate(F::kApproxPercentile, kX, Type::kDouble),
+          Aggregate(F::kApproxCountDistinct, kBig, Type::kBigint),
+          Aggregate(F::kApproxCountDistinct, kDevice, Type::kBigint),
+          Beside(F::kFirst, kX, kTime, Type::kDouble),
+          Beside(F::kLast, kDevice, kTime, Type::kText),
+          Beside(F::kFirst, kDevice, kX, Type::kText, kFlag),
+          Beside(F::kCovarSamp, kX, kX, Type::kDouble),
+          Beside(F::kTimeWeightedAvg, kX, kTime, Type::kDouble),
+          Beside(F::kIncrease, kX, kTime, Type::kDouble, kFlag),
+          Beside(F::kStringAgg, kDevice, kTime, Type::kText),
+          Beside(F::kArrayAgg, kBig, kTime, Type::kText, kFlag)};
 }
 
 inline TestQuery StateQuery() {

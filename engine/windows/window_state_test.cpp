@@ -443,10 +443,10 @@ TEST_F(Rescaled, OnlyFromHeadersOfOneCheckpointOfOneQuery) {
                    .rows_added = 7,
                    .rows_counted = 2,
                    .rows_too_late = 1,
-                   .sums_out_of_range = 0};
+                   .results_out_of_range = 0};
   WindowHeader other = one;
   other.chunk = 8;
-  other.sums_out_of_range = 4;
+  other.results_out_of_range = 4;
   const auto merge = [&](bool with_counts) {
     return MergeWindowHeaders(std::vector<std::string>{one.Encode(), other.Encode()}, with_counts);
   };
@@ -456,7 +456,7 @@ TEST_F(Rescaled, OnlyFromHeadersOfOneCheckpointOfOneQuery) {
   EXPECT_EQ(merged.rows_added, 14);
   EXPECT_EQ(merged.rows_counted, 4);
   EXPECT_EQ(merged.rows_too_late, 2);
-  EXPECT_EQ(merged.sums_out_of_range, 4);
+  EXPECT_EQ(merged.results_out_of_range, 4);
   merged = WindowHeader::Decode(merge(false).ValueOrDie()).ValueOrDie();
   EXPECT_EQ(merged.chunk, 8u);
   EXPECT_EQ(merged.rows_added, 0);
@@ -466,7 +466,7 @@ TEST_F(Rescaled, OnlyFromHeadersOfOneCheckpointOfOneQuery) {
   other.fingerprint = "b";
   EXPECT_EQ(CodeOf(merge(true).status()), "state_of_another_query");
   EXPECT_EQ(CodeOf(MergeWindowHeaders({}, true).status()), "no_headers");
-  EXPECT_EQ(CodeOf(MergeWindowHeaders(std::vector<std::string>{"\x02zz"}, true).status()),
+  EXPECT_EQ(CodeOf(MergeWindowHeaders(std::vector<std::string>{"\x03zz"}, true).status()),
             "state_damaged");
 }
 
