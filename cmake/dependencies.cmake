@@ -80,6 +80,13 @@ millrace_import(protobuf HEADER google/protobuf/message.h LIBRARIES protobuf)
 target_link_libraries(millrace_import_protobuf INTERFACE Threads::Threads)
 find_program(MILLRACE_PROTOC protoc REQUIRED)
 millrace_import(pg_query HEADER pg_query.h LIBRARIES pg_query)
+# libarrow_compute exports the symbols of an RE2 of its own, of another version. Ours is part of the
+# program, as a whole, so that none of them is taken from there, and nothing else sees it.
+find_library(MILLRACE_RE2_ARCHIVE libre2.a REQUIRED)
+millrace_import(re2 HEADER re2/re2.h)
+target_link_libraries(millrace_import_re2 INTERFACE
+  "$<LINK_LIBRARY:WHOLE_ARCHIVE,${MILLRACE_RE2_ARCHIVE}>" Threads::Threads)
+target_link_options(millrace_import_re2 INTERFACE "-Wl,--exclude-libs,libre2.a")
 millrace_import(simdjson HEADER simdjson.h LIBRARIES simdjson)
 # libarrow and libparquet export the symbols of a simdjson of their own, of another version. Ours must be found
 # first, or the decoder would run one version's code on the other's objects; so it leads the link

@@ -71,6 +71,21 @@ FaultText TextOf(Fault fault) {
       return {"invalid_cast", "invalid input syntax for type double precision"};
     case Fault::kInvalidTimestamp:
       return {"invalid_cast", "invalid input syntax for type timestamp"};
+    case Fault::kInvalidEscape:
+      return {"invalid_escape_sequence", "escape must be empty or one character"};
+    case Fault::kInvalidRegularExpression:
+      return {"invalid_argument", "invalid regular expression"};
+    case Fault::kBucketCount:
+      return {"invalid_argument", "count must be greater than zero"};
+    case Fault::kBucketBounds:
+      return {"invalid_argument",
+              "operand and bounds must not be NaN, and bounds finite and not equal"};
+    case Fault::kInvalidCharacter:
+      return {"invalid_argument", "not a character"};
+    case Fault::kDateOutOfRange:
+      return {"timestamp_out_of_range", "date or time field value out of range"};
+    case Fault::kStride:
+      return {"invalid_argument", "stride must be greater than zero, without months and years"};
   }
   return {"", ""};
 }

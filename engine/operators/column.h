@@ -70,6 +70,13 @@ enum class Fault : uint8_t {
   kInvalidBigint,
   kInvalidDouble,
   kInvalidTimestamp,
+  kInvalidEscape,
+  kInvalidRegularExpression,
+  kBucketCount,
+  kBucketBounds,
+  kInvalidCharacter,
+  kDateOutOfRange,
+  kStride,
 };
 std::string_view FaultReason(Fault fault);
 std::string_view FaultMessage(Fault fault);

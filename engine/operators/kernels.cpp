@@ -9,7 +9,7 @@ const std::vector<NamedKernel>& AllKernels() {
   static const std::vector<NamedKernel> all = [] {
     std::vector<NamedKernel> kernels;
     for (auto* table : {&ArithmeticKernels, &ComparisonKernels, &MathematicsKernels, &TextKernels,
-                        &TextSearchKernels, &TimeKernels}) {
+                        &TextSearchKernels, &RegularExpressionKernels, &TimeKernels}) {
       std::vector<NamedKernel> part = table();
       kernels.insert(kernels.end(), std::make_move_iterator(part.begin()),
                      std::make_move_iterator(part.end()));

@@ -57,6 +57,7 @@ std::vector<NamedKernel> ComparisonKernels();
 std::vector<NamedKernel> MathematicsKernels();
 std::vector<NamedKernel> TextKernels();
 std::vector<NamedKernel> TextSearchKernels();
+std::vector<NamedKernel> RegularExpressionKernels();
 std::vector<NamedKernel> TimeKernels();
 
 }  // namespace millrace

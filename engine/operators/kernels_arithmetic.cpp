@@ -2,6 +2,7 @@
 #include <cfloat>
 #include <cmath>
 #include <limits>
+#include <utility>
 
 #include "engine/operators/kernel_loops.h"
 
@@ -136,6 +137,83 @@ struct Absolute<double> {
   static double Call(double a) { return std::fabs(a); }
 };
 
+// Of integers' bits. A shift goes round at the width of the type, as the processor's does.
+template <typename T>
+struct And {
+  static T Call(T a, T b) { return a & b; }
+};
+template <typename T>
+struct Or {
+  static T Call(T a, T b) { return a | b; }
+};
+template <typename T>
+struct Xor {
+  static T Call(T a, T b) { return a ^ b; }
+};
+template <typename T>
+struct Complement {
+  static T Call(T a) { return ~a; }
+};
+template <typename T>
+struct ShiftLeft {
+  static T Call(T a, int32_t by) {
+    return T(Unsigned<T>(a) << (uint32_t(by) & (sizeof(T) * 8 - 1)));
+  }
+};
+template <typename T>
+struct ShiftRight {
+  static T Call(T a, int32_t by) { return a >> (uint32_t(by) & (sizeof(T) * 8 - 1)); }
+};
+
+template <typename T>
+Unsigned<T> Magnitude(T a) {
+  return a < 0 ? Unsigned<T>(0) - Unsigned<T>(a) : Unsigned<T>(a);
+}
+
+// As an unsigned number: that of two least values has no positive counterpart.
+template <typename T>
+Unsigned<T> DivisorOf(T a, T b) {
+  Unsigned<T> x = Magnitude(a), y = Magnitude(b);
+  while (y != 0) x = std::exchange(y, x % y);
+  return x;
+}
+
+template <typename T>
+struct GreatestDivisor {
+  static T Call(T a, T b) { return T(DivisorOf(a, b)); }
+  static Fault Check(T, T, T result) { return result < 0 ? OutOfRange<T>() : Fault::kNone; }
+};
+
+template <typename T>
+struct LeastMultiple {
+  static T Call(T a, T b) {
+    if (a == 0 || b == 0) return 0;
+    return T((Magnitude(a) / DivisorOf(a, b)) * Magnitude(b));
+  }
+  static Fault Check(T a, T b, T) {
+    if (a == 0 || b == 0) return Fault::kNone;
+    Unsigned<T> product;
+    const bool wraps =
+        __builtin_mul_overflow(Magnitude(a) / DivisorOf(a, b), Magnitude(b), &product);
+    return wraps || product > Unsigned<T>(std::numeric_limits<T>::max()) ? OutOfRange<T>()
+                                                                         : Fault::kNone;
+  }
+};
+
+template <typename T>
+void AddIntegerKernels(Type type, std::vector<NamedKernel>* kernels) {
+  const std::vector<Type> two = {type, type};
+  const std::vector<Type> shift = {type, Type::kInteger};
+  kernels->push_back({"&", two, &Total<And<T>, T, T, T>});
+  kernels->push_back({"|", two, &Total<Or<T>, T, T, T>});
+  kernels->push_back({"#", two, &Total<Xor<T>, T, T, T>});
+  kernels->push_back({"~", {type}, &Total<Complement<T>, T, T>});
+  kernels->push_back({"<<", shift, &Total<ShiftLeft<T>, T, T, int32_t>});
+  kernels->push_back({">>", shift, &Total<ShiftRight<T>, T, T, int32_t>});
+  kernels->push_back({"gcd", two, &Checked<GreatestDivisor<T>, T, T, T>});
+  kernels->push_back({"lcm", two, &Checked<LeastMultiple<T>, T, T, T>});
+}
+
 template <typename T>
 void AddKernels(Type type, std::vector<NamedKernel>* kernels) {
   kernels->push_back({"+", {type, type}, &Checked<Add<T>, T, T, T>});
@@ -147,10 +225,14 @@ void AddKernels(Type type, std::vector<NamedKernel>* kernels) {
   kernels->push_back({"+", {type}, &Total<Same<T>, T, T>});
   if constexpr (std::is_same_v<T, double>) {
     kernels->push_back({"-", {type}, &Total<Negate<T>, T, T>});
-    kernels->push_back({"abs", {type}, &Total<Absolute<T>, T, T>});
+    for (const char* name : {"abs", "@"}) {
+      kernels->push_back({name, {type}, &Total<Absolute<T>, T, T>});
+    }
   } else {
     kernels->push_back({"-", {type}, &Checked<Negate<T>, T, T>});
-    kernels->push_back({"abs", {type}, &Checked<Absolute<T>, T, T>});
+    for (const char* name : {"abs", "@"}) {
+      kernels->push_back({name, {type}, &Checked<Absolute<T>, T, T>});
+    }
   }
 }
 
@@ -161,6 +243,8 @@ std::vector<NamedKernel> ArithmeticKernels() {
   AddKernels<int32_t>(Type::kInteger, &kernels);
   AddKernels<int64_t>(Type::kBigint, &kernels);
   AddKernels<double>(Type::kDouble, &kernels);
+  AddIntegerKernels<int32_t>(Type::kInteger, &kernels);
+  AddIntegerKernels<int64_t>(Type::kBigint, &kernels);
   return kernels;
 }
 

@@ -1,5 +1,6 @@
 // Mathematical functions of doubles, with PostgreSQL's domains and range errors (float.c). What
 // the C library computes for NaN and infinities is what PostgreSQL wants but where noted.
+#include <algorithm>
 #include <cfloat>
 #include <cmath>
 #include <numbers>
@@ -111,6 +112,50 @@ struct Atan2 {
   static double Call(double y, double x) { return std::atan2(y, x); }
 };
 
+double Cotangent(double x) { return 1.0 / std::tan(x); }
+double Sinh(double x) { return std::sinh(x); }
+double Cosh(double x) { return std::cosh(x); }
+double Tanh(double x) { return std::tanh(x); }
+double Asinh(double x) { return std::asinh(x); }
+double Atanh(double x) { return std::atanh(x); }
+
+struct Acosh {
+  static double Call(double x) { return std::acosh(x); }
+  static Fault Check(double x, double) { return x < 1 ? Fault::kInputOutOfRange : Fault::kNone; }
+};
+
+// numeric's in PostgreSQL.
+struct WholeQuotient {
+  static double Call(double x, double y) { return std::trunc(x / y); }
+  static Fault Check(double x, double y, double result) {
+    if (y == 0 && !std::isnan(x)) return Fault::kDivisionByZero;
+    return RangeFault(result, !std::isinf(x) && !std::isinf(y), true);
+  }
+};
+
+// As width_bucket_float8 in float.c.
+struct WidthBucket {
+  static Fault Call(CallMemory*, double x, double low, double high, int32_t count,
+                    int32_t* result) {
+    if (count <= 0) return Fault::kBucketCount;
+    if (std::isnan(x) || !std::isfinite(low) || !std::isfinite(high) || low == high) {
+      return Fault::kBucketBounds;
+    }
+    const bool rises = low < high;
+    if (rises ? x < low : x > low) {
+      *result = 0;
+      return Fault::kNone;
+    }
+    if (rises ? x >= high : x <= high) {
+      return __builtin_add_overflow(count, 1, result) ? Fault::kIntegerOutOfRange : Fault::kNone;
+    }
+    const double part = std::isinf(high - low) ? (x / 2 - low / 2) / (high / 2 - low / 2)
+                                               : (x - low) / (high - low);
+    *result = std::min(int32_t(double(count) * part), count - 1) + 1;
+    return Fault::kNone;
+  }
+};
+
 struct Degrees {
   static double Call(double x) { return x / (std::numbers::pi / 180.0); }
   static Fault Check(double x, double result) { return RangeFault(result, !std::isinf(x), true); }
@@ -174,6 +219,19 @@ std::vector<NamedKernel> MathematicsKernels() {
       {"acos", one, &Checked<OfUnitRange<&Acos>, double, double>},
       {"atan", one, &Total<Plain<&Atan>, double, double>},
       {"atan2", two, &Total<Atan2, double, double, double>},
+      {"cot", one, &Checked<OfAngle<&Cotangent>, double, double>},
+      {"sinh", one, &Total<Plain<&Sinh>, double, double>},
+      {"cosh", one, &Total<Plain<&Cosh>, double, double>},
+      {"tanh", one, &Total<Plain<&Tanh>, double, double>},
+      {"asinh", one, &Total<Plain<&Asinh>, double, double>},
+      {"acosh", one, &Checked<Acosh, double, double>},
+      {"atanh", one, &Checked<OfUnitRange<&Atanh>, double, double>},
+      {"div", two, &Checked<WholeQuotient, double, double, double>},
+      {"width_bucket",
+       {kDbl, kDbl, kDbl, Type::kInteger},
+       &Custom<WidthBucket, int32_t, double, double, double, int32_t>},
+      {"|/", one, &Checked<SquareRoot, double, double>},
+      {"||/", one, &Total<Plain<&Cbrt>, double, double>},
       {"radians", one, &Checked<Radians, double, double>},
       {"degrees", one, &Checked<Degrees, double, double>},
       {"pi", {}, &Pi},

@@ -1,6 +1,7 @@
 // Functions that make text. Positions and lengths are in characters; what can be a piece of an
 // argument is a view of it and costs no copy.
 #include <algorithm>
+#include <charconv>
 
 #include "engine/operators/kernel_loops.h"
 #include "engine/operators/utf8.h"
@@ -255,6 +256,120 @@ struct SplitPart {
   }
 };
 
+struct BitLength {
+  static Fault Call(CallMemory*, Text text, int32_t* result) {
+    *result = int32_t(text.size() * 8);
+    return Fault::kNone;
+  }
+};
+
+// Every character of the second replaced by the one at its place in the third, or left out.
+struct Translate {
+  static Fault Call(CallMemory* memory, Text text, Text from, Text to, Text* result) {
+    char* place;
+    // A character is at most four bytes.
+    const Fault fault = MakeText(memory, text.size() * 4, &place);
+    if (fault != Fault::kNone) return fault;
+    char* end = place;
+    for (size_t i = 0; i < text.size();) {
+      Text character = text.substr(i, CharacterSize(text, i));
+      i += character.size();
+      const size_t at = Find(from, character);
+      if (at != Text::npos) {
+        const size_t start = OffsetOfCharacter(to, int64_t(at));
+        character = start < to.size() ? to.substr(start, CharacterSize(to, start)) : Text();
+      }
+      end = std::copy(character.begin(), character.end(), end);
+    }
+    *result = {place, size_t(end - place)};
+    return Fault::kNone;
+  }
+  // The number of the character, or npos.
+  static size_t Find(Text from, Text character) {
+    size_t index = 0;
+    for (size_t i = 0; i < from.size(); ++index) {
+      const size_t size = CharacterSize(from, i);
+      if (from.substr(i, size) == character) return index;
+      i += size;
+    }
+    return Text::npos;
+  }
+};
+
+struct Ascii {
+  static Fault Call(CallMemory*, Text text, int32_t* result) {
+    *result = 0;
+    if (text.empty()) return Fault::kNone;
+    const auto first = uint8_t(text[0]);
+    if (first < 0x80) {
+      *result = first;
+      return Fault::kNone;
+    }
+    const size_t size = CharacterSize(text, 0);
+    *result = first & (0x7F >> size);
+    for (size_t i = 1; i < size; ++i) *result = *result << 6 | (uint8_t(text[i]) & 0x3F);
+    return Fault::kNone;
+  }
+};
+
+struct Chr {
+  static Fault Call(CallMemory* memory, int32_t code, Text* result) {
+    if (code <= 0 || code > 0x10FFFF || (code >= 0xD800 && code < 0xE000)) {
+      return Fault::kInvalidCharacter;
+    }
+    char* place;
+    if (const Fault fault = MakeText(memory, 4, &place); fault != Fault::kNone) return fault;
+    const auto unsigned_code = uint32_t(code);
+    const size_t size = code < 0x80 ? 1 : code < 0x800 ? 2 : code < 0x10000 ? 3 : 4;
+    for (size_t i = size; i-- > 1;) {
+      place[i] = char(0x80 | (unsigned_code >> (6 * (size - 1 - i)) & 0x3F));
+    }
+    const uint32_t lead = size == 1 ? 0 : 0xF00 >> size & 0xFF;
+    place[0] = char(lead | unsigned_code >> (6 * (size - 1)));
+    *result = {place, size};
+    return Fault::kNone;
+  }
+};
+
+template <typename T>
+struct ToHex {
+  static Fault Call(CallMemory* memory, T value, Text* result) {
+    char* place;
+    if (const Fault fault = MakeText(memory, 16, &place); fault != Fault::kNone) return fault;
+    const auto end =
+        std::to_chars(place, place + 16, std::make_unsigned_t<T>(value), /*base=*/16).ptr;
+    *result = {place, size_t(end - place)};
+    return Fault::kNone;
+  }
+};
+
+// From character `start` (from 1) on, `count` characters give way.
+struct OverlayPart {
+  static Fault Call(CallMemory* memory, Text text, Text part, int32_t start, int32_t count,
+                    Text* result) {
+    if (start <= 0) return Fault::kNegativeSubstringLength;
+    int32_t end;
+    if (__builtin_add_overflow(start, count, &end)) return Fault::kIntegerOutOfRange;
+    const int64_t behind = int64_t(end) - 1;
+    const Text before = text.substr(0, OffsetOfCharacter(text, start - 1));
+    const Text after = text.substr(behind <= 0 ? 0 : OffsetOfCharacter(text, behind));
+    char* place;
+    const size_t size = before.size() + part.size() + after.size();
+    if (const Fault fault = MakeText(memory, size, &place); fault != Fault::kNone) return fault;
+    *result = {place, size};
+    for (const Text piece : {before, part, after}) {
+      place = std::copy(piece.begin(), piece.end(), place);
+    }
+    return Fault::kNone;
+  }
+};
+
+struct Overlay {
+  static Fault Call(CallMemory* memory, Text text, Text part, int32_t start, Text* result) {
+    return OverlayPart::Call(memory, text, part, start, int32_t(CountCharacters(part)), result);
+  }
+};
+
 // concat and concat_ws: nulls are left out; a null separator makes concat_ws null.
 template <bool kSeparated>
 Status JoinAll(const KernelCall& call, Column* out) {
@@ -313,6 +428,22 @@ void AddTrims(std::vector<NamedKernel>* kernels) {
   kernels->push_back({"rtrim", two, &Custom<Trim<false, true>, Text, Text, Text>});
 }
 
+void AddCharacters(std::vector<NamedKernel>* kernels) {
+  constexpr Type kTxt = Type::kText;
+  constexpr Type kInt = Type::kInteger;
+  kernels->insert(kernels->end(),
+                  {{"bit_length", {kTxt}, &Custom<BitLength, int32_t, Text>},
+                   {"translate", {kTxt, kTxt, kTxt}, &Custom<Translate, Text, Text, Text, Text>},
+                   {"ascii", {kTxt}, &Custom<Ascii, int32_t, Text>},
+                   {"chr", {kInt}, &Custom<Chr, Text, int32_t>},
+                   {"to_hex", {kInt}, &Custom<ToHex<int32_t>, Text, int32_t>},
+                   {"to_hex", {Type::kBigint}, &Custom<ToHex<int64_t>, Text, int64_t>},
+                   {"overlay", {kTxt, kTxt, kInt}, &Custom<Overlay, Text, Text, Text, int32_t>},
+                   {"overlay",
+                    {kTxt, kTxt, kInt, kInt},
+                    &Custom<OverlayPart, Text, Text, Text, int32_t, int32_t>}});
+}
+
 }  // namespace
 
 std::vector<NamedKernel> TextKernels() {
@@ -345,6 +476,7 @@ std::vector<NamedKernel> TextKernels() {
       {"split_part", {kTxt, kTxt, kInt}, &Custom<SplitPart, Text, Text, Text, int32_t>},
   };
   AddTrims(&kernels);
+  AddCharacters(&kernels);
   return kernels;
 }
 

@@ -54,6 +54,36 @@ struct Like {
   }
 };
 
+// The same pattern with a backslash as its escape; without an escape character every backslash is
+// one of its own.
+struct LikeEscape {
+  static Fault Call(CallMemory* memory, Text pattern, Text escape, Text* result) {
+    if (!escape.empty() && CharacterSize(escape, 0) != escape.size()) {
+      return Fault::kInvalidEscape;
+    }
+    char* place;
+    const Fault fault = MakeText(memory, pattern.size() * 2, &place);
+    if (fault != Fault::kNone) return fault;
+    char* end = place;
+    for (size_t i = 0; i < pattern.size();) {
+      const size_t size = CharacterSize(pattern, i);
+      Text character = pattern.substr(i, size);
+      i += size;
+      if (!escape.empty() && character == escape) {
+        *end++ = '\\';
+        if (i == pattern.size()) break;
+        character = pattern.substr(i, CharacterSize(pattern, i));
+        i += character.size();
+      } else if (character == "\\") {
+        *end++ = '\\';
+      }
+      end = std::copy(character.begin(), character.end(), end);
+    }
+    *result = {place, size_t(end - place)};
+    return Fault::kNone;
+  }
+};
+
 struct Position {
   static Fault Call(CallMemory*, Text text, Text part, int32_t* result) {
     const size_t at = text.find(part);
@@ -78,7 +108,9 @@ std::vector<NamedKernel> TextSearchKernels() {
       {"!~~", two, &Custom<Like<true, false>, uint8_t, Text, Text>},
       {"~~*", two, &Custom<Like<false, true>, uint8_t, Text, Text>},
       {"!~~*", two, &Custom<Like<true, true>, uint8_t, Text, Text>},
+      {"like_escape", two, &Custom<LikeEscape, Text, Text, Text>},
       {"strpos", two, &Custom<Position, int32_t, Text, Text>},
+      {"^@", two, &Custom<StartsWith, uint8_t, Text, Text>},
       {"starts_with", two, &Custom<StartsWith, uint8_t, Text, Text>},
   };
 }

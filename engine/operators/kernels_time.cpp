@@ -3,6 +3,7 @@
 
 #include "engine/operators/calendar.h"
 #include "engine/operators/kernel_loops.h"
+#include "engine/plan/literals.h"
 
 namespace millrace {
 namespace {
@@ -75,18 +76,65 @@ struct ToTimestamp {
   }
 };
 
+// The start of the stride that holds `time`, strides being counted from `origin`.
+struct DateBin {
+  static Fault Call(CallMemory*, const Interval& stride, int64_t time, int64_t origin,
+                    int64_t* result) {
+    const std::optional<Micros> length = FixedLength(stride);
+    if (!length.has_value() || stride.months != 0 || length->count() <= 0) return Fault::kStride;
+    const __int128 since = __int128(time) - origin;
+    const __int128 step = length->count();
+    const __int128 start = origin + (since / step - (since % step < 0 ? 1 : 0)) * step;
+    if (start < INT64_MIN || start > INT64_MAX) return Fault::kTimestampOutOfRange;
+    *result = int64_t(start);
+    return Fault::kNone;
+  }
+};
+
+// Seconds to 60 are taken, as PostgreSQL does, and rounded to microseconds.
+struct MakeTimestamp {
+  static Fault Call(CallMemory*, int32_t year, int32_t month, int32_t day, int32_t hour,
+                    int32_t minute, double seconds, int64_t* result) {
+    // There is no year 0: -1 is 1 BC.
+    if (year == 0) return Fault::kDateOutOfRange;
+    CivilTime civil;
+    civil.year = year < 0 ? int64_t(year) + 1 : year;
+    civil.month = month;
+    civil.day = day;
+    if (month < 1 || month > 12 || day < 1 || day > DaysInMonth(civil.year, month) || hour < 0 ||
+        hour > 24 || minute < 0 || minute > 59 || !(seconds >= 0 && seconds <= 60) ||
+        (hour == 24 && (minute > 0 || seconds > 0))) {
+      return Fault::kDateOutOfRange;
+    }
+    const std::optional<int64_t> start = FromCivil(civil);
+    const int64_t micros =
+        (int64_t(hour) * 60 + minute) * 60 * kMicrosPerSecond + int64_t(std::rint(seconds * 1e6));
+    if (!start.has_value() || __builtin_add_overflow(*start, micros, result)) {
+      return Fault::kTimestampOutOfRange;
+    }
+    return Fault::kNone;
+  }
+};
+
 }  // namespace
 
 std::vector<NamedKernel> TimeKernels() {
   constexpr Type kTime = Type::kTimestamp;
   constexpr Type kSpan = Type::kInterval;
   using Text = std::string_view;
+  constexpr Type kInt = Type::kInteger;
+  const std::vector<Type> fields = {kInt, kInt, kInt, kInt, kInt, Type::kDouble};
+  const Kernel make =
+      &Custom<MakeTimestamp, int64_t, int32_t, int32_t, int32_t, int32_t, int32_t, double>;
   return {
       {"+", {kTime, kSpan}, &Custom<Move<1>, int64_t, int64_t, Interval>},
       {"-", {kTime, kSpan}, &Custom<Move<-1>, int64_t, int64_t, Interval>},
       {"+", {kSpan, kTime}, &Custom<MoveReversed, int64_t, Interval, int64_t>},
       {"date_trunc", {Type::kText, kTime}, &Custom<DateTrunc, int64_t, Text, int64_t>},
       {"date_part", {Type::kText, kTime}, &Custom<DatePart, double, Text, int64_t>},
+      {"date_bin", {kSpan, kTime, kTime}, &Custom<DateBin, int64_t, Interval, int64_t, int64_t>},
+      {"make_timestamp", fields, make},
+      {"make_timestamptz", fields, make},
       {"to_timestamp", {Type::kDouble}, &Custom<ToTimestamp, int64_t, double>},
   };
 }

@@ -9,6 +9,7 @@
 #include "engine/plan/expression_nodes.h"
 #include "engine/plan/functions.h"
 #include "engine/plan/literals.h"
+#include "engine/plan/regular_expression.h"
 #include "engine/plan/time_unit.h"
 #include "engine/plan/type_syntax.h"
 
@@ -323,7 +324,7 @@ std::optional<Bound> ExpressionBinder::Call(const Syntax& node, const std::strin
     return std::nullopt;
   }
   const FunctionSignature& signature = FunctionCatalog()[size_t(function)];
-  if (!CheckTimeUnit(name, operands)) return std::nullopt;
+  if (!CheckTimeUnit(name, operands) || !CheckPattern(name, operands)) return std::nullopt;
   Expr call = MakeExpr(Expr::Kind::kCall, signature.result, {});
   call.function = function;
   for (size_t i = 0; i < operands.size(); ++i) {
@@ -348,14 +349,35 @@ bool ExpressionBinder::CheckTimeUnit(const std::string& name,
   return false;
 }
 
+// The same of a regular expression.
+bool ExpressionBinder::CheckPattern(const std::string& name, const std::vector<Operand>& operands) {
+  static constexpr std::array kNames =
+      std::to_array<std::string_view>({"~", "~*", "!~", "!~*", "regexp_like", "regexp_count",
+                                       "regexp_substr", "regexp_replace", "substring"});
+  if (operands.size() < 2 || !IsOneOf(kNames, name)) return true;
+  const auto literal = [&](size_t index) {
+    return std::get_if<std::string>(&operands[index].bound.expr.literal);
+  };
+  if (literal(1) == nullptr) return true;
+  const size_t flags_at = name == "regexp_replace" ? 3 : 2;
+  const std::string* flags = operands.size() > flags_at ? literal(flags_at) : nullptr;
+  bool global = false;
+  std::string error;
+  if (CompilePattern(*literal(1), flags == nullptr ? "" : *flags,
+                     name == "regexp_replace" ? &global : nullptr, &error) != nullptr) {
+    return true;
+  }
+  sql_.Error(*operands[1].node, "invalid regular expression: " + error);
+  return false;
+}
+
 void ExpressionBinder::NoSuchCall(const Syntax& node, const std::string& name,
                                   const std::vector<Operand>& operands) {
   std::string shown = name;
   if (name == "is_distinct_from" || name == "nullif") shown = "=";
   const bool is_operator = !(shown[0] >= 'a' && shown[0] <= 'z');
   if (is_operator && !IsKnownOperator(shown)) {
-    sql_.Error(node, "operator " + shown + " is not supported",
-               shown[0] == '~' || shown[0] == '!' ? "match texts with LIKE or ILIKE" : "");
+    sql_.Error(node, "operator " + shown + " is not supported");
     return;
   }
   if (is_operator && operands.size() == 2) {

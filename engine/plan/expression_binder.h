@@ -80,7 +80,10 @@ class ExpressionBinder {
   std::optional<Bound> BindConstant(const Syntax& node);
   std::optional<Bound> BindOperator(const Syntax& node);
   std::optional<Bound> BindIn(const Syntax& node);
-  std::optional<Bound> BindBetween(const Syntax& node, bool negated);
+  std::optional<Bound> BindBetween(const Syntax& node, bool negated, bool symmetric);
+  std::optional<Bound> BindRange(const Syntax& node, const Syntax& left, const Syntax& low_node,
+                                 const Syntax& high_node, bool negated);
+  std::optional<Bound> BindSimilar(const Syntax& node);
   std::optional<Bound> BindDistinct(const Syntax& node, bool negated);
   std::optional<Bound> BindLogic(const Syntax& node);
   std::optional<Bound> BindNullTest(const Syntax& node);
@@ -99,13 +102,13 @@ class ExpressionBinder {
   std::optional<Bound> Call(const Syntax& node, const std::string& name,
                             std::vector<Operand> operands);
   bool CheckTimeUnit(const std::string& name, const std::vector<Operand>& operands);
+  bool CheckPattern(const std::string& name, const std::vector<Operand>& operands);
   void NoSuchCall(const Syntax& node, const std::string& name,
                   const std::vector<Operand>& operands);
   Bound Not(Expr expr);
   // The one type of CASE's, COALESCE's results; kNull after an error.
   Type CommonType(const Syntax& node, const std::string& what,
                   const std::vector<Operand>& operands);
-  bool CheckLikePattern(const Syntax& node);
 
   const SqlText& sql_;
   const BindScope& scope_;

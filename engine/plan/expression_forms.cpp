@@ -6,6 +6,7 @@
 #include "engine/plan/expression_binder.h"
 #include "engine/plan/expression_nodes.h"
 #include "engine/plan/functions.h"
+#include "engine/plan/regular_expression.h"
 
 namespace millrace {
 namespace {
@@ -21,23 +22,20 @@ std::optional<Bound> ExpressionBinder::BindOperator(const Syntax& node) {
   if (!RefuseOtherFields(sql_, node, {"kind", "name", "lexpr", "rexpr"})) return std::nullopt;
   const std::string kind = node.Text("kind");
   if (kind == "AEXPR_IN") return BindIn(node);
-  if (kind == "AEXPR_BETWEEN") return BindBetween(node, false);
-  if (kind == "AEXPR_NOT_BETWEEN") return BindBetween(node, true);
+  if (kind == "AEXPR_BETWEEN") return BindBetween(node, false, false);
+  if (kind == "AEXPR_NOT_BETWEEN") return BindBetween(node, true, false);
+  if (kind == "AEXPR_BETWEEN_SYM") return BindBetween(node, false, true);
+  if (kind == "AEXPR_NOT_BETWEEN_SYM") return BindBetween(node, true, true);
+  if (kind == "AEXPR_SIMILAR") return BindSimilar(node);
   if (kind == "AEXPR_DISTINCT") return BindDistinct(node, false);
   if (kind == "AEXPR_NOT_DISTINCT") return BindDistinct(node, true);
   std::string name = LastName(node, "name");
   if (kind == "AEXPR_NULLIF") {
     name = "nullif";
-  } else if (kind == "AEXPR_LIKE" || kind == "AEXPR_ILIKE") {
-    if (!CheckLikePattern(node)) return std::nullopt;
-  } else if (kind != "AEXPR_OP") {
+  } else if (kind != "AEXPR_OP" && kind != "AEXPR_LIKE" && kind != "AEXPR_ILIKE") {
     static constexpr std::array kNames =
         std::to_array<std::pair<std::string_view, std::string_view>>(
-            {{"AEXPR_SIMILAR", "SIMILAR TO"},
-             {"AEXPR_OP_ANY", "ANY (array)"},
-             {"AEXPR_OP_ALL", "ALL (array)"},
-             {"AEXPR_BETWEEN_SYM", "BETWEEN SYMMETRIC"},
-             {"AEXPR_NOT_BETWEEN_SYM", "BETWEEN SYMMETRIC"}});
+            {{"AEXPR_OP_ANY", "ANY (array)"}, {"AEXPR_OP_ALL", "ALL (array)"}});
     std::string shown = kind;
     for (const auto& [key, value] : kNames) {
       if (key == kind) shown = value;
@@ -62,12 +60,28 @@ std::optional<Bound> ExpressionBinder::BindOperator(const Syntax& node) {
   return Call(node, name, std::move(operands));
 }
 
-bool ExpressionBinder::CheckLikePattern(const Syntax& node) {
+// A pattern of its own becomes a regular expression, which has to be known.
+std::optional<Bound> ExpressionBinder::BindSimilar(const Syntax& node) {
+  const Syntax* left = node.Find("lexpr");
   const Syntax* right = node.Find("rexpr");
-  if (right == nullptr || right->tag != "FuncCall") return true;
-  if (LastName(*right, "funcname") != "like_escape") return true;
-  sql_.Error(*right, "LIKE ... ESCAPE is not supported", "escape with a backslash");
-  return false;
+  const std::vector<Syntax>& args = right == nullptr ? node.List("") : right->List("args");
+  if (left == nullptr || args.size() != 1) {
+    sql_.Error(node, "SIMILAR TO ... ESCAPE is not supported", "escape with a backslash");
+    return std::nullopt;
+  }
+  std::optional<Operand> value = BindOperand(*left);
+  std::optional<Operand> pattern = BindOperand(args[0]);
+  if (!value.has_value() || !pattern.has_value()) return std::nullopt;
+  auto* const text = std::get_if<std::string>(&pattern->bound.expr.literal);
+  if (text == nullptr) {
+    sql_.Error(args[0], "the pattern of SIMILAR TO must be a literal", "match with ~");
+    return std::nullopt;
+  }
+  *text = PatternOfSimilar(*text);
+  std::vector<Operand> operands;
+  operands.push_back(std::move(*value));
+  operands.push_back(std::move(*pattern));
+  return Call(node, LastName(node, "name"), std::move(operands));
 }
 
 std::optional<Bound> ExpressionBinder::BindIn(const Syntax& node) {
@@ -94,22 +108,39 @@ std::optional<Bound> ExpressionBinder::BindIn(const Syntax& node) {
                         std::move(tests))};
 }
 
-std::optional<Bound> ExpressionBinder::BindBetween(const Syntax& node, bool negated) {
+// SYMMETRIC: between the lesser and the greater of the bounds.
+std::optional<Bound> ExpressionBinder::BindBetween(const Syntax& node, bool negated,
+                                                   bool symmetric) {
   const Syntax* left = node.Find("lexpr");
   const Syntax* bounds = node.Find("rexpr");
   if (left == nullptr || bounds == nullptr || bounds->List("items").size() != 2) {
     sql_.Error(node, "BETWEEN needs two bounds");
     return std::nullopt;
   }
-  std::optional<Operand> value = BindOperand(*left);
-  std::optional<std::vector<Operand>> items = BindAll(bounds->List("items"));
-  if (!value.has_value() || !items.has_value()) return std::nullopt;
+  const std::vector<Syntax>& items = bounds->List("items");
+  std::optional<Bound> range = BindRange(node, *left, items[0], items[1], negated);
+  if (!range.has_value() || !symmetric) return range;
+  std::optional<Bound> turned = BindRange(node, *left, items[1], items[0], negated);
+  if (!turned.has_value()) return std::nullopt;
+  return Bound{MakeExpr(negated ? Expr::Kind::kAnd : Expr::Kind::kOr, Type::kBoolean,
+                        {std::move(range->expr), std::move(turned->expr)})};
+}
+
+std::optional<Bound> ExpressionBinder::BindRange(const Syntax& node, const Syntax& left,
+                                                 const Syntax& low_node, const Syntax& high_node,
+                                                 bool negated) {
+  std::optional<Operand> value = BindOperand(left);
+  std::optional<Operand> low_value = BindOperand(low_node);
+  std::optional<Operand> high_value = BindOperand(high_node);
+  if (!value.has_value() || !low_value.has_value() || !high_value.has_value()) {
+    return std::nullopt;
+  }
   std::optional<Operand> copy = Copy(*value);
   if (!copy.has_value()) return std::nullopt;
   std::optional<Bound> low =
-      Compare(node, negated ? "<" : ">=", std::move(*value), std::move((*items)[0]));
+      Compare(node, negated ? "<" : ">=", std::move(*value), std::move(*low_value));
   std::optional<Bound> high =
-      Compare(node, negated ? ">" : "<=", std::move(*copy), std::move((*items)[1]));
+      Compare(node, negated ? ">" : "<=", std::move(*copy), std::move(*high_value));
   if (!low.has_value() || !high.has_value()) return std::nullopt;
   return Bound{MakeExpr(negated ? Expr::Kind::kOr : Expr::Kind::kAnd, Type::kBoolean,
                         {std::move(low->expr), std::move(high->expr)})};

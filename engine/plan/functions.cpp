@@ -60,7 +60,22 @@ void AddArithmetic(CatalogBuilder* catalog) {
     catalog->Add("+", {type}, type, kTotal, "the number itself");
     catalog->Add("abs", {type}, type, type == kDbl ? kTotal : kFallible, "absolute value");
   }
+  for (const Type type : kNumbers) {
+    catalog->Add("@", {type}, type, type == kDbl ? kTotal : kFallible, "absolute value");
+  }
+  for (const Type type : {kInt, kBig}) {
+    catalog->Add("&", {type, type}, type, kTotal, "bits that are set in both");
+    catalog->Add("|", {type, type}, type, kTotal, "bits that are set in either");
+    catalog->Add("#", {type, type}, type, kTotal, "bits that are set in one of them");
+    catalog->Add("~", {type}, type, kTotal, "all bits turned over");
+    catalog->Add("<<", {type, kInt}, type, kTotal, "bits moved up");
+    catalog->Add(">>", {type, kInt}, type, kTotal, "bits moved down; the sign stays");
+    catalog->Add("gcd", {type, type}, type, kFallible, "greatest common divisor");
+    catalog->Add("lcm", {type, type}, type, kFallible, "least common multiple");
+  }
   catalog->Add("^", {kDbl, kDbl}, kDbl, kFallible, "power");
+  catalog->Add("|/", {kDbl}, kDbl, kFallible, "square root");
+  catalog->Add("||/", {kDbl}, kDbl, kTotal, "cube root");
   catalog->Add("+", {kTime, kSpan}, kTime, kFallible, "later by an interval");
   catalog->Add("+", {kSpan, kTime}, kTime, kFallible, "later by an interval");
   catalog->Add("-", {kTime, kSpan}, kTime, kFallible, "earlier by an interval");
@@ -110,6 +125,16 @@ void AddMathematics(CatalogBuilder* catalog) {
   catalog->Add("acos", {kDbl}, kDbl, kFallible, "inverse cosine in radians");
   catalog->Add("atan", {kDbl}, kDbl, kTotal, "inverse tangent in radians");
   catalog->Add("atan2", {kDbl, kDbl}, kDbl, kTotal, "angle of the point (second, first), radians");
+  catalog->Add("cot", {kDbl}, kDbl, kFallible, "cotangent of an angle in radians");
+  catalog->Add("sinh", {kDbl}, kDbl, kTotal, "hyperbolic sine");
+  catalog->Add("cosh", {kDbl}, kDbl, kTotal, "hyperbolic cosine");
+  catalog->Add("tanh", {kDbl}, kDbl, kTotal, "hyperbolic tangent");
+  catalog->Add("asinh", {kDbl}, kDbl, kTotal, "inverse hyperbolic sine");
+  catalog->Add("acosh", {kDbl}, kDbl, kFallible, "inverse hyperbolic cosine");
+  catalog->Add("atanh", {kDbl}, kDbl, kFallible, "inverse hyperbolic tangent");
+  catalog->Add("div", {kDbl, kDbl}, kDbl, kFallible, "quotient, truncated towards zero");
+  catalog->Add("width_bucket", {kDbl, kDbl, kDbl, kInt}, kInt, kFallible,
+               "which of n buckets from the second to the third it is in; 0 below, n + 1 above");
   catalog->Add("radians", {kDbl}, kDbl, kFallible, "degrees to radians");
   catalog->Add("degrees", {kDbl}, kDbl, kFallible, "radians to degrees");
   catalog->Add("pi", {}, kDbl, kTotal, "the number pi");
@@ -122,6 +147,8 @@ void AddText(CatalogBuilder* catalog) {
   catalog->Add("!~~", {kTxt, kTxt}, kBool, kFallible, "does not match");
   catalog->Add("~~*", {kTxt, kTxt}, kBool, kFallible, "matches in any letter case");
   catalog->Add("!~~*", {kTxt, kTxt}, kBool, kFallible, "does not match in any letter case");
+  catalog->Add("like_escape", {kTxt, kTxt}, kTxt, kFallible,
+               "a LIKE pattern with another escape character; also `LIKE p ESCAPE e`");
   catalog->Add("lower", {kTxt}, kTxt, kFallible, "in lower case");
   catalog->Add("upper", {kTxt}, kTxt, kFallible, "in upper case");
   catalog->Add("initcap", {kTxt}, kTxt, kFallible, "each word with a capital, the rest lower case");
@@ -147,6 +174,38 @@ void AddText(CatalogBuilder* catalog) {
                "every second replaced by the third");
   catalog->Add("strpos", {kTxt, kTxt}, kInt, kTotal,
                "where the second begins (from 1), else 0; also `position(b IN a)`");
+  catalog->Add("^@", {kTxt, kTxt}, kBool, kTotal, "begins with");
+  catalog->Add("~", {kTxt, kTxt}, kBool, kFallible, "matches a regular expression");
+  catalog->Add("~*", {kTxt, kTxt}, kBool, kFallible,
+               "matches a regular expression in any letter case");
+  catalog->Add("!~", {kTxt, kTxt}, kBool, kFallible, "does not match a regular expression");
+  catalog->Add("!~*", {kTxt, kTxt}, kBool, kFallible,
+               "does not match a regular expression in any letter case");
+  catalog->Add("regexp_like", {kTxt, kTxt}, kBool, kFallible,
+               "whether it matches a regular expression");
+  catalog->Add("regexp_like", {kTxt, kTxt, kTxt}, kBool, kFallible,
+               "the same with options: `i` any letter case");
+  catalog->Add("regexp_count", {kTxt, kTxt}, kInt, kFallible,
+               "how often a regular expression matches");
+  catalog->Add("regexp_substr", {kTxt, kTxt}, kTxt, kNullable | kFallible,
+               "what a regular expression matches; null: nothing");
+  catalog->Add("substring", {kTxt, kTxt}, kTxt, kNullable | kFallible,
+               "the same, of its first group where it has one; also `substring(x from pattern)`");
+  catalog->Add("regexp_replace", {kTxt, kTxt, kTxt}, kTxt, kFallible,
+               "the first match replaced; `\\1` is the first group, `\\&` the whole match");
+  catalog->Add("regexp_replace", {kTxt, kTxt, kTxt, kTxt}, kTxt, kFallible,
+               "the same with options: `g` every match, `i` any letter case");
+  catalog->Add("translate", {kTxt, kTxt, kTxt}, kTxt, kFallible,
+               "every character of the second replaced by that of the third, or left out");
+  catalog->Add("ascii", {kTxt}, kInt, kTotal, "code of the first character");
+  catalog->Add("chr", {kInt}, kTxt, kFallible, "the character of a code");
+  catalog->Add("to_hex", {kInt}, kTxt, kFallible, "in hexadecimal");
+  catalog->Add("to_hex", {kBig}, kTxt, kFallible, "in hexadecimal");
+  catalog->Add("bit_length", {kTxt}, kInt, kTotal, "number of bits");
+  catalog->Add("overlay", {kTxt, kTxt, kInt}, kTxt, kFallible,
+               "the second put over what begins at the n-th character");
+  catalog->Add("overlay", {kTxt, kTxt, kInt, kInt}, kTxt, kFallible,
+               "the same, over so many characters; also `overlay(x placing y from n for m)`");
   catalog->Add("starts_with", {kTxt, kTxt}, kBool, kTotal, "whether it begins with the second");
   catalog->Add("concat", {kTxt}, kTxt, kVariadic | kNullable | kFallible,
                "all joined; nulls count as empty");
@@ -169,6 +228,10 @@ void AddTime(CatalogBuilder* catalog) {
   catalog->Add(
       "date_part", {kTxt, kTime}, kDbl, kFallible,
       "a field, UTC: year ... microseconds, epoch, dow, doy, week; also `extract(field FROM t)`");
+  catalog->Add("date_bin", {kSpan, kTime, kTime}, kTime, kFallible,
+               "start of the stride that holds the second, counted from the third");
+  catalog->AddAliases({"make_timestamp", "make_timestamptz"}, {kInt, kInt, kInt, kInt, kInt, kDbl},
+                      kTime, kFallible, "from year, month, day, hour, minute and seconds, UTC");
   catalog->Add("to_timestamp", {kDbl}, kTime, kFallible, "seconds since 1970-01-01 UTC");
 }
 

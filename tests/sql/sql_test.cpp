@@ -15,7 +15,7 @@
 namespace millrace::test {
 namespace {
 
-constexpr int kDealtPartitions = 4;
+constexpr size_t kDealtPartitions = 4;
 constexpr double kRelative = 1e-12;
 
 enum class Way { kOneTask, kFourTasks, kKilledAndRestored };
@@ -168,10 +168,10 @@ class SqlCases : public testing::TestWithParam<std::string> {
       partitions = input.partitions;
       if (!input.fixed && way != Way::kOneTask) {
         const Lines lines = std::move(partitions.front());
-        partitions.assign(kDealtPartitions, {});
-        for (size_t i = 0; i < lines.size(); ++i) {
-          partitions[i % kDealtPartitions].push_back(lines[i]);
-        }
+        // So many that each has a half before the kill and one after it.
+        const size_t dealt = std::clamp<size_t>(lines.size() / 2, 1, kDealtPartitions);
+        partitions.assign(dealt, {});
+        for (size_t i = 0; i < lines.size(); ++i) partitions[i % dealt].push_back(lines[i]);
       }
       for (const Lines& lines : partitions) {
         world->rows_per_partition = std::max(world->rows_per_partition, int64_t(lines.size()));
@@ -197,7 +197,7 @@ class SqlCases : public testing::TestWithParam<std::string> {
     LifeOptions options;
     options.parallelism = way == Way::kOneTask ? 1 : way == Way::kFourTasks ? 4 : 3;
     if (way == Way::kKilledAndRestored) {
-      const int64_t half = (world->rows_per_partition + 1) / 2;
+      const int64_t half = world->rows_per_partition / 2;
       world->Release(half);
       Life first(world, job, options);
       ASSERT_TRUE(first.Start().ok());

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -29,7 +30,8 @@ SINK = "  sinks:\n    - {stream: readings, console: {}}\n"
 @pytest.mark.parametrize(
     ("command", "shown"),
     [
-        ([], ["run", "lint", "plan", "simulate"]),
+        ([], ["run", "lint", "plan", "functions", "simulate"]),
+        (["functions"], ["prefix", "--output"]),
         (
             ["run"],
             ["job", "--brokers", "--data-dir", "--state-dir", "--new-generation",
@@ -236,3 +238,15 @@ def test_no_broker_named(tmp_path: Path) -> None:
         finished.stderr
     )
     assert "--brokers" in finished.stderr
+
+
+def test_functions_are_listed() -> None:
+    listed = millrace.run(["functions", "regexp_c"])
+    assert listed.code == 0
+    shown = "regexp_count(text, text) integer how often a regular expression matches"
+    assert listed.stdout.split() == shown.split()
+    one = json.loads(millrace.run(["functions", "corr", "-o", "json"]).stdout)
+    assert one["kind"] == "aggregate" and one["summary"] == "correlation coefficient"
+    none = millrace.run(["functions", "no_such"])
+    assert none.code == 1
+    assert none.stderr == "no function, operator or aggregate begins with 'no_such'\n"

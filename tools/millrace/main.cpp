@@ -3,6 +3,7 @@
 #include <CLI/CLI.hpp>
 #include <iostream>
 
+#include "tools/millrace/functions_command.h"
 #include "tools/millrace/job_command.h"
 #include "tools/millrace/run_command.h"
 #include "tools/millrace/state_commands.h"
@@ -105,6 +106,14 @@ int Main(int argc, char** argv) {
   plan->add_option("--from", plan_from,
                    "Say what a start would keep, drop, begin empty or refuse: 'latest' (the last "
                    "checkpoint) or a savepoint's name");
+  std::string functions_output = "table";
+  std::string functions_prefix;
+  CLI::App* functions =
+      app.add_subcommand("functions", "List the operators, functions and aggregates of SQL");
+  functions->add_option("prefix", functions_prefix, "Only those whose name begins so");
+  functions->add_option("-o,--output", functions_output, "table or json (an object a line)")
+      ->check(CLI::IsMember({"table", "json"}))
+      ->capture_default_str();
   RunOptions restore;
   bool accept_duplicates = false;
   CLI::App* restore_command = app.add_subcommand(
@@ -130,6 +139,7 @@ int Main(int argc, char** argv) {
   }
   if (run_command->parsed()) return RunJob(run);
   if (lint->parsed()) return RunLint(job_file);
+  if (functions->parsed()) return RunFunctions(functions_output, functions_prefix);
   if (restore_command->parsed()) return RunJob(restore);
   if (plan->parsed()) {
     return plan_from.empty() ? RunPlan(state.job_file) : RunPlanFrom(state, plan_from);

@@ -1,0 +1,181 @@
+// ~ and its kin, regexp_like, regexp_count, regexp_substr, regexp_replace, substring by a pattern.
+#include "engine/operators/kernel_loops.h"
+#include "engine/operators/utf8.h"
+#include "engine/plan/regular_expression.h"
+
+namespace millrace {
+namespace {
+
+using Text = std::string_view;
+
+re2::StringPiece Piece(Text text) { return {text.data(), text.size()}; }
+
+// The pattern of the last row, which is nearly always a literal.
+class LastExpression : public KernelState {
+ public:
+  // Null: the pattern cannot be used.
+  static LastExpression* Of(CallMemory* memory, Text pattern, Text flags, bool may_be_global) {
+    if (memory->state == nullptr) memory->state = std::make_unique<LastExpression>();
+    auto* const last = static_cast<LastExpression*>(memory->state.get());
+    if (!last->known_ || last->pattern_ != pattern || last->flags_ != flags) {
+      last->known_ = true;
+      last->pattern_ = pattern;
+      last->flags_ = flags;
+      last->global_ = false;
+      std::string error;
+      last->compiled_ =
+          CompilePattern(pattern, flags, may_be_global ? &last->global_ : nullptr, &error);
+    }
+    return last->compiled_ == nullptr ? nullptr : last;
+  }
+
+  const RE2& expression() const { return *compiled_; }
+  bool global() const { return global_; }
+
+  // From `start` on: the match, or the first group where there is one. Null view: no match.
+  Text Find(Text text, size_t start, bool first_group) const {
+    re2::StringPiece parts[2];
+    const int groups = first_group && compiled_->NumberOfCapturingGroups() > 0 ? 2 : 1;
+    if (!compiled_->Match(Piece(text), start, text.size(), RE2::UNANCHORED, parts, groups)) {
+      return {};
+    }
+    const re2::StringPiece& found = parts[groups - 1];
+    return {found.data(), found.size()};
+  }
+
+ private:
+  bool known_ = false;
+  bool global_ = false;
+  std::string pattern_;
+  std::string flags_;
+  std::unique_ptr<RE2> compiled_;
+};
+
+template <bool kNot, bool kIgnoreCase>
+struct Matches {
+  static Fault Call(CallMemory* memory, Text text, Text pattern, uint8_t* result) {
+    const auto* last = LastExpression::Of(memory, pattern, kIgnoreCase ? "i" : "", false);
+    if (last == nullptr) return Fault::kInvalidRegularExpression;
+    *result = RE2::PartialMatch(Piece(text), last->expression()) != kNot;
+    return Fault::kNone;
+  }
+};
+
+struct Like {
+  static Fault Call(CallMemory* memory, Text text, Text pattern, uint8_t* result) {
+    return Matches<false, false>::Call(memory, text, pattern, result);
+  }
+};
+
+struct LikeWithFlags {
+  static Fault Call(CallMemory* memory, Text text, Text pattern, Text flags, uint8_t* result) {
+    const auto* last = LastExpression::Of(memory, pattern, flags, false);
+    if (last == nullptr) return Fault::kInvalidRegularExpression;
+    *result = RE2::PartialMatch(Piece(text), last->expression());
+    return Fault::kNone;
+  }
+};
+
+// An empty match moves on by a character.
+struct Count {
+  static Fault Call(CallMemory* memory, Text text, Text pattern, int32_t* result) {
+    const auto* last = LastExpression::Of(memory, pattern, "", false);
+    if (last == nullptr) return Fault::kInvalidRegularExpression;
+    *result = 0;
+    for (size_t start = 0; start <= text.size();) {
+      const Text found = last->Find(text, start, /*first_group=*/false);
+      if (found.data() == nullptr) break;
+      ++*result;
+      const size_t end = size_t(found.data() - text.data()) + found.size();
+      start = found.empty() ? (end < text.size() ? end + CharacterSize(text, end) : end + 1) : end;
+    }
+    return Fault::kNone;
+  }
+};
+
+struct Replace {
+  static Fault Put(CallMemory* memory, Text pattern, Text text, Text replacement, Text flags,
+                   Text* result) {
+    const auto* last = LastExpression::Of(memory, pattern, flags, true);
+    if (last == nullptr) return Fault::kInvalidRegularExpression;
+    std::string replaced(text);
+    const std::string rewrite =
+        RewriteOf(replacement, last->expression().NumberOfCapturingGroups());
+    if (last->global()) {
+      RE2::GlobalReplace(&replaced, last->expression(), rewrite);
+    } else {
+      RE2::Replace(&replaced, last->expression(), rewrite);
+    }
+    char* place;
+    const Fault fault = MakeText(memory, replaced.size(), &place);
+    if (fault != Fault::kNone) return fault;
+    std::copy(replaced.begin(), replaced.end(), place);
+    *result = {place, replaced.size()};
+    return Fault::kNone;
+  }
+  static Fault Call(CallMemory* memory, Text text, Text pattern, Text replacement, Text* result) {
+    return Put(memory, pattern, text, replacement, "", result);
+  }
+};
+
+struct ReplaceWithFlags {
+  static Fault Call(CallMemory* memory, Text text, Text pattern, Text replacement, Text flags,
+                    Text* result) {
+    return Replace::Put(memory, pattern, text, replacement, flags, result);
+  }
+};
+
+// regexp_substr gives the whole match, substring(x from pattern) its first group; both null where
+// there is none.
+template <bool kFirstGroup>
+Status Substring(const KernelCall& call, Column* out) {
+  const int64_t rows = call.frame->rows();
+  ARROW_ASSIGN_OR_RAISE(Text * values, call.memory->values.Allocate<Text>(rows));
+  ARROW_ASSIGN_OR_RAISE(uint8_t * nulls, call.memory->nulls.Allocate<uint8_t>(rows));
+  const ValueReader<Text> texts = ReaderOf<Text>(call.args[0]);
+  const ValueReader<Text> patterns = ReaderOf<Text>(call.args[1]);
+  call.rows.ForEach([&](int64_t row) {
+    values[row] = "";
+    nulls[row] = 1;
+    if (call.args[0].IsNull(row) || call.args[1].IsNull(row)) return;
+    const auto* last = LastExpression::Of(call.memory, patterns[row], "", false);
+    if (last == nullptr) {
+      call.frame->Fail(row, Fault::kInvalidRegularExpression, call.where);
+      return;
+    }
+    const Text found = last->Find(texts[row], 0, kFirstGroup);
+    if (found.data() == nullptr) return;
+    values[row] = found;
+    nulls[row] = 0;
+  });
+  *out = Column();
+  out->type = Type::kText;
+  out->values = values;
+  out->nulls = nulls;
+  return Status::OK();
+}
+
+}  // namespace
+
+std::vector<NamedKernel> RegularExpressionKernels() {
+  constexpr Type kTxt = Type::kText;
+  const std::vector<Type> two = {kTxt, kTxt};
+  const std::vector<Type> three = {kTxt, kTxt, kTxt};
+  return {
+      {"~", two, &Custom<Matches<false, false>, uint8_t, Text, Text>},
+      {"~*", two, &Custom<Matches<false, true>, uint8_t, Text, Text>},
+      {"!~", two, &Custom<Matches<true, false>, uint8_t, Text, Text>},
+      {"!~*", two, &Custom<Matches<true, true>, uint8_t, Text, Text>},
+      {"regexp_like", two, &Custom<Like, uint8_t, Text, Text>},
+      {"regexp_like", three, &Custom<LikeWithFlags, uint8_t, Text, Text, Text>},
+      {"regexp_count", two, &Custom<Count, int32_t, Text, Text>},
+      {"regexp_substr", two, &Substring<false>},
+      {"substring", two, &Substring<true>},
+      {"regexp_replace", three, &Custom<Replace, Text, Text, Text, Text>},
+      {"regexp_replace",
+       {kTxt, kTxt, kTxt, kTxt},
+       &Custom<ReplaceWithFlags, Text, Text, Text, Text, Text>},
+  };
+}
+
+}  // namespace millrace
