@@ -107,11 +107,15 @@ class Generator:
         names = [f"k{i}" for i in range(len(keys))] + [f"a{i}" for i in range(len(aggregates))]
         columns = ", ".join(f"{{}} AS {name}" for name in names)
         select = fill(f"SELECT window_start, window_end, {columns}", *keys, *aggregates)
+        cumulates = size % slide == 0 and rng.random() < 0.4
+        function, step = ("cumulate", "step") if cumulates else ("hop", "slide")
         window = Sql(
-            f"hop(readings, INTERVAL '{size} microseconds', "
-            f"slide => INTERVAL '{slide} microseconds', "
+            f"{function}(readings, INTERVAL '{size} microseconds', "
+            f"{step} => INTERVAL '{slide} microseconds', "
             f"\"offset\" => INTERVAL '{offset} microseconds')",
-            windows_of_each_row(size, slide, offset),
+            (growing_windows_of_each_row if cumulates else windows_of_each_row)(
+                size, slide, offset
+            ),
         )
         where = self.condition(2) if rng.random() < 0.4 else both("true")
         group = ", ".join(str(i + 1) for i in range(2 + len(keys)))
@@ -124,7 +128,9 @@ class Generator:
 
     def aggregate(self) -> Sql:
         rng = self._rng
-        kind = rng.randrange(6)
+        kind = rng.randrange(9)
+        if kind > 5:
+            return self.ordered() if kind == 6 else self.of_two() if kind == 7 else self.text()
         if kind == 0:
             return self._filtered(
                 fill(rng.choice(["min", "max"]) + "({})", self.value(self._ordered_type(), 2))
@@ -136,6 +142,46 @@ class Generator:
         if kind == 2:
             return fill("CASE WHEN {} > {} THEN {} ELSE {} END", *(self.number() for _ in range(4)))
         return self.number()
+
+    def ordered(self) -> Sql:
+        """The first or last value, by time or by another column; ties as docs/sql.md says."""
+        rng = self._rng
+        name, column = rng.choice(["first", "last"]), rng.choice(["x", "level", "note", "ok"])
+        if rng.random() < 0.5:
+            ours = f"{name}({column})"
+            order = f"observed_at, {column}"
+        else:
+            by = rng.choice(["id", "total", "x"])
+            ours = f"arg_{'min' if name == 'first' else 'max'}({column}, {by})"
+            order = f"{by}, {column}"
+        there = f"{column} IS NOT NULL AND {order.split(', ')[0]} IS NOT NULL"
+        return Sql(ours, f"{name}({column} ORDER BY {order}) FILTER (WHERE {there})")
+
+    def of_two(self) -> Sql:
+        """Over pairs. Where all are equal DuckDB has NaN, which JSON shows as null, too."""
+        name = self._rng.choice(
+            ["corr", "covar_pop", "covar_samp", "regr_slope", "regr_intercept", "regr_count",
+             "regr_avgx", "regr_avgy", "regr_sxx", "regr_syy", "regr_sxy"]
+        )  # fmt: skip
+        y, x = self._rng.choice([("x", "level"), ("level", "x"), ("x", "x"), ("level", "total")])
+        return self._filtered(both(f"{name}({y}, {x})"))
+
+    def text(self) -> Sql:
+        """Joined texts, and what is of different values only."""
+        rng = self._rng
+        kind = rng.randrange(4)
+        if kind == 0:
+            order = rng.choice(["id", "id DESC"])
+            return self._filtered(both(f"string_agg(note, '|' ORDER BY {order})"))
+        if kind == 1:
+            return self._filtered(both("string_agg(DISTINCT device, '' ORDER BY device)"))
+        if kind == 2:
+            name, column = rng.choice(["sum", "avg"]), rng.choice(["level", "x"])
+            return fill(
+                "CAST({} AS double precision)", self._filtered(both(f"{name}(DISTINCT {column})"))
+            )
+        column = rng.choice(["note", "level", "x", "ok"])
+        return self._filtered(Sql(f"approx_count_distinct({column})", f"count(DISTINCT {column})"))
 
     def number(self) -> Sql:
         """An aggregate as a double."""
@@ -276,4 +322,16 @@ def windows_of_each_row(size: int, slide: int, offset: int) -> str:
         f"make_timestamp(start + {size}) AS window_end FROM "
         f"(SELECT *, unnest({starts}) AS start FROM readings) "
         f"WHERE start + {size} > {micros})"
+    )
+
+
+def growing_windows_of_each_row(size: int, step: int, offset: int) -> str:
+    """The same of windows that grow by `step` until they have `size`."""
+    micros = "epoch_us(observed_at)"
+    start = f"({offset} + ({micros} - ({offset})) // {size} * {size})"
+    ends = f"generate_series({start} + {step}, {start} + {size}, {step})"
+    return (
+        f"(SELECT *, make_timestamp({start}) AS window_start, "
+        f"make_timestamp(finish) AS window_end FROM "
+        f"(SELECT *, unnest({ends}) AS finish FROM readings) WHERE finish > {micros})"
     )
