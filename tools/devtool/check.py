@@ -147,13 +147,18 @@ FOREIGN_OPTIONS = re.compile(r"\s(-include \S*cmake_pch\S*|-fpch-preprocess|-Win
 
 # Older ones refuse what g++ 12's <ranges> is made of.
 CLANG_TIDY = "clang-tidy-16"
+# Loops over columns use & where && would be a branch.
+BITWISE_OPTIONS = "-Wno-bitwise-conditional-parentheses -Wno-bitwise-instead-of-logical"
 
 
 def write_tidy_database(entries: list[dict[str, str]]) -> Path:
     """compile_commands.json as clang understands it; returns its folder."""
     folder = paths.CACHE / "clang-tidy"
     folder.mkdir(parents=True, exist_ok=True)
-    cleaned = [{**entry, "command": FOREIGN_OPTIONS.sub("", entry["command"])} for entry in entries]
+    cleaned = [
+        {**entry, "command": f"{FOREIGN_OPTIONS.sub('', entry['command'])} {BITWISE_OPTIONS}"}
+        for entry in entries
+    ]
     (folder / "compile_commands.json").write_text(json.dumps(cleaned, indent=1))
     return folder
 
