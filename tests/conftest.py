@@ -17,6 +17,8 @@ from harness.kafka import Kafka
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--full", action="store_true", help="also tests that are marked full")
     parser.addoption("--soak", action="store_true", help="also tests that are marked soak")
+    parser.addoption("--sql-seeds", type=int, default=25, help="of random queries, 20 each")
+    parser.addoption("--sql-first-seed", type=int, default=1, help="the first of them")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -25,6 +27,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if slow:
         config.hook.pytest_deselected(items=slow)
         items[:] = [item for item in items if item not in slow]
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "sql_seed" in metafunc.fixturenames:
+        first: int = metafunc.config.getoption("--sql-first-seed")
+        seeds: int = metafunc.config.getoption("--sql-seeds")
+        metafunc.parametrize("sql_seed", range(first, first + seeds))
 
 
 @pytest.fixture(scope="session")

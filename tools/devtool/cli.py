@@ -7,7 +7,7 @@ import shutil
 import signal
 from collections.abc import Sequence
 
-from devtool import bench, build, check, console, demo, install, paths, simulation, testing
+from devtool import bench, build, check, console, demo, fuzz, install, paths, simulation, testing
 from devtool.broker import DEFAULT_PORT, development_broker, uptime_seconds
 from devtool.console import ToolError
 
@@ -71,6 +71,9 @@ def _parser() -> argparse.ArgumentParser:
     add = commands.add_parser("simulate", help="a small job under faults, from seeds")
     simulation.add_arguments(add)
 
+    add = commands.add_parser("fuzz", help="random queries against DuckDB, from seeds")
+    fuzz.add_arguments(add)
+
     commands.add_parser("format", help="rewrite C++ and Python sources in the house style")
 
     add = commands.add_parser("check", help="formatting, include direction, static analysis")
@@ -105,6 +108,9 @@ def _run(options: argparse.Namespace) -> int:
         case "simulate":
             install.setup()
             return simulation.run(options)
+        case "fuzz":
+            install.setup()
+            return fuzz.run(options)
         case "format":
             check.format_all()
         case "check":
