@@ -203,8 +203,8 @@ TEST(ExpressionBinder, RefusesByNameWithPlace) {
 TEST(ExpressionBinder, TellsOperatorsThatDoNotExist) {
   ExpectBound({
       {"device_id @@ 'a'", "10:18 operator @@ is not supported\n"},
-      {"level & 1", "10:14 operator & is not supported\n"},
-      {"@ level", "10:8 operator @ is not supported\n"},
+      {"level && 1", "10:14 operator && is not supported\n"},
+      {"@ level", "@level : integer"},
       {"level + device_id",
        "10:14 operator does not exist: integer + text; a cast may be needed, such as x::double "
        "precision\n"},
