@@ -1,4 +1,6 @@
 // ~ and its kin, regexp_like, regexp_count, regexp_substr, regexp_replace, substring by a pattern.
+#include <algorithm>
+
 #include "engine/operators/kernel_loops.h"
 #include "engine/operators/utf8.h"
 #include "engine/plan/regular_expression.h"
@@ -76,7 +78,13 @@ struct LikeWithFlags {
   }
 };
 
-// An empty match moves on by a character.
+// Where the search goes on after a match: an empty one moves on by a character.
+size_t After(Text text, Text found) {
+  const size_t end = size_t(found.data() - text.data()) + found.size();
+  if (!found.empty()) return end;
+  return end < text.size() ? end + CharacterSize(text, end) : end + 1;
+}
+
 struct Count {
   static Fault Call(CallMemory* memory, Text text, Text pattern, int32_t* result) {
     const auto* last = LastExpression::Of(memory, pattern, "", false);
@@ -86,25 +94,43 @@ struct Count {
       const Text found = last->Find(text, start, /*first_group=*/false);
       if (found.data() == nullptr) break;
       ++*result;
-      const size_t end = size_t(found.data() - text.data()) + found.size();
-      start = found.empty() ? (end < text.size() ? end + CharacterSize(text, end) : end + 1) : end;
+      start = After(text, found);
     }
     return Fault::kNone;
   }
 };
 
 struct Replace {
+  // Stops where the result is longer than a text may be.
+  static bool Run(const RE2& expression, bool global, Text text, const std::string& rewrite,
+                  std::string* replaced) {
+    constexpr int kGroups = 10;  // the whole match and \1 to \9
+    re2::StringPiece groups[kGroups];
+    const int used = std::min(kGroups, expression.NumberOfCapturingGroups() + 1);
+    size_t copied = 0;
+    for (size_t start = 0; start <= text.size();) {
+      if (!expression.Match(Piece(text), start, text.size(), RE2::UNANCHORED, groups, used)) break;
+      const Text found(groups[0].data(), groups[0].size());
+      const auto begin = size_t(found.data() - text.data());
+      replaced->append(text.substr(copied, begin - copied));
+      expression.Rewrite(replaced, rewrite, groups, used);
+      if (replaced->size() > kTextBytesMax) return false;
+      copied = begin + found.size();
+      start = After(text, found);
+      if (!global) break;
+    }
+    replaced->append(text.substr(copied));
+    return replaced->size() <= kTextBytesMax;
+  }
   static Fault Put(CallMemory* memory, Text pattern, Text text, Text replacement, Text flags,
                    Text* result) {
     const auto* last = LastExpression::Of(memory, pattern, flags, true);
     if (last == nullptr) return Fault::kInvalidRegularExpression;
-    std::string replaced(text);
-    const std::string rewrite =
-        RewriteOf(replacement, last->expression().NumberOfCapturingGroups());
-    if (last->global()) {
-      RE2::GlobalReplace(&replaced, last->expression(), rewrite);
-    } else {
-      RE2::Replace(&replaced, last->expression(), rewrite);
+    const RE2& expression = last->expression();
+    std::string replaced;
+    if (!Run(expression, last->global(), text,
+             RewriteOf(replacement, expression.NumberOfCapturingGroups()), &replaced)) {
+      return Fault::kTextTooLong;
     }
     char* place;
     const Fault fault = MakeText(memory, replaced.size(), &place);
