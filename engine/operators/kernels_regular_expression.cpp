@@ -24,6 +24,7 @@ class LastExpression : public KernelState {
       last->pattern_ = pattern;
       last->flags_ = flags;
       last->global_ = false;
+      last->rewrite_known_ = false;
       std::string error;
       last->compiled_ =
           CompilePattern(pattern, flags, may_be_global ? &last->global_ : nullptr, &error);
@@ -33,6 +34,16 @@ class LastExpression : public KernelState {
 
   const RE2& expression() const { return *compiled_; }
   bool global() const { return global_; }
+
+  // The replacement for this expression, and it is nearly always the last row's, too.
+  const std::string& Rewrite(Text replacement) {
+    if (!rewrite_known_ || replacement_ != replacement) {
+      rewrite_known_ = true;
+      replacement_ = replacement;
+      rewrite_ = RewriteOf(replacement, compiled_->NumberOfCapturingGroups());
+    }
+    return rewrite_;
+  }
 
   // From `start` on: the match, or the first group where there is one. Null view: no match.
   Text Find(Text text, size_t start, bool first_group) const {
@@ -51,30 +62,27 @@ class LastExpression : public KernelState {
   std::string pattern_;
   std::string flags_;
   std::unique_ptr<RE2> compiled_;
+  bool rewrite_known_ = false;
+  std::string replacement_;
+  std::string rewrite_;
 };
 
-template <bool kNot, bool kIgnoreCase>
-struct Matches {
-  static Fault Call(CallMemory* memory, Text text, Text pattern, uint8_t* result) {
-    const auto* last = LastExpression::Of(memory, pattern, kIgnoreCase ? "i" : "", false);
-    if (last == nullptr) return Fault::kInvalidRegularExpression;
-    *result = RE2::PartialMatch(Piece(text), last->expression()) != kNot;
-    return Fault::kNone;
-  }
-};
-
-struct Like {
-  static Fault Call(CallMemory* memory, Text text, Text pattern, uint8_t* result) {
-    return Matches<false, false>::Call(memory, text, pattern, result);
-  }
-};
-
-struct LikeWithFlags {
+struct MatchesWithFlags {
   static Fault Call(CallMemory* memory, Text text, Text pattern, Text flags, uint8_t* result) {
     const auto* last = LastExpression::Of(memory, pattern, flags, false);
     if (last == nullptr) return Fault::kInvalidRegularExpression;
     *result = RE2::PartialMatch(Piece(text), last->expression());
     return Fault::kNone;
+  }
+};
+
+template <bool kNot, bool kIgnoreCase>
+struct Matches {
+  static Fault Call(CallMemory* memory, Text text, Text pattern, uint8_t* result) {
+    const Fault fault =
+        MatchesWithFlags::Call(memory, text, pattern, kIgnoreCase ? "i" : "", result);
+    *result ^= uint8_t(kNot);
+    return fault;
   }
 };
 
@@ -124,12 +132,10 @@ struct Replace {
   }
   static Fault Put(CallMemory* memory, Text pattern, Text text, Text replacement, Text flags,
                    Text* result) {
-    const auto* last = LastExpression::Of(memory, pattern, flags, true);
+    auto* const last = LastExpression::Of(memory, pattern, flags, true);
     if (last == nullptr) return Fault::kInvalidRegularExpression;
-    const RE2& expression = last->expression();
     std::string replaced;
-    if (!Run(expression, last->global(), text,
-             RewriteOf(replacement, expression.NumberOfCapturingGroups()), &replaced)) {
+    if (!Run(last->expression(), last->global(), text, last->Rewrite(replacement), &replaced)) {
       return Fault::kTextTooLong;
     }
     char* place;
@@ -192,8 +198,8 @@ std::vector<NamedKernel> RegularExpressionKernels() {
       {"~*", two, &Custom<Matches<false, true>, uint8_t, Text, Text>},
       {"!~", two, &Custom<Matches<true, false>, uint8_t, Text, Text>},
       {"!~*", two, &Custom<Matches<true, true>, uint8_t, Text, Text>},
-      {"regexp_like", two, &Custom<Like, uint8_t, Text, Text>},
-      {"regexp_like", three, &Custom<LikeWithFlags, uint8_t, Text, Text, Text>},
+      {"regexp_like", two, &Custom<Matches<false, false>, uint8_t, Text, Text>},
+      {"regexp_like", three, &Custom<MatchesWithFlags, uint8_t, Text, Text, Text>},
       {"regexp_count", two, &Custom<Count, int32_t, Text, Text>},
       {"regexp_substr", two, &Substring<false>},
       {"substring", two, &Substring<true>},

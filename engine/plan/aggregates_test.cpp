@@ -3,10 +3,7 @@
 
 #include <gtest/gtest.h>
 
-#include <cstdlib>
-#include <filesystem>
-#include <fstream>
-#include <sstream>
+#include "engine/plan/documented_testing.h"
 
 namespace millrace {
 namespace {
@@ -82,25 +79,7 @@ std::string AggregateTable() {
   return table;
 }
 
-// MILLRACE_WRITE_DOCS=1 in the environment writes the table instead of comparing it.
-TEST(AggregatesTest, DocumentedAsTheyAre) {
-  const auto path = std::filesystem::path(__FILE__).parent_path() / "../../docs/sql.md";
-  std::stringstream content;
-  content << std::ifstream(path).rdbuf();
-  const std::string document = content.str();
-  const std::string open = "<!-- aggregates -->\n";
-  const size_t start = document.find(open);
-  const size_t end = document.find("<!-- /aggregates -->");
-  ASSERT_NE(start, std::string::npos) << path;
-  ASSERT_NE(end, std::string::npos) << path;
-  const size_t from = start + open.size();
-  if (std::getenv("MILLRACE_WRITE_DOCS") != nullptr) {  // NOLINT(concurrency-mt-unsafe)
-    std::ofstream(path) << document.substr(0, from) << AggregateTable() << document.substr(end);
-    return;
-  }
-  EXPECT_EQ(document.substr(from, end - from), AggregateTable())
-      << "run this test with MILLRACE_WRITE_DOCS=1 to write the table";
-}
+TEST(AggregatesTest, DocumentedAsTheyAre) { ExpectDocumented("aggregates", AggregateTable()); }
 
 }  // namespace
 }  // namespace millrace

@@ -47,10 +47,6 @@ class Formatter {
     return input_.fields[size_t(column)].name;
   }
 
-  static bool IsSymbol(std::string_view name) {
-    return !name.empty() && !((name[0] >= 'a' && name[0] <= 'z') || name[0] == '_');
-  }
-
   // In parentheses where it is not one word.
   std::string Operand(const Expr& expr) const {
     const std::string text = Format(expr);
@@ -66,10 +62,7 @@ class Formatter {
     return catalog[size_t(call.function)].name;
   }
 
-  static bool IsOperator(const Expr& call) {
-    const std::string_view name = NameOf(call);
-    return IsSymbol(name) || name == "not" || name == "is_distinct_from";
-  }
+  static bool IsOperator(const Expr& call) { return IsOperatorName(NameOf(call)); }
 
   std::string Call(const Expr& call) const {
     static constexpr std::array kWords =

@@ -285,7 +285,7 @@ bool TakesCount(const FunctionSignature& signature, size_t count) {
 }
 
 bool IsSymbol(std::string_view name) {
-  return !((name.front() >= 'a' && name.front() <= 'z') || name.front() == '_');
+  return !name.empty() && !((name[0] >= 'a' && name[0] <= 'z') || name[0] == '_');
 }
 
 // `||` and the concat functions take any type as its text, as long as a text says what is meant.
@@ -448,14 +448,15 @@ std::span<const FunctionSignature> FunctionCatalog() {
   return catalog;
 }
 
+bool IsOperatorName(std::string_view name) {
+  return IsSymbol(name) || name == "not" || name == "is_distinct_from";
+}
+
 const std::vector<std::string>& FunctionNames() {
   static const std::vector<std::string> names = [] {
     std::vector<std::string> unique;
     for (const FunctionSignature& signature : FunctionCatalog()) {
-      if (IsSymbol(signature.name) || signature.name == "not" ||
-          signature.name == "is_distinct_from") {
-        continue;
-      }
+      if (IsOperatorName(signature.name)) continue;
       unique.emplace_back(signature.name);
     }
     std::ranges::sort(unique);

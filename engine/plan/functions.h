@@ -25,6 +25,10 @@ struct FunctionSignature {
 // Index in this list is Expr::function. Fixed order, built once.
 std::span<const FunctionSignature> FunctionCatalog();
 
+// Whether a name of the catalogue is written between or before its arguments: a symbol, NOT, IS
+// DISTINCT FROM.
+bool IsOperatorName(std::string_view name);
+
 // Names of all functions (not operators), for suggestions.
 const std::vector<std::string>& FunctionNames();
 

@@ -4,12 +4,10 @@
 
 #include <algorithm>
 #include <cctype>
-#include <cstdlib>
-#include <filesystem>
-#include <fstream>
 #include <map>
 #include <set>
-#include <sstream>
+
+#include "engine/plan/documented_testing.h"
 
 namespace millrace {
 namespace {
@@ -235,25 +233,8 @@ class FunctionTables {
   std::map<std::string, std::string> names_[2];  // the rest of the row -> what is called
 };
 
-// MILLRACE_WRITE_DOCS=1 in the environment writes the tables instead of comparing them.
 TEST(FunctionsTest, DocumentedAsTheyAre) {
-  const auto path = std::filesystem::path(__FILE__).parent_path() / "../../docs/sql.md";
-  std::stringstream content;
-  content << std::ifstream(path).rdbuf();
-  const std::string document = content.str();
-  const std::string open = "<!-- functions -->\n";
-  const size_t start = document.find(open);
-  const size_t end = document.find("<!-- /functions -->");
-  ASSERT_NE(start, std::string::npos) << path;
-  ASSERT_NE(end, std::string::npos) << path;
-  const size_t from = start + open.size();
-  const std::string expected = FunctionTables().ToMarkdown();
-  if (std::getenv("MILLRACE_WRITE_DOCS") != nullptr) {
-    std::ofstream(path) << document.substr(0, from) << expected << document.substr(end);
-    return;
-  }
-  EXPECT_EQ(document.substr(from, end - from), expected)
-      << "run this test with MILLRACE_WRITE_DOCS=1 to write the tables";
+  ExpectDocumented("functions", FunctionTables().ToMarkdown());
 }
 
 }  // namespace

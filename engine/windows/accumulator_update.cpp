@@ -14,13 +14,22 @@
 namespace millrace {
 namespace {
 
-// x * x without rounding, as (product, error): Dekker's product with Veltkamp's split. Wrong only
-// where the product is not finite or its error is below the least double.
+// A double as two of half its digits (Veltkamp's split).
+struct Halves {
+  explicit Halves(double x) {
+    const double scaled = x * 134217729.0;  // 2^27 + 1
+    high = scaled - (scaled - x);
+    low = x - high;
+  }
+  double high;
+  double low;
+};
+
+// x * x without rounding, as (product, error): Dekker's product. Wrong only where the product is
+// not finite or its error is below the least double.
 inline DoubleSum ExactSquare(double x) {
   const double product = x * x;
-  const double scaled = x * 134217729.0;  // 2^27 + 1
-  const double high = scaled - (scaled - x);
-  const double low = x - high;
+  const auto [high, low] = Halves(x);
   return {product, ((high * high - product) + 2 * high * low) + low * low};
 }
 
@@ -245,14 +254,9 @@ void AddEdges(const RowBlock& block, const ColumnReader& column, const ColumnRea
 
 // y * x without rounding, as ExactSquare.
 DoubleSum ExactProduct(double y, double x) {
-  constexpr double kSplit = 134217729.0;  // 2^27 + 1
   const double product = y * x;
-  const double scaled_y = y * kSplit, scaled_x = x * kSplit;
-  const double high_y = scaled_y - (scaled_y - y), high_x = scaled_x - (scaled_x - x);
-  const double low_y = y - high_y, low_x = x - high_x;
-  const double error =
-      ((high_y * high_x - product) + high_y * low_x + low_y * high_x) + low_y * low_x;
-  return {product, error};
+  const Halves a(y), b(x);
+  return {product, ((a.high * b.high - product) + a.high * b.low + a.low * b.high) + a.low * b.low};
 }
 
 void AddPairs(const RowBlock& block, const ColumnReader& y_column, const ColumnReader& x_column,

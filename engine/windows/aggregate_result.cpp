@@ -99,30 +99,6 @@ Status AppendSum(const AggregateOutput& output, const Measure& measure, const ch
   return static_cast<arrow::DoubleBuilder*>(builder)->Append(double(SumOf(measure, row)));
 }
 
-Status AppendExtreme(const Measure& measure, const char* row, unsigned part,
-                     arrow::ArrayBuilder* builder) {
-  const size_t offset = measure.Offset(part);
-  switch (builder->type()->id()) {
-    case arrow::Type::DOUBLE:
-      if (measure.type != Type::kDouble) break;
-      return static_cast<arrow::DoubleBuilder*>(builder)->Append(
-          WithoutNegativeZero(FieldAt<double>(row, offset)));
-    case arrow::Type::INT32:
-      return static_cast<arrow::Int32Builder*>(builder)->Append(
-          int32_t(FieldAt<int64_t>(row, offset)));
-    case arrow::Type::INT64:
-      return static_cast<arrow::Int64Builder*>(builder)->Append(FieldAt<int64_t>(row, offset));
-    case arrow::Type::TIMESTAMP:
-      return static_cast<arrow::TimestampBuilder*>(builder)->Append(FieldAt<int64_t>(row, offset));
-    case arrow::Type::STRING:
-      return static_cast<arrow::StringBuilder*>(builder)->Append(
-          *FieldAt<std::string*>(row, offset));
-    default:
-      break;
-  }
-  return InternalError("bad_aggregate", "min or max cannot be " + builder->type()->ToString());
-}
-
 // What OrderedBits made of a value of the builder's type.
 Status AppendOrdered(int64_t bits, arrow::ArrayBuilder* builder) {
   switch (builder->type()->id()) {
@@ -144,6 +120,24 @@ Status AppendOrdered(int64_t bits, arrow::ArrayBuilder* builder) {
 
 Status AppendText(std::string_view text, arrow::ArrayBuilder* builder) {
   return static_cast<arrow::StringBuilder*>(builder)->Append(text);
+}
+
+Status AppendExtreme(const Measure& measure, const char* row, unsigned part,
+                     arrow::ArrayBuilder* builder) {
+  const size_t offset = measure.Offset(part);
+  switch (builder->type()->id()) {
+    case arrow::Type::DOUBLE:
+      if (measure.type != Type::kDouble) break;
+      return static_cast<arrow::DoubleBuilder*>(builder)->Append(
+          WithoutNegativeZero(FieldAt<double>(row, offset)));
+    case arrow::Type::STRING:
+      return AppendText(*FieldAt<std::string*>(row, offset), builder);
+    case arrow::Type::BOOL:
+      break;
+    default:
+      return AppendOrdered(FieldAt<int64_t>(row, offset), builder);
+  }
+  return InternalError("bad_aggregate", "min or max cannot be " + builder->type()->ToString());
 }
 
 Status AppendMode(const Measure& measure, const char* row, arrow::ArrayBuilder* builder) {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "engine/windows/state_bytes.h"
+#include "engine/windows/text_hash.h"
 
 namespace millrace {
 
@@ -32,11 +33,6 @@ class DistinctSet {
   void Restore(StateDecoder* in, bool is_text);
 
  private:
-  struct TextHash {
-    using is_transparent = void;
-    size_t operator()(std::string_view text) const { return std::hash<std::string_view>()(text); }
-  };
-
   void Grow();
   // The place of `bits` (not 0) or the free one where it belongs.
   uint64_t* Find(uint64_t bits);

@@ -8,6 +8,7 @@
 #include <unordered_map>
 
 #include "engine/windows/state_bytes.h"
+#include "engine/windows/text_hash.h"
 
 namespace millrace {
 
@@ -28,11 +29,6 @@ class ValueCounts {
   void Restore(StateDecoder* in, bool is_text);
 
  private:
-  struct TextHash {
-    using is_transparent = void;
-    size_t operator()(std::string_view text) const { return std::hash<std::string_view>()(text); }
-  };
-
   std::unordered_map<int64_t, int64_t> fixed_;
   std::unordered_map<std::string, int64_t, TextHash, std::equal_to<>> texts_;
   int64_t bytes_ = 0;

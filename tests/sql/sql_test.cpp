@@ -153,11 +153,12 @@ class SqlCases : public testing::TestWithParam<std::string> {
     return GetParam() + ":" + std::to_string(one.line);
   }
 
-  // Queries that are to run, and what they read.
-  std::vector<const SqlCase*> Running(bool with_letters) const {
+  // Those for which `wanted`, after the streams that they may read.
+  template <typename Wanted>
+  std::vector<const SqlCase*> WithHelpers(Wanted wanted) const {
     std::vector<const SqlCase*> cases;
     for (const SqlCase& one : file_.cases) {
-      if (one.helper || (!one.fails && one.letters.empty() != with_letters)) cases.push_back(&one);
+      if (one.helper || wanted(one)) cases.push_back(&one);
     }
     return cases;
   }
@@ -239,38 +240,32 @@ class SqlCases : public testing::TestWithParam<std::string> {
     ExpectSame(expected_letters, letters, GetParam() + ": dead letters");
   }
 
-  void RunEachWay(Way way) const {
+  void RunAsIn(Way way) const {
     // What leaves dead letters runs alone, so that each is its own query's.
-    std::vector<const SqlCase*> cases = Running(/*with_letters=*/false);
-    if (std::ranges::any_of(cases, [](const SqlCase* one) { return !one->helper; })) {
-      Check(cases, way);
-    }
-    for (const SqlCase* one : Running(/*with_letters=*/true)) {
-      if (one->helper) continue;
-      std::vector<const SqlCase*> alone;
-      for (const SqlCase* helper : Running(true)) {
-        if (helper->helper) alone.push_back(helper);
+    bool together = false;
+    for (const SqlCase& one : file_.cases) {
+      if (one.helper || one.fails) continue;
+      if (one.letters.empty()) {
+        together = true;
+      } else {
+        Check(WithHelpers([&](const SqlCase& other) { return &other == &one; }), way);
       }
-      alone.push_back(one);
-      Check(alone, way);
     }
+    if (!together) return;
+    Check(WithHelpers([](const SqlCase& one) { return !one.fails && one.letters.empty(); }), way);
   }
 
   SqlFile file_;
 };
 
-TEST_P(SqlCases, InOneTask) { RunEachWay(Way::kOneTask); }
-TEST_P(SqlCases, InFourTasks) { RunEachWay(Way::kFourTasks); }
-TEST_P(SqlCases, KilledAndRestored) { RunEachWay(Way::kKilledAndRestored); }
+TEST_P(SqlCases, InOneTask) { RunAsIn(Way::kOneTask); }
+TEST_P(SqlCases, InFourTasks) { RunAsIn(Way::kFourTasks); }
+TEST_P(SqlCases, KilledAndRestored) { RunAsIn(Way::kKilledAndRestored); }
 
 TEST_P(SqlCases, Errors) {
   for (const SqlCase& one : file_.cases) {
     if (!one.fails) continue;
-    std::vector<const SqlCase*> cases;
-    for (const SqlCase& helper : file_.cases) {
-      if (helper.helper) cases.push_back(&helper);
-    }
-    cases.push_back(&one);
+    const auto cases = WithHelpers([&](const SqlCase& other) { return &other == &one; });
     Diagnostics diagnostics("", "");
     const JobSpec spec = ReadJob(JobText(file_, cases), &diagnostics);
     if (!diagnostics.has_errors()) PlanJob(spec, &diagnostics);

@@ -10,7 +10,6 @@ import itertools
 import json
 import math
 import random
-import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,8 +17,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from devtool import paths
 from harness import millrace, postgres
+from sql.running import run_queries
 
 RUN_SECONDS = 120.0
 ROWS_MAX = 250  # of one list of argument types
@@ -179,9 +178,8 @@ class Table:
 
 
 def catalogue() -> list[dict[str, Any]]:
-    listed = subprocess.run(
-        [paths.millrace(), "functions", "-o", "json"], capture_output=True, text=True, check=True
-    )
+    listed = millrace.run(["functions", "-o", "json"])
+    assert listed.code == 0, listed.stderr
     return [json.loads(line) for line in listed.stdout.splitlines()]
 
 
@@ -260,8 +258,8 @@ def all_calls() -> Calls:
 
 def run_here(folder: Path, tables: list[Table]) -> dict[int, dict[int, str | None]]:
     """By call and row: the result as text. Rows that failed are not there."""
-    streams: dict[str, Any] = {}
-    sinks: list[Any] = []
+    sources: dict[str, Any] = {}
+    queries: dict[str, str] = {}
     for table in tables:
         lines = folder / f"{table.name}.json"
         with lines.open("w") as file:
@@ -274,34 +272,19 @@ def run_here(folder: Path, tables: list[Table]) -> dict[int, dict[int, str | Non
             columns[f"a{i}"] = {"type": short} | (
                 {"accept_text": True} if kind == "double precision" else {}
             )
-        streams[table.name] = {"files": {"path": str(lines)}, "format": "json", "columns": columns}
+        sources[table.name] = {"files": {"path": str(lines)}, "format": "json", "columns": columns}
         for call in table.calls:
-            name = f"c{call.number}"
-            streams[name] = {"sql": f"SELECT id, CAST({call.text} AS text) AS v FROM {table.name}"}
-            sinks.append({"stream": name, "files": {"path": name}})
-    job = {
-        "apiVersion": "millrace.dev/v1",
-        "kind": "StreamJob",
-        "metadata": {"name": "functions"},
-        "spec": {"streams": streams, "sinks": sinks, "dead_letters": {"files": {"path": "dead"}}},
+            queries[f"c{call.number}"] = (
+                f"SELECT id, CAST({call.text} AS text) AS v FROM {table.name}"
+            )
+    ran = run_queries(folder, sources, queries, timeout_seconds=RUN_SECONDS)
+    found = {
+        call.number: {row["id"]: row["v"] for row in ran.rows[f"c{call.number}"]}
+        for table in tables
+        for call in table.calls
     }
-    path = folder / "job.yaml"
-    path.write_text(json.dumps(job))
-    with millrace.Job(path, folder) as running:
-        code = running.wait(RUN_SECONDS)
-        assert code == 0, running.output[-4000:]
-        summary = running.summary()
-    assert summary["ok"] and summary["balanced"], summary
-    found: dict[int, dict[int, str | None]] = {}
-    for table in tables:
-        for call in table.calls:
-            of_call = found.setdefault(call.number, {})
-            for written_to in sorted((running.data_dir / f"c{call.number}").glob("**/*.jsonl")):
-                for line in written_to.read_text().splitlines():
-                    row = json.loads(line)
-                    of_call[row["id"]] = row["v"]
     failed = sum(len(t.rows) - len(found[c.number]) for t in tables for c in t.calls)
-    assert sum(summary["dead_letters_by_reason"].values()) == failed
+    assert sum(ran.summary["dead_letters_by_reason"].values()) == failed
     return found
 
 

@@ -12,8 +12,8 @@ from typing import Any
 import duckdb
 import pytest
 
-from harness import millrace
 from sql.generator import COLUMNS, Generator, Query, readings
+from sql.running import run_queries
 
 RUN_SECONDS = 60.0
 RELATIVE = 1e-9
@@ -44,7 +44,7 @@ def run(
         name: {"type": kind, "accept_text": True} if kind == "double" else {"type": kind}
         for name, kind in COLUMNS.items()
     }
-    streams: dict[str, Any] = {
+    sources = {
         "readings": {
             "files": {"path": str(source)},
             "format": "json",
@@ -52,39 +52,12 @@ def run(
             "event_time": {"column": "observed_at", "max_delay": max_delay},
         }
     }
-    streams |= {name: {"sql": sql} for name, sql in queries.items()}
-    job = {
-        "apiVersion": "millrace.dev/v1",
-        "kind": "StreamJob",
-        "metadata": {"name": "random-queries"},
-        "spec": {
-            "parallelism": parallelism,
-            "streams": streams,
-            "sinks": [{"stream": name, "files": {"path": name}} for name in queries],
-            "dead_letters": {"files": {"path": "dead"}},
-        },
-    }
-    folder.mkdir(parents=True)
-    path = folder / "job.yaml"
-    path.write_text(json.dumps(job))
-    with millrace.Job(path, folder) as running:
-        code = running.wait(RUN_SECONDS)
-        assert code == 0, running.output[-4000:]
-        summary = running.summary()
-    assert summary["ok"] and summary["balanced"], summary
-    found = {name: lines(running.data_dir / name) for name in queries}
-    for name, rows in found.items():
-        assert summary["streams"][name]["rows_out"] == len(rows), name
-    return found, summary, lines(running.data_dir / "dead")
-
-
-def lines(folder: Path) -> list[dict[str, Any]]:
-    return [
-        json.loads(line)
-        for file in sorted(folder.glob("**/*.jsonl"))
-        for line in file.read_text().split("\n")
-        if line
-    ]
+    ran = run_queries(
+        folder, sources, queries, timeout_seconds=RUN_SECONDS, parallelism=parallelism
+    )
+    for name, rows in ran.rows.items():
+        assert ran.summary["streams"][name]["rows_out"] == len(rows), name
+    return ran.rows, ran.summary, ran.dead_letters
 
 
 def oracle(rows: list[dict[str, Any]]) -> duckdb.DuckDBPyConnection:

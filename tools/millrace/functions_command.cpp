@@ -21,16 +21,11 @@ struct Entry {
   bool variadic = false;
 };
 
-bool IsOperator(std::string_view name) {
-  return !((name.front() >= 'a' && name.front() <= 'z') || name.front() == '_') || name == "not" ||
-         name == "is_distinct_from";
-}
-
 std::vector<Entry> AllEntries() {
   std::vector<Entry> entries;
   for (const FunctionSignature& signature : FunctionCatalog()) {
     Entry& entry = entries.emplace_back();
-    entry.kind = IsOperator(signature.name) ? "operator" : "function";
+    entry.kind = IsOperatorName(signature.name) ? "operator" : "function";
     entry.name = signature.name;
     for (const Type type : signature.args) entry.args.emplace_back(TypeName(type));
     entry.result = TypeName(signature.result);

@@ -323,13 +323,14 @@ void JsonDecoder::TakeNumber(Column* column, const JsonNumber& number) {
       outcome = ToDouble(number, &column->number);
       break;
     case Type::kBigint:
-    case Type::kInteger:
       outcome = ToInt64(number, &column->integer);
-      if (outcome == JsonNumberOutcome::kOk && column->type == Type::kInteger &&
-          column->integer != int64_t(int32_t(column->integer))) {
-        outcome = JsonNumberOutcome::kOutOfRange;
-      }
       break;
+    case Type::kInteger: {
+      int32_t value = 0;
+      outcome = ToInt32(number, &value);
+      column->integer = value;
+      break;
+    }
     case Type::kTimestamp:
       if (column->unit == TimestampUnit::kIso8601) break;
       outcome = ToEpochMicros(number, MicrosShift(column->unit), &column->integer);

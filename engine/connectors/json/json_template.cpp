@@ -30,6 +30,25 @@ bool IsBetweenValues(char c) {
   return c == '{' || c == '}' || c == '[' || c == ']' || c == ',' || c == ':';
 }
 
+// "45", "45.123" or "45.123456", with or without a Z, of at least two bytes. False for everything
+// else, times included.
+bool ReadSeconds(std::string_view text, int64_t* micros) {
+  const char* at = text.data();
+  const char* const end = at + text.size();
+  const uint32_t tens = JsonDigit(at[0]), ones = JsonDigit(at[1]);
+  if (tens > 5 || ones > 9) return false;
+  *micros = int64_t(tens * 10 + ones) * 1'000'000;
+  at += 2;
+  if (at < end && *at == '.') {
+    int64_t unit = 100'000;
+    const char* const fraction = ++at;
+    for (; at < end && JsonDigit(*at) <= 9; ++at, unit /= 10) *micros += JsonDigit(*at) * unit;
+    if (at == fraction || at - fraction > 6) return false;
+  }
+  if (at < end && *at == 'Z') ++at;
+  return at == end;
+}
+
 }  // namespace
 
 std::optional<JsonTemplate> JsonTemplate::Learn(const JsonDocument& document,
@@ -194,40 +213,22 @@ const char* JsonTemplate::ReadWord(const Step& step, const char* at, const char*
 
 // "2022-06-13T14:14:45.123Z": date, hour and minute are mostly the last reading's.
 inline bool JsonTemplate::ReadTime(Step* step, std::string_view text, int64_t* micros) {
-  const char* at = text.data();
-  const char* const end = at + text.size();
-  if (text.size() < kMinuteBytes + 3 || !SameBytes(at, step->minute, kMinuteBytes)) {
-    EventTime time;
-    if (!ParseTimestamp(text, &time)) return false;
-    *micros = time.time_since_epoch().count();
-    // Of the hour 24 only its first moment is a time.
-    if (text.size() >= kMinuteBytes + 3 && at[kMinuteBytes] == ':' && text.substr(11, 2) != "24" &&
-        ParseTimestamp(text.substr(0, kMinuteBytes), &time)) {
-      std::memcpy(step->minute, at, kMinuteBytes);
-      step->minute_micros = time.time_since_epoch().count();
-    }
+  const bool has_seconds = text.size() >= kMinuteBytes + 3 && text[kMinuteBytes] == ':';
+  const bool same_minute = has_seconds && SameBytes(text.data(), step->minute, kMinuteBytes);
+  int64_t since_minute;
+  if (same_minute && ReadSeconds(text.substr(kMinuteBytes + 1), &since_minute)) {
+    *micros = step->minute_micros + since_minute;
     return true;
   }
   EventTime time;
-  const auto slowly = [&] {
-    const bool parsed = ParseTimestamp(text, &time);
-    *micros = time.time_since_epoch().count();
-    return parsed;
-  };
-  at += kMinuteBytes;
-  const uint32_t tens = JsonDigit(at[1]), ones = JsonDigit(at[2]);
-  if (at[0] != ':' || tens > 5 || ones > 9) return slowly();
-  int64_t value = int64_t(tens * 10 + ones) * 1'000'000;
-  at += 3;
-  if (at < end && *at == '.') {
-    int64_t unit = 100'000;
-    const char* const fraction = ++at;
-    for (; at < end && JsonDigit(*at) <= 9; ++at, unit /= 10) value += JsonDigit(*at) * unit;
-    if (at == fraction || at - fraction > 6) return slowly();
+  if (!ParseTimestamp(text, &time)) return false;
+  *micros = time.time_since_epoch().count();
+  // Of the hour 24 only its first moment is a time.
+  if (has_seconds && !same_minute && text.substr(11, 2) != "24" &&
+      ParseTimestamp(text.substr(0, kMinuteBytes), &time)) {
+    std::memcpy(step->minute, text.data(), kMinuteBytes);
+    step->minute_micros = time.time_since_epoch().count();
   }
-  if (at < end && *at == 'Z') ++at;
-  if (at != end) return slowly();
-  *micros = step->minute_micros + value;
   return true;
 }
 
