@@ -6,13 +6,6 @@
 namespace millrace {
 namespace {
 
-// Everything that works has a thread of its own; what is scheduled is the coordinator.
-void SetScheduler(caf::actor_system_config* config) {
-  // The default policy sleeps up to 10 ms when idle, and takes at least four threads.
-  config->set("scheduler.policy", caf::atom("sharing"));
-  config->set("scheduler.max-threads", size_t(1));
-}
-
 OutboxFileSink OutboxFile(const FileSinkParts& parts, const proto::ShardState* restored) {
   OutboxFileSink sink;
   sink.id = parts.id;
@@ -45,10 +38,7 @@ const proto::ShardState* RestoredShard(const proto::Manifest* restored, int32_t 
 
 }  // namespace
 
-JobActors::JobActors(const JobParts& parts) : parts_(parts) {
-  SetScheduler(&config_);
-  system_ = std::make_unique<caf::actor_system>(config_);
-}
+JobActors::JobActors(const JobParts& parts) : parts_(parts) {}
 
 JobActors::~JobActors() {
   for (const Wired& wired : wired_) caf::anon_send(wired.actor, Stop::value);
@@ -61,7 +51,6 @@ JobActors::~JobActors() {
   segment_publishers_.clear();
   coordinator_ = nullptr;
   committer_ = nullptr;
-  system_.reset();
 }
 
 Status JobActors::Start() {

@@ -16,6 +16,7 @@
 #include "tools/millrace/job_sources.h"
 #include "tools/millrace/job_state.h"
 #include "worker/account.h"
+#include "worker/actor_system.h"
 #include "worker/actors.h"
 
 namespace millrace {
@@ -75,8 +76,7 @@ class JobActors {
   size_t InputsOf(NodeId window) const;
 
   const JobParts parts_;
-  caf::actor_system_config config_;
-  std::unique_ptr<caf::actor_system> system_;
+  ActorSystem system_;                                // ends after all that refers to its actors
   std::vector<Wired> wired_;                          // index = participant
   std::map<NodeId, std::vector<size_t>> readers_of_;  // source node -> participants
   std::map<NodeId, std::vector<size_t>> tasks_of_;    // window node -> participants
