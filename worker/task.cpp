@@ -147,10 +147,15 @@ Status Task::WriteSlice(TaskHost* host) {
   checkpoint_.OnWritten();
   host->GatherState(checkpoint_.epoch());
   // Nearly everything has just been written: forgetting it now costs least.
-  if (window_->HasOutput() || window_->stats().state_bytes <= options_.state_bytes_max / 2) {
+  if (window_->HasOutput() || EvictableBytes() <= options_.state_bytes_max / 2) {
     return Status::OK();
   }
   return window_->Evict();
+}
+
+int64_t Task::EvictableBytes() const {
+  const WindowAggregateStats stats = window_->stats();
+  return stats.state_bytes - stats.index_bytes;
 }
 
 int64_t Task::SliceEntries() const {
@@ -171,7 +176,7 @@ Status Task::OnGathered(Epoch epoch, const Result<proto::TaskState>& state, Task
 // first.
 Status Task::EvictIfTooLarge(TaskHost* host) {
   const auto fits = [this] {
-    return window_->HasOutput() || window_->stats().state_bytes <= options_.state_bytes_max;
+    return window_->HasOutput() || EvictableBytes() <= options_.state_bytes_max;
   };
   if (fits()) return Status::OK();
   while (checkpoint_.writing()) ARROW_RETURN_NOT_OK(WriteSlice(host));

@@ -85,6 +85,7 @@ class Task {
   Status ReachBarrier(Epoch epoch, TaskHost* host);
   Status WriteSlice(TaskHost* host);
   int64_t SliceEntries() const;
+  int64_t EvictableBytes() const;
   Status EvictIfTooLarge(TaskHost* host);
   void ReportCounts();
 

@@ -31,7 +31,6 @@ struct BoundStream {
   bool windowed = false;  // rows come out of a window
   std::vector<GroupingColumn> grouping;
   std::vector<int> window_columns;  // the window's columns in GROUP BY that are selected
-  Micros span{0};
 };
 
 struct BoundAlerts {

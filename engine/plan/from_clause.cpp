@@ -12,7 +12,7 @@ namespace {
 constexpr int64_t kWindowDaysMax = 36'525;
 
 struct WindowArguments {
-  std::optional<Micros> size, slide, offset;
+  std::optional<Micros> size, slide, offset, gap;
   const Syntax* slide_node = nullptr;
 };
 
@@ -63,6 +63,8 @@ const std::vector<std::string>& ArgumentsOf(const std::string& function) {
   static const std::vector<std::string> kTumble = {"size", "offset"};
   static const std::vector<std::string> kHop = {"size", "slide", "offset"};
   static const std::vector<std::string> kCumulate = {"size", "step", "offset"};
+  static const std::vector<std::string> kSession = {"gap"};
+  if (function == "session") return kSession;
   return function == "tumble" ? kTumble : function == "hop" ? kHop : kCumulate;
 }
 
@@ -89,9 +91,10 @@ bool ReadArguments(const SqlText& sql, const Syntax& call, const std::string& fu
       continue;
     }
     const bool is_slide = name == "slide" || name == "step";
-    std::optional<Micros>& slot = name == "size" ? window->size
-                                  : is_slide     ? window->slide
-                                                 : window->offset;
+    std::optional<Micros>& slot = name == "size"  ? window->size
+                                  : name == "gap" ? window->gap
+                                  : is_slide      ? window->slide
+                                                  : window->offset;
     if (slot.has_value()) {
       sql.Error(args[i], "argument '" + name + "' of " + function + "() is given twice");
       good = false;
@@ -106,6 +109,14 @@ bool ReadArguments(const SqlText& sql, const Syntax& call, const std::string& fu
 
 bool CheckWindow(const SqlText& sql, const Syntax& call, const std::string& function,
                  const WindowArguments& window, FromClause* from) {
+  if (function == "session") {
+    if (!window.gap.has_value()) {
+      sql.Error(call, "session() needs a gap", "write gap => INTERVAL '5 minutes'");
+      return false;
+    }
+    from->gap = *window.gap;
+    return true;
+  }
   if (!window.size.has_value()) {
     sql.Error(call, function + "() needs a size", "write size => INTERVAL '5 minutes'");
     return false;
@@ -161,9 +172,9 @@ std::optional<FromClause> ReadWindow(const SqlText& sql, const Syntax& item) {
   const Syntax& call = functions[0].List("items")[0];
   const std::string function = FunctionNameOf(sql, call);
   if (function.empty()) return std::nullopt;
-  static const std::vector<std::string> kWindows = {"tumble", "hop", "cumulate"};
+  static const std::vector<std::string> kWindows = {"tumble", "hop", "cumulate", "session"};
   if (std::ranges::find(kWindows, function) == kWindows.end()) {
-    static constexpr std::array kLater = {"session", "asof_join", "pivot"};
+    static constexpr std::array kLater = {"asof_join", "pivot"};
     const bool later = std::ranges::find(kLater, function) != kLater.end();
     sql.Error(call,
               later ? function + "() in FROM is not supported by this version"

@@ -87,13 +87,18 @@ struct AggregateSpec {
 };
 
 // Groups rows by window and keys. A row at event time t belongs to every window
-// [start, start + size) with start = k * slide + offset that holds t. Rows with a null event time
-// do not reach it (the reader refuses them). Fires a window when the watermark reaches its end.
+// [start, start + size) with start = k * slide + offset that holds t; where there is a gap, to the
+// session of its key: rows each less than the gap after the one before, [first, last + gap). Rows
+// with a null event time do not reach it (the reader refuses them). Fires a window when the
+// watermark reaches its end.
 // Output: window_start, window_end (timestamps), the keys, the aggregates.
 struct WindowAggregateNode {
   Micros size{0};
   Micros slide{0};  // = size for tumble; the step for cumulate
-  Micros pane{0};   // gcd(size, slide): what is aggregated once and shared by windows
+  // gcd(size, slide): what is aggregated once and shared by windows. A reading is late when its
+  // pane has ended: a session's are a microsecond.
+  Micros pane{0};
+  Micros gap{0};  // of sessions, which have no size and no slide; else 0
   // Windows [start, start + slide), [start, start + 2 * slide), ... up to size, for every start
   // that is a multiple of size, moved by the offset.
   bool cumulates = false;
@@ -102,6 +107,8 @@ struct WindowAggregateNode {
   std::vector<int> keys;  // columns of the input, each boolean, integer, bigint, double, text or
                           // timestamp; may be empty
   std::vector<AggregateSpec> aggregates;
+
+  bool is_session() const { return gap > Micros(0); }
 };
 
 // Text with {{ column }} places: literals.size() == columns.size() + 1.
@@ -143,9 +150,6 @@ struct PlanNode {
   int event_time = -1;
   // The column of `output` that says which window the row is of (window_end), or -1.
   int window_end = -1;
-  // How long after a reading's event time it may still matter to an open window at or below this
-  // node, counted from the source: the sum of window sizes on the path.
-  Micros span{0};
 };
 
 struct JobPlan {

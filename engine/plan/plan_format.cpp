@@ -122,7 +122,9 @@ class PlanFormatter {
     const std::string keys = Names(input, window.keys);
     Line(depth, keys.empty() ? "exchange to one task (no keys)" : "exchange by hash(" + keys + ")");
     std::string kind = "tumble " + FormatDuration(window.size);
-    if (window.cumulates) {
+    if (window.is_session()) {
+      kind = "session, gap " + FormatDuration(window.gap);
+    } else if (window.cumulates) {
       kind = "cumulate " + FormatDuration(window.size) + " by " + FormatDuration(window.slide);
     } else if (window.slide != window.size) {
       kind = "hop " + FormatDuration(window.size) + " by " + FormatDuration(window.slide) +

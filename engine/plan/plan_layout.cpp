@@ -151,7 +151,6 @@ class Layout {
     node->output = stream.schema;
     node->event_time = stream.event_time;
     node->window_end = stream.window_end;
-    node->span = stream.span;
     node_of_stream_[size_t(index)] = node->id;
   }
 
@@ -160,7 +159,9 @@ class Layout {
     WindowAggregateNode window;
     window.size = stream.from.size;
     window.slide = stream.from.slide;
-    window.pane = Micros(std::gcd(window.size.count(), window.slide.count()));
+    window.gap = stream.from.gap;
+    window.pane = window.is_session() ? Micros(1)
+                                      : Micros(std::gcd(window.size.count(), window.slide.count()));
     window.offset = stream.from.window_offset;
     window.cumulates = stream.from.cumulates;
 
@@ -194,13 +195,11 @@ class Layout {
     node->kind = ProjectNode{stream.query.where, std::move(before.columns)};
     node->output = std::move(before.schema);
     node->event_time = window.event_time;
-    node->span = input.span;
     node = AddNode(name + ".window", name, node->id);
     node->kind = std::move(window);
     node->output = std::move(after.schema);
     node->event_time = 1;
     node->window_end = 1;
-    node->span = stream.span;
     node = AddNode(name + ".output", name, node->id);
     node->kind = ProjectNode{stream.query.having, SelectList(stream)};
     Finish(index, stream, node);
@@ -280,7 +279,6 @@ class Layout {
     const int time = AlertSchema().IndexOf("event_time");
     node->event_time = alert.time_column >= 0 ? time : -1;
     node->window_end = alert.windowed ? time : -1;
-    node->span = stream.span;
     node->kind = std::move(alert);
     alert_nodes_.push_back(node->id);
   }
@@ -316,7 +314,6 @@ class Layout {
     node->output = above.output;
     node->event_time = above.event_time;
     node->window_end = above.window_end;
-    node->span = above.span;
   }
 
   // Leaves of a source what its children name, and the event time.

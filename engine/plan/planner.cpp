@@ -152,7 +152,6 @@ class Planner {
     if (!query.has_value() || !timed) return;
     stream.query = std::move(*query);
     stream.windowed = input.windowed || stream.from.windowed;
-    stream.span = input.span + stream.from.size;
     if (stream.from.windowed) {
       DescribeWindowed(input, &stream);
     } else {

@@ -28,6 +28,7 @@ struct FromClause {
   bool windowed = false;
   Micros size{0};
   Micros slide{0};
+  Micros gap{0};  // of session(), which has no other
   bool cumulates = false;
   Micros window_offset{0};  // in [0, slide), or [0, size) where windows cumulate
 };

@@ -161,6 +161,9 @@ class AccumulatorLayout {
   // Frees the row's objects; returns how many bytes they counted for.
   int64_t Destroy(char* row) const;
 
+  // What Destroy would return.
+  int64_t ObjectBytes(const char* row) const;
+
   // Whether rows have values for percentiles; have objects of any kind.
   bool has_values() const { return has_values_; }
   bool has_objects() const { return has_objects_; }

@@ -134,4 +134,15 @@ int64_t AccumulatorLayout::Destroy(char* row) const {
   return bytes;
 }
 
+int64_t AccumulatorLayout::ObjectBytes(const char* row) const {
+  int64_t bytes = 0;
+  for (const Measure& measure : measures_) {
+    ForEachObject(measure, [&]<typename T>(Part<T> part) {
+      const T* const object = FieldAt<T*>(row, part.offset);
+      if (object != nullptr) bytes += object->bytes();
+    });
+  }
+  return bytes;
+}
+
 }  // namespace millrace

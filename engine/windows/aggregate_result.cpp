@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "engine/windows/accumulator_objects.h"
+#include "engine/windows/key_table.h"
 #include "engine/windows/ordered_bits.h"
 
 namespace millrace {
@@ -370,6 +371,23 @@ Status AppendResult(const AccumulatorLayout& layout, const AggregateOutput& outp
       return value.has_value() ? doubles->Append(*value) : builder->AppendNull();
     }
   }
+}
+
+Status AppendWindow(const AccumulatorLayout& layout, WindowTimes times, std::string_view key,
+                    size_t key_columns, char* row, std::span<arrow::ArrayBuilder* const> columns,
+                    int64_t* out_of_range) {
+  const auto append_time = [](arrow::ArrayBuilder* builder, EventTime time) {
+    return static_cast<arrow::TimestampBuilder*>(builder)->Append(time.time_since_epoch().count());
+  };
+  ARROW_RETURN_NOT_OK(append_time(columns[0], times.start));
+  ARROW_RETURN_NOT_OK(append_time(columns[1], times.end));
+  ARROW_RETURN_NOT_OK(KeyTable::Append(key, columns.subspan(2, key_columns)));
+  columns = columns.subspan(2 + key_columns);
+  for (size_t i = 0; i < columns.size(); ++i) {
+    ARROW_RETURN_NOT_OK(
+        AppendResult(layout, layout.outputs()[i], row, times.end, columns[i], out_of_range));
+  }
+  return Status::OK();
 }
 
 }  // namespace millrace

@@ -101,6 +101,16 @@ uint32_t KeyTable::FindOrInsert(uint64_t hash, int64_t row) {
   return id;
 }
 
+uint32_t KeyTable::FindOrInsert(uint64_t hash, std::string_view bytes) {
+  if (const uint32_t known = Find(hash, bytes); known != kNone) return known;
+  const uint32_t id = TakeId();
+  const size_t before = keys_[id].bytes.capacity();
+  keys_[id].bytes = bytes;
+  text_bytes_ += keys_[id].bytes.capacity() - before;
+  Link(hash, id);
+  return id;
+}
+
 uint32_t KeyTable::Find(uint64_t hash, std::string_view bytes) const {
   const size_t mask = table_.size() - 1;
   for (size_t i = Home(hash); table_[i].id != kNone; i = (i + 1) & mask) {

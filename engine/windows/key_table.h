@@ -29,6 +29,8 @@ class KeyTable {
   Status Bind(const arrow::RecordBatch& batch);
   // The id of the key at `row`, a new one where it is not known.
   uint32_t FindOrInsert(uint64_t hash, int64_t row);
+  // The same by the key's bytes.
+  uint32_t FindOrInsert(uint64_t hash, std::string_view bytes);
   // The id of a key by its bytes; kNone where it is not known.
   uint32_t Find(uint64_t hash, std::string_view bytes) const;
   void Prefetch(uint64_t hash) const { __builtin_prefetch(&table_[Home(hash)]); }

@@ -74,7 +74,7 @@ Status PaneAggregate::Add(const arrow::RecordBatch& batch, std::span<const uint6
       row_panes_.push_back(range.pane);
     }
     AddBlock(hashes);
-    ARROW_RETURN_NOT_OK(FlushIfLarge());
+    ARROW_RETURN_NOT_OK(writer_.FlushIfLarge());
   }
   return Status::OK();
 }
@@ -246,7 +246,7 @@ Status PaneAggregate::OpenStoredWindow(int64_t window) {
   for (; pane != end; ++pane) {
     if (!pane->second.has_lower) continue;
     panes.push_back(
-        {geometry_.PaneLast(pane->first), geometry_.LastWindowOf(pane->first) == window});
+        {geometry_.PaneLast(pane->first), geometry_.LastWindowOf(pane->first) == window, {}});
   }
   if (panes.empty()) return Status::OK();
   ARROW_ASSIGN_OR_RAISE(auto merge, StoredMerge::Make(store_, &format_, chunk_, panes));
@@ -283,20 +283,9 @@ void PaneAggregate::MergeMemoryOf(uint32_t key, int64_t window, char* row) {
 }
 
 Status PaneAggregate::AppendRow(char* row, std::string_view key, WindowRows* out) {
-  const auto append_time = [](arrow::ArrayBuilder* builder, EventTime time) {
-    return static_cast<arrow::TimestampBuilder*>(builder)->Append(time.time_since_epoch().count());
-  };
-  std::span<arrow::ArrayBuilder* const> columns = out->columns;
-  ARROW_RETURN_NOT_OK(append_time(columns[0], geometry_.WindowStart(out->window)));
-  ARROW_RETURN_NOT_OK(append_time(columns[1], geometry_.WindowEnd(out->window)));
-  ARROW_RETURN_NOT_OK(KeyTable::Append(key, columns.subspan(2, node_.keys.size())));
-  columns = columns.subspan(2 + node_.keys.size());
-  const EventTime end = geometry_.WindowEnd(out->window);
-  for (size_t i = 0; i < columns.size(); ++i) {
-    ARROW_RETURN_NOT_OK(AppendResult(layout_, layout_.outputs()[i], row, end, columns[i],
-                                     &counts_.results_out_of_range));
-  }
-  return Status::OK();
+  return AppendWindow(layout_,
+                      {geometry_.WindowStart(out->window), geometry_.WindowEnd(out->window)}, key,
+                      node_.keys.size(), row, out->columns, &counts_.results_out_of_range);
 }
 
 void PaneAggregate::FinishWindow(int64_t window) {
@@ -343,7 +332,7 @@ WindowAggregateStats PaneAggregate::stats() const {
   const size_t lists = store_ == nullptr ? 1 : 2;
   stats.state_bytes =
       object_bytes_ + int64_t(slab_.MemoryBytes() + slots_.MemoryBytes() + keys_.MemoryBytes() +
-                              slots_.size() * sizeof(Member) * lists + batch_.bytes());
+                              slots_.size() * sizeof(Member) * lists + writer_.bytes());
   return stats;
 }
 

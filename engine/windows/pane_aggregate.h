@@ -26,6 +26,7 @@
 #include "engine/windows/accumulator_update.h"
 #include "engine/windows/key_table.h"
 #include "engine/windows/pane_table.h"
+#include "engine/windows/state_writer.h"
 #include "engine/windows/stored_merge.h"
 #include "engine/windows/window_aggregate.h"
 #include "engine/windows/window_geometry.h"
@@ -106,8 +107,6 @@ class PaneAggregate final : public WindowAggregate {
   // Rows are worked on in blocks that stay in the first-level cache.
   static constexpr size_t kBlockRows = 512;
   static constexpr size_t kPrefetchAhead = 12;
-  // A batch that is larger is given to the store.
-  static constexpr size_t kBatchBytes = 1 << 20;
 
   PaneRange RangeOf(int64_t time) const;
   void AddBlock(std::span<const uint64_t> hashes);
@@ -146,8 +145,6 @@ class PaneAggregate final : public WindowAggregate {
   // Into the batch, which is given to the store where it has grown large.
   void WriteMember(PaneEntry* pane, const Member& member);
   Status WriteSealedOf(PaneEntry* pane, int64_t* left);
-  Status FlushIfLarge();
-  Status Flush();
   void DeleteFreed();
   void ForgetMemory();
 
@@ -187,9 +184,7 @@ class PaneAggregate final : public WindowAggregate {
   std::map<int64_t, Pane> retired_;
   // The first and the last freed pane of which the store has entries.
   std::optional<std::pair<int64_t, int64_t>> freed_;
-  StateBatch batch_;
-  std::string entry_key_;
-  std::string entry_value_;
+  StateWriter writer_;
   std::unique_ptr<StoredWindow> stored_window_;
 };
 

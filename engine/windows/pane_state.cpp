@@ -4,7 +4,7 @@
 
 #include "engine/state/state_key.h"
 #include "engine/windows/pane_aggregate.h"
-#include "engine/windows/state_bytes.h"
+#include "engine/windows/state_entry.h"
 
 namespace millrace {
 
@@ -13,15 +13,7 @@ std::string PaneAggregate::Fingerprint() const {
                      std::to_string(node_.slide.count()) + " offset " +
                      std::to_string(geometry_.offset);
   if (node_.cumulates) text += " cumulating";
-  for (size_t i = 0; i < node_.keys.size(); ++i) {
-    text += " key " + output_->field(int(i) + 2)->type()->ToString();
-  }
-  for (const Measure& measure : layout_.measures()) {
-    text += " measure " + std::string(TypeName(measure.type)) + " " +
-            std::to_string(measure.parts) + " filter " + std::to_string(measure.rows_offset / 8);
-    if (measure.second >= 0) text += " beside " + std::string(TypeName(measure.second_type));
-  }
-  return text + " filters " + std::to_string(layout_.filters().size());
+  return text + GroupingFingerprint(*output_, node_.keys.size(), layout_);
 }
 
 // ---- Taking over -------------------------------------------------------------------------------
@@ -32,11 +24,9 @@ Status PaneAggregate::Open(StateStore* store, uint16_t operator_number) {
   }
   format_.operator_number = operator_number;
   format_.layout = &layout_;
-  format_.is_text.clear();
-  for (size_t i = 0; i < node_.keys.size(); ++i) {
-    format_.is_text.push_back(output_->field(int(i) + 2)->type()->id() == arrow::Type::STRING);
-  }
+  format_.is_text = TextKeys(*output_, node_.keys.size());
   store_ = store;
+  writer_.Open(store, &format_);
   return OpenPanes();
 }
 
@@ -131,8 +121,9 @@ Status PaneAggregate::Seal() {
 // is freed, or was never there.
 void PaneAggregate::DeleteFreed() {
   if (!freed_.has_value()) return;
-  batch_.DeleteRange(StateTimeBegin(format_.operator_number, geometry_.PaneLast(freed_->first)),
-                     StateTimeEnd(format_.operator_number, geometry_.PaneLast(freed_->second)));
+  writer_.batch()->DeleteRange(
+      StateTimeBegin(format_.operator_number, geometry_.PaneLast(freed_->first)),
+      StateTimeEnd(format_.operator_number, geometry_.PaneLast(freed_->second)));
   freed_.reset();
 }
 
@@ -155,8 +146,8 @@ Result<bool> PaneAggregate::WriteSealed(int64_t entries_max) {
     if (pane == panes_.end() || pane->second.sealed.empty()) sealed_panes_.pop_back();
   }
   if (!retired_.empty() || !sealed_panes_.empty()) return true;
-  batch_.Put(StateOperatorKey(format_.operator_number), sealed_header_);
-  ARROW_RETURN_NOT_OK(Flush());
+  writer_.batch()->Put(StateOperatorKey(format_.operator_number), sealed_header_);
+  ARROW_RETURN_NOT_OK(writer_.Flush());
   sealed_ = false;
   return false;
 }
@@ -170,49 +161,17 @@ Status PaneAggregate::WriteSealedOf(PaneEntry* pane, int64_t* left) {
     if (header.touched != seal_number_ - 1) continue;  // written when it was touched
     WriteMember(pane, member);
     header.touched = 0;
-    ARROW_RETURN_NOT_OK(FlushIfLarge());
+    ARROW_RETURN_NOT_OK(writer_.FlushIfLarge());
   }
   if (sealed.empty()) std::vector<Member>().swap(sealed);
   return Status::OK();
 }
 
 void PaneAggregate::WriteMember(PaneEntry* pane, const Member& member) {
-  const uint64_t hash = keys_.hash(member.key);
-  char* const row = slab_.Row(member.slot);
-  RowHeader& header = AccumulatorSlab::HeaderOf(row);
-  entry_key_.clear();
-  AppendStateKey(format_.operator_number, geometry_.PaneLast(pane->first), KeyGroupOf(hash),
-                 &entry_key_);
-  entry_key_.append(keys_.bytes(member.key));
-  const size_t key_end = entry_key_.size();
-  const auto put = [&](uint32_t part) {
-    entry_key_.resize(key_end);
-    AppendEntryPart(chunk_, part, &entry_key_);
-    EndValue(entry_key_, &entry_value_);
-    batch_.Put(entry_key_, entry_value_);
-  };
-  for (BeginValue(&entry_value_); layout_.SaveValues(row, &entry_value_);
-       BeginValue(&entry_value_)) {
-    put(++header.parts);
-  }
-  StateEncoder out(&entry_value_);
-  out.Put64(hash);
-  if (layout_.has_values()) out.Put32(header.parts);
-  layout_.Save(row, &entry_value_);
-  put(0);
+  writer_.Put(geometry_.PaneLast(pane->first), keys_.hash(member.key), keys_.bytes(member.key),
+              chunk_, slab_.Row(member.slot));
   pane->second.is_written = true;
   if (sealed_) ++counts_.sealed_entries;
-}
-
-Status PaneAggregate::FlushIfLarge() {
-  return batch_.bytes() < kBatchBytes ? Status::OK() : Flush();
-}
-
-Status PaneAggregate::Flush() {
-  if (batch_.empty()) return Status::OK();
-  StateBatch full;
-  std::swap(full, batch_);
-  return store_->Write(std::move(full));
 }
 
 // ---- Evicting ----------------------------------------------------------------------------------
@@ -225,10 +184,10 @@ Status PaneAggregate::Evict() {
   for (PaneEntry& pane : panes_) {
     for (const Member& member : pane.second.dirty) {
       WriteMember(&pane, member);
-      ARROW_RETURN_NOT_OK(FlushIfLarge());
+      ARROW_RETURN_NOT_OK(writer_.FlushIfLarge());
     }
   }
-  ARROW_RETURN_NOT_OK(Flush());
+  ARROW_RETURN_NOT_OK(writer_.Flush());
   if (slots_.size() > 0) ++chunk_;
   ForgetMemory();
   return Status::OK();

@@ -44,6 +44,8 @@ void AppendEntryPart(uint32_t chunk, uint32_t part, std::string* key) {
   AppendBig(part, key);
 }
 
+std::string EntriesEnd(std::string first) { return first.append(kPartBytes + 1, char(0xff)); }
+
 Result<EntryKey> ParseEntryKey(std::string_view key, const std::vector<bool>& is_text) {
   if (key.size() < kStateKeyPrefixBytes + kPartBytes) return StateDamaged("a key is cut short");
   EntryKey entry;

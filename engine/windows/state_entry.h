@@ -14,6 +14,9 @@ namespace millrace {
 // Appends what follows the bytes of a key.
 void AppendEntryPart(uint32_t chunk, uint32_t part, std::string* key);
 
+// The end of the entries whose keys are `first` and a part: no key is the beginning of another.
+std::string EntriesEnd(std::string first);
+
 struct EntryKey {
   std::string_view group_and_key;  // what the entries of one key begin with, after the time
   std::string_view key;            // as KeyTable has it

@@ -3,11 +3,13 @@
 #include <numeric>
 
 #include "engine/windows/pane_aggregate.h"
+#include "engine/windows/session_aggregate.h"
 
 namespace millrace {
 namespace {
 
 Status CheckGeometry(const WindowAggregateNode& node) {
+  if (node.is_session()) return Status::OK();
   const bool positive = node.size > Micros(0) && node.slide > Micros(0) && node.pane > Micros(0);
   if (positive && node.pane.count() == std::gcd(node.size.count(), node.slide.count())) {
     return Status::OK();
@@ -89,6 +91,7 @@ Result<std::unique_ptr<WindowAggregate>> WindowAggregate::Make(const WindowAggre
   ARROW_RETURN_NOT_OK(CheckGeometry(node));
   ARROW_RETURN_NOT_OK(CheckColumns(node, input, output));
   for (const AggregateSpec& spec : node.aggregates) ARROW_RETURN_NOT_OK(CheckResult(spec));
+  if (node.is_session()) return SessionAggregate::Make(node, output.ToArrow());
   ARROW_ASSIGN_OR_RAISE(AccumulatorLayout layout, AccumulatorLayout::Make(node.aggregates));
   return std::make_unique<PaneAggregate>(node, output.ToArrow(), std::move(layout));
 }

@@ -1,5 +1,6 @@
 // Windowed aggregation with shared panes: a row is added once, to the accumulators of its
 // (key, pane); a window is the merge of its panes, so a row's cost does not grow with size / slide.
+// Sessions are aggregated as they are (session_aggregate.h).
 // Keys are mapped to dense ids once; (key id, pane) lives in an open-addressing hash; accumulators
 // are rows of one slab, worked on column by column. Sums are double-double, variances come from
 // double-double sums of x and x^2, percentiles are exact. See docs/architecture.md, "Windows".
@@ -30,6 +31,7 @@ struct WindowAggregateStats {
   int64_t open_panes = 0;   // pairs of (key, pane), in memory
   int64_t keys = 0;         // in memory
   int64_t state_bytes = 0;  // in memory, approximately
+  int64_t index_bytes = 0;  // of them, what Evict leaves
   // Rows of open panes, in memory or in the store.
   int64_t rows_open() const { return rows_added - rows_counted - rows_too_late; }
   int64_t sealed_entries = 0;  // pairs of (key, pane) written for the last epoch
@@ -51,8 +53,8 @@ class WindowAggregate {
   // kEventTimeMax closes everything.
   virtual void AdvanceTo(EventTime watermark) = 0;
 
-  // The next rows of due windows, at most `rows_max`, all of one window, windows in order of their
-  // end; null when nothing is due. Windows without any row are not there.
+  // The next rows of due windows, at most `rows_max`, windows in order of their end; but for
+  // sessions all of one window. Null when nothing is due. Windows without any row are not there.
   virtual Result<std::shared_ptr<arrow::RecordBatch>> NextOutput(int64_t rows_max) = 0;
   // Whether NextOutput would return rows.
   virtual bool HasOutput() const = 0;
@@ -75,8 +77,8 @@ class WindowAggregate {
   // Whether the store has enough to do: WriteSealed would wait for it.
   virtual bool StoreIsBehind() const = 0;
 
-  // Writes everything out and forgets it: memory is as of a fresh one. Not while sealed() or
-  // HasOutput. What is forgotten is no epoch's before the next Seal.
+  // Writes everything out and forgets it: memory is as of a fresh one, but for index_bytes. Not
+  // while sealed() or HasOutput. What is forgotten is no epoch's before the next Seal.
   virtual Status Evict() = 0;
 
   // What the state is of: windows, keys, aggregates. Equal ones read each other's state.

@@ -101,9 +101,11 @@ struct TestQuery {
   Micros offset{0};
   std::vector<int> keys;
   std::vector<AggregateSpec> aggregates;
+  Micros gap{0};  // of sessions; the rest of the geometry means nothing then
 
   WindowAggregateNode Node() const {
     WindowAggregateNode node;
+    node.gap = gap;
     node.size = size;
     node.slide = slide;
     node.pane = Micros(std::gcd(size.count(), slide.count()));

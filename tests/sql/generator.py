@@ -7,6 +7,7 @@ stay small, and doubles are multiples of 1/4, so that sums are exact in any orde
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -99,14 +100,11 @@ class Generator:
 
     def windowed(self) -> Query:
         rng = self._rng
+        if rng.random() < 0.2:
+            return self._grouped(lambda keys, where: session_window(rng, keys, where))
         slide = rng.choice([1, 10, 30, 45, 60]) * SECOND
         size = slide * rng.choice([1, 1, 2, 5]) + rng.choice([0, 0, slide // 2])
         offset = rng.choice([0, 0, slide // 3, -slide // 4, 7 * slide + 1000])
-        keys = [self.value(self._any_type(), 1) for _ in range(rng.choice([0, 1, 1, 2, 3]))]
-        aggregates = [self.aggregate() for _ in range(rng.randint(1, 6))]
-        names = [f"k{i}" for i in range(len(keys))] + [f"a{i}" for i in range(len(aggregates))]
-        columns = ", ".join(f"{{}} AS {name}" for name in names)
-        select = fill(f"SELECT window_start, window_end, {columns}", *keys, *aggregates)
         cumulates = size % slide == 0 and rng.random() < 0.4
         function, step = ("cumulate", "step") if cumulates else ("hop", "slide")
         window = Sql(
@@ -117,13 +115,23 @@ class Generator:
                 size, slide, offset
             ),
         )
+        return self._grouped(lambda _keys, _where: window)
+
+    def _grouped(self, window: Callable[[list[Sql], Sql], Sql]) -> Query:
+        """Aggregates by what `window` makes of the keys and the condition on readings."""
+        rng = self._rng
+        keys = [self.value(self._any_type(), 1) for _ in range(rng.choice([0, 1, 1, 2, 3]))]
+        aggregates = [self.aggregate() for _ in range(rng.randint(1, 6))]
+        names = [f"k{i}" for i in range(len(keys))] + [f"a{i}" for i in range(len(aggregates))]
+        columns = ", ".join(f"{{}} AS {name}" for name in names)
+        select = fill(f"SELECT window_start, window_end, {columns}", *keys, *aggregates)
         where = self.condition(2) if rng.random() < 0.4 else both("true")
         group = ", ".join(str(i + 1) for i in range(2 + len(keys)))
         having = both("true")
         if rng.random() < 0.3:
             having = fill("coalesce({} > {}, false)", self.number(), self.number())
         tail = f"FROM {{}} WHERE {{}} GROUP BY {group} HAVING {{}}"
-        query = fill("{} " + tail, select, window, where, having)
+        query = fill("{} " + tail, select, window(keys, where), where, having)
         return Query(query.ours, query.theirs, 2 + len(keys))
 
     def aggregate(self) -> Sql:
@@ -336,4 +344,21 @@ def growing_windows_of_each_row(size: int, step: int, offset: int) -> str:
         f"(SELECT *, make_timestamp({start}) AS window_start, "
         f"make_timestamp(finish) AS window_end FROM "
         f"(SELECT *, unnest({ends}) AS finish FROM readings) WHERE finish > {micros})"
+    )
+
+
+def session_window(rng: random.Random, keys: list[Sql], where: Sql) -> Sql:
+    """Rows that pass, each with the bounds of its key's session."""
+    gap = rng.choice([1, 7, 20, 60, 300]) * SECOND + rng.choice([0, 0, 1])
+    of_key = "".join(f"{key.theirs}, " for key in keys)
+    by_key = f"PARTITION BY {of_key[:-2]} " if keys else ""
+    before = f"lag(epoch_us(observed_at)) OVER ({by_key}ORDER BY observed_at)"
+    whole = f"OVER (PARTITION BY {of_key}session)"
+    return Sql(
+        f"session(readings, gap => INTERVAL '{gap} microseconds')",
+        f"(SELECT *, min(observed_at) {whole} AS window_start, "
+        f"make_timestamp(epoch_us(max(observed_at) {whole}) + {gap}) AS window_end FROM "
+        f"(SELECT *, sum(begins) OVER ({by_key}ORDER BY observed_at) AS session FROM "
+        f"(SELECT *, CASE WHEN epoch_us(observed_at) - {before} < {gap} THEN 0 ELSE 1 END "
+        f"AS begins FROM readings WHERE {where.theirs})))",
     )
