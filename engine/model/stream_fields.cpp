@@ -3,6 +3,7 @@
 #include <cctype>
 #include <map>
 
+#include "engine/model/json_path.h"
 #include "engine/model/kafka_fields.h"
 
 namespace millrace {
@@ -47,6 +48,14 @@ void ReadColumnOptions(const JobFileContext& context, const MapFields& fields, F
                        SourceColumn* column) {
   if (const YamlEntry* entry = fields.Find("from")) {
     Assign(ReadText(context, *entry->value), &column->from);
+    if (format == Format::kJson) {
+      std::string error;
+      ParseJsonPath(column->from, &error);
+      if (!error.empty()) {
+        context.Error(entry->value->place, Quoted(column->from) + " is no path: " + error,
+                      "write $.key, $['any key'] or $.list[0]");
+      }
+    }
   }
   if (const YamlEntry* entry = fields.Find("unit")) {
     Assign(ReadText(context, *entry->value, "a unit such as Cel"), &column->field.unit);

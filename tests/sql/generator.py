@@ -1,7 +1,8 @@
 """Readings and queries over them from a seed, each query in Millrace's SQL and in DuckDB's.
 
 Only what both compute alike: integers divide by `//` in DuckDB, divisors are never zero, values
-stay small, and doubles are multiples of 1/4, so that sums are exact in any order.
+stay small, and doubles are multiples of 1/4, so that sums are exact in any order. Two aggregates
+are compared by more than what rounding makes of equal ones.
 """
 
 from __future__ import annotations
@@ -129,7 +130,7 @@ class Generator:
         group = ", ".join(str(i + 1) for i in range(2 + len(keys)))
         having = both("true")
         if rng.random() < 0.3:
-            having = fill("coalesce({} > {}, false)", self.number(), self.number())
+            having = fill("coalesce({} > {} + 1e-3, false)", self.number(), self.number())
         tail = f"FROM {{}} WHERE {{}} GROUP BY {group} HAVING {{}}"
         query = fill("{} " + tail, select, window(keys, where), where, having)
         return Query(query.ours, query.theirs, 2 + len(keys))
@@ -148,7 +149,10 @@ class Generator:
                 fill(rng.choice(["bool_and", "bool_or"]) + "({})", self.condition(2))
             )
         if kind == 2:
-            return fill("CASE WHEN {} > {} THEN {} ELSE {} END", *(self.number() for _ in range(4)))
+            return fill(
+                "CASE WHEN {} > {} + 1e-3 THEN {} ELSE {} END",
+                *(self.number() for _ in range(4)),
+            )
         return self.number()
 
     def ordered(self) -> Sql:

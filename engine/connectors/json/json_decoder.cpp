@@ -10,10 +10,6 @@
 namespace millrace {
 namespace {
 
-// Instead of a column.
-constexpr int kUnusedKey = -1;
-constexpr int kBadKey = -2;
-
 constexpr int kRelearnAfter = 8;      // messages in a row
 constexpr size_t kLookAheadKeys = 8;  // an optional key that is missing
 constexpr size_t kKeysLearnedMax = 1024;
@@ -106,11 +102,7 @@ JsonDecoder::JsonDecoder(const SourceStreamSpec& spec, const std::vector<int>& u
     column.name = source.field.name;
     column.from = source.from.empty() ? source.field.name : source.from;
     const int index = int(columns_.size());
-    const auto [entry, added] = column_of_key_.emplace(column.from, index);
-    if (!added) {
-      column.next_of_key = entry->second;
-      entry->second = index;
-    }
+    column.next_of_place = places_.Add(column.from, index);
     if (spec.event_time.has_value() && spec.event_time->column == column.name) event_time_ = index;
     schema.fields.push_back(source.field);
     writers_.emplace_back(column.type);
@@ -146,7 +138,7 @@ bool JsonDecoder::Append(std::string_view message, JsonFailure* failure) {
   position_ = 0;
   surprised_ = false;
   too_deep_ = false;
-  if (ReadObject() == 0) {
+  if (ReadMessage() == 0) {
     if (too_deep_) {
       *failure = {"too_deep", "nested more than " + std::to_string(kJsonDepthMax) + " deep"};
     } else {
@@ -187,7 +179,7 @@ Result<std::shared_ptr<arrow::RecordBatch>> JsonDecoder::Finish() {
 }
 
 // The object is the whole document: its first and last tokens are braces (JsonDocument::Index).
-uint32_t JsonDecoder::ReadObject() {
+uint32_t JsonDecoder::ReadMessage() {
   uint32_t token = 1;
   if (document_.Char(token) == '}') {
     failed_token_ = 2;
@@ -200,11 +192,10 @@ uint32_t JsonDecoder::ReadObject() {
         !document_.RawString(token, &key)) {
       return 0;
     }
-    const int column = FindKey(key);
-    if (column == kBadKey) return 0;
+    const int place = FindKey(key);
+    if (place == JsonPlaces::kBadKey) return 0;
     failed_token_ = token + 2;
-    token =
-        column < 0 ? document_.SkipValue(token + 2, 1, &too_deep_) : ReadValue(column, token + 2);
+    token = ReadPlace(place, token + 2, 1);
     if (token == 0) return 0;
     if (document_.Char(token) == ',') continue;
     failed_token_ = token;
@@ -213,35 +204,76 @@ uint32_t JsonDecoder::ReadObject() {
   }
 }
 
-uint32_t JsonDecoder::ReadValue(int column, uint32_t token) {
+uint32_t JsonDecoder::ReadPlace(int place, uint32_t token, int depth) {
+  if (place < 0) return document_.SkipValue(token, depth, &too_deep_);
   if (token >= document_.count()) return 0;
   uint32_t next = 0;
-  for (int index = column; index >= 0; index = columns_[size_t(index)].next_of_key) {
-    Column* const target = &columns_[size_t(index)];
-    target->token = token;
-    switch (document_.Char(token)) {
-      case '"':
-        next = ReadString(target, token);
-        break;
-      case '{':
-      case '[':
-        next = ReadNested(target, token);
-        break;
-      case 't':
-      case 'f':
-        next = ReadBoolean(target, token);
-        break;
-      case 'n':
-        target->cell = Cell::kNull;
-        next = IsJsonWord(document_.At(token), "null") ? token + 1 : 0;
-        break;
-      default:
-        next = ReadNumber(target, token);
-        break;
-    }
+  for (int index = places_.column(place); index >= 0;) {
+    Column* const column = &columns_[size_t(index)];
+    next = ReadValue(column, token, depth);
     if (next == 0) return 0;
+    index = column->next_of_place;
   }
-  return next;
+  const std::vector<int>& inner = places_.inner(place);
+  if (inner.empty()) return next;
+  // The last of several values counts, and with it what it lacks.
+  for (const int index : inner) columns_[size_t(index)].cell = Cell::kMissing;
+  if (document_.Char(token) == '{') return ReadObject(place, token, depth);
+  if (document_.Char(token) == '[') return ReadArray(place, token, depth);
+  return next != 0 ? next : document_.SkipValue(token, depth, &too_deep_);
+}
+
+uint32_t JsonDecoder::ReadObject(int place, uint32_t token, int depth) {
+  ++token;
+  if (document_.Char(token) == '}') return token + 1;
+  for (;; ++token) {
+    failed_token_ = token;
+    std::string_view key;
+    if (document_.Char(token) != '"' || document_.Char(token + 1) != ':' ||
+        !document_.RawString(token, &key)) {
+      return 0;
+    }
+    const int below = places_.OfKey(place, key);
+    if (below == JsonPlaces::kBadKey) return 0;
+    failed_token_ = token + 2;
+    token = ReadPlace(below, token + 2, depth + 1);
+    if (token == 0) return 0;
+    if (document_.Char(token) == ',') continue;
+    failed_token_ = token;
+    return document_.Char(token) == '}' ? token + 1 : 0;
+  }
+}
+
+uint32_t JsonDecoder::ReadArray(int place, uint32_t token, int depth) {
+  ++token;
+  if (document_.Char(token) == ']') return token + 1;
+  for (int64_t index = 0;; ++token, ++index) {
+    failed_token_ = token;
+    token = ReadPlace(places_.OfItem(place, index), token, depth + 1);
+    if (token == 0) return 0;
+    if (document_.Char(token) == ',') continue;
+    failed_token_ = token;
+    return document_.Char(token) == ']' ? token + 1 : 0;
+  }
+}
+
+uint32_t JsonDecoder::ReadValue(Column* column, uint32_t token, int depth) {
+  column->token = token;
+  switch (document_.Char(token)) {
+    case '"':
+      return ReadString(column, token);
+    case '{':
+    case '[':
+      return ReadNested(column, token, depth);
+    case 't':
+    case 'f':
+      return ReadBoolean(column, token);
+    case 'n':
+      column->cell = Cell::kNull;
+      return IsJsonWord(document_.At(token), "null") ? token + 1 : 0;
+    default:
+      return ReadNumber(column, token);
+  }
 }
 
 uint32_t JsonDecoder::ReadString(Column* column, uint32_t token) {
@@ -354,8 +386,8 @@ uint32_t JsonDecoder::ReadBoolean(Column* column, uint32_t token) {
   return token + 1;
 }
 
-uint32_t JsonDecoder::ReadNested(Column* column, uint32_t token) {
-  const uint32_t next = document_.SkipValue(token, 1, &too_deep_);
+uint32_t JsonDecoder::ReadNested(Column* column, uint32_t token, int depth) {
+  const uint32_t next = document_.SkipValue(token, depth, &too_deep_);
   if (next == 0) return 0;
   const char* const begin = document_.At(token);
   column->text = {begin, size_t(document_.At(next - 1) + 1 - begin)};
@@ -365,7 +397,7 @@ uint32_t JsonDecoder::ReadNested(Column* column, uint32_t token) {
 
 int JsonDecoder::FindKey(std::string_view raw) {
   if (position_ < expected_.size() && SameKey(raw, expected_[position_].raw)) {
-    return expected_[position_++].column;
+    return expected_[position_++].place;
   }
   return FindUnexpectedKey(raw);
 }
@@ -376,20 +408,10 @@ int JsonDecoder::FindUnexpectedKey(std::string_view raw) {
   for (size_t i = position_ + 1; i < end; ++i) {
     if (SameKey(raw, expected_[i].raw)) {
       position_ = i + 1;
-      return expected_[i].column;
+      return expected_[i].place;
     }
   }
-  return ColumnOfKey(raw);
-}
-
-int JsonDecoder::ColumnOfKey(std::string_view raw) {
-  if (raw.find('\\') == std::string_view::npos) {
-    key_scratch_.assign(raw);
-  } else if (!UnescapeJson(raw, &key_scratch_)) {
-    return kBadKey;
-  }
-  const auto entry = column_of_key_.find(key_scratch_);
-  return entry == column_of_key_.end() ? kUnusedKey : entry->second;
+  return places_.OfKey(JsonPlaces::kMessage, raw);
 }
 
 // From the document at hand, which was accepted: all tokens are where they should be.
@@ -400,7 +422,7 @@ void JsonDecoder::LearnOrder() {
   while (document_.Char(token) == '"' && expected_.size() < kKeysLearnedMax) {
     std::string_view raw;
     document_.RawString(token, &raw);
-    expected_.push_back({std::string(raw), ColumnOfKey(raw)});
+    expected_.push_back({std::string(raw), places_.OfKey(JsonPlaces::kMessage, raw)});
     token = document_.SkipValue(token + 2, 1, &too_deep_) + 1;
   }
 }
@@ -477,8 +499,8 @@ void JsonDecoder::LearnTemplate(std::string_view message) {
   const bool full = templates_.size() == kTemplatesMax;
   if (!templates_used_ || (full && missed % kRelearnAfter != kRelearnAfter - 1)) return;
   if (missed > kMissesMax && missed % kRetryEvery != 0) return;
-  auto learned = JsonTemplate::Learn(document_, message, int(columns_.size()),
-                                     [this](std::string_view key) { return TargetOf(key); });
+  auto learned = JsonTemplate::Learn(document_, message, int(columns_.size()), &places_,
+                                     [this](int place) { return TargetOf(place); });
   if (!learned.has_value()) return;
   if (!full) {
     template_ = templates_.size();
@@ -490,12 +512,12 @@ void JsonDecoder::LearnTemplate(std::string_view message) {
   next_template_ = (next_template_ + 1) % kTemplatesMax;
 }
 
-JsonTargetColumn JsonDecoder::TargetOf(std::string_view key) {
+JsonTargetColumn JsonDecoder::TargetOf(int place) const {
   JsonTargetColumn target;
-  target.column = ColumnOfKey(key);
+  target.column = places_.column(place);
   if (target.column < 0) return JsonTargetColumn();
   const Column& column = columns_[size_t(target.column)];
-  target.target = column.is_json || column.next_of_key >= 0
+  target.target = column.is_json || column.next_of_place >= 0
                       ? JsonTarget::kOther
                       : TargetOfType(column.type, column.unit);
   target.required = target.column == event_time_;

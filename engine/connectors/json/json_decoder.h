@@ -5,7 +5,8 @@
 // keys in the same order, so their layouts are learned and such messages read in place
 // (json_template.h); the others are walked token by token, and there the order of keys is learned:
 // each is compared with the one expected next before it is looked up. Where a key stands twice the
-// last one wins, as in PostgreSQL's jsonb. A key that is missing, and a JSON null, are null.
+// last one wins, as in PostgreSQL's jsonb. A key that is missing, and a JSON null, are null; so is
+// what a path names in a value that has no such part.
 //
 // What a column takes:
 //   boolean          true, false
@@ -23,12 +24,12 @@
 #include <memory>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
 #include "engine/base/status.h"
 #include "engine/connectors/json/column_writer.h"
 #include "engine/connectors/json/json_document.h"
+#include "engine/connectors/json/json_places.h"
 #include "engine/connectors/json/json_template.h"
 #include "engine/model/job.h"
 
@@ -75,7 +76,7 @@ class JsonDecoder {
     bool is_json = false;
     bool accept_text = false;
     TimestampUnit unit = TimestampUnit::kIso8601;
-    int next_of_key = -1;  // the next column read from the same key
+    int next_of_place = -1;  // the next column read from the same place
     // The value, by type; text points into the message or to `unescaped`.
     int64_t integer = 0;  // also boolean and timestamp
     double number = 0;
@@ -88,28 +89,31 @@ class JsonDecoder {
 
   struct ExpectedKey {
     std::string raw;
-    int column = -1;  // the first column read from it; -1: not used
+    int place = JsonPlaces::kUnused;
   };
 
-  // Each returns the token after the value or object, or 0 where the message is malformed.
-  uint32_t ReadObject();
-  uint32_t ReadValue(int column, uint32_t token);
+  // Each returns the token after the value or object, or 0 where the message is malformed. `depth`:
+  // of the objects and arrays around it.
+  uint32_t ReadMessage();
+  uint32_t ReadPlace(int place, uint32_t token, int depth);
+  uint32_t ReadObject(int place, uint32_t token, int depth);
+  uint32_t ReadArray(int place, uint32_t token, int depth);
+  uint32_t ReadValue(Column* column, uint32_t token, int depth);
   uint32_t ReadString(Column* column, uint32_t token);
   uint32_t ReadNumber(Column* column, uint32_t token);
   uint32_t ReadBoolean(Column* column, uint32_t token);
-  uint32_t ReadNested(Column* column, uint32_t token);
+  uint32_t ReadNested(Column* column, uint32_t token, int depth);
 
   static void TakeText(Column* column);
   static void TakeNumber(Column* column, const JsonNumber& number);
 
   int FindKey(std::string_view raw);
   int FindUnexpectedKey(std::string_view raw);
-  int ColumnOfKey(std::string_view raw);
   void LearnOrder();
 
   bool ReadByTemplate(std::string_view message);
   void LearnTemplate(std::string_view message);
-  JsonTargetColumn TargetOf(std::string_view key);
+  JsonTargetColumn TargetOf(int place) const;
 
   bool CheckCells(JsonFailure* failure);
   bool WriteCells();
@@ -121,7 +125,7 @@ class JsonDecoder {
   std::vector<ColumnWriter> writers_;  // one a column
   int event_time_ = -1;
   std::shared_ptr<arrow::Schema> schema_;
-  std::unordered_map<std::string, int> column_of_key_;
+  JsonPlaces places_;
 
   JsonDocument document_;
   bool too_deep_ = false;
@@ -131,7 +135,6 @@ class JsonDecoder {
   size_t position_ = 0;  // of the key expected next
   bool surprised_ = false;
   int surprises_ = 0;  // messages in a row that were not in the learned order
-  std::string key_scratch_;
 
   bool templates_used_ = true;
   std::vector<JsonTemplate> templates_;

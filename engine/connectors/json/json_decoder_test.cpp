@@ -1,6 +1,6 @@
 #include "engine/connectors/json/json_decoder.h"
 
-#include <arrow/array.h>
+#include <arrow/api.h>
 #include <dlfcn.h>
 #include <gtest/gtest.h>
 #include <simdjson.h>
@@ -490,6 +490,96 @@ TEST(ParseNumber, ReadsTheWholeTextOrNothing) {
   EXPECT_EQ(integer("+7"), 7);
   for (const char* bad : {"", "+", "+-1", "1.0", "9223372036854775808", " 1", "1 "}) {
     EXPECT_EQ(integer(bad), -99) << bad;
+  }
+}
+
+// The values of columns read from these places of one message: "null", a reason, or as printed.
+std::vector<std::string> Read(const std::vector<std::string>& from, const std::string& message) {
+  std::vector<SourceColumn> columns;
+  columns.reserve(from.size());
+  for (const std::string& place : from) {
+    columns.push_back(MakeColumn("c" + std::to_string(columns.size()), Type::kBigint, {place}));
+  }
+  JsonDecoder decoder = MakeDecoder(std::move(columns));
+  JsonFailure failure;
+  if (!Append(&decoder, message, &failure)) return {failure.reason, failure.message};
+  const auto batch = decoder.Finish().ValueOrDie();
+  EXPECT_TRUE(batch->ValidateFull().ok());
+  std::vector<std::string> values;
+  values.reserve(from.size());
+  for (const auto& column : batch->columns()) {
+    values.push_back(column->GetScalar(0).ValueOrDie()->ToString());
+  }
+  return values;
+}
+
+using Values = std::vector<std::string>;
+
+TEST(JsonDecoder, PathsLeadToKeysAndItems) {
+  const std::vector<std::string> from = {"$.a.b", "$.a.list[1]", "$['x.y'][0][1].z", "c", "$.d"};
+  EXPECT_EQ(Read(from, R"({"a":{"b":1,"list":[2,3,4]},"x.y":[[5,{"z":6}]],"c":7,"d":8})"),
+            (Values{"1", "3", "6", "7", "8"}));
+  EXPECT_EQ(Read(from, R"( { "d" : 8 , "a" : { "list" : [ {"b": 9} , 3 ] , "\u0062" : 1 } } )"),
+            (Values{"1", "3", "null", "null", "8"}));
+  EXPECT_EQ(Read(from, R"({"$.a.b":1,"b":2,"list":[1,2]})"),
+            (Values{"null", "null", "null", "null", "null"}));
+}
+
+TEST(JsonDecoder, WhatHasNoSuchPartIsNull) {
+  const std::vector<std::string> from = {"$.a.b", "$.a[0]"};
+  for (const char* value :
+       {"null", "5", "\"b\"", "true", "{}", "[]", "{\"c\":{\"b\":1}}", "[null]"}) {
+    EXPECT_EQ(Read(from, "{\"a\":" + std::string(value) + "}"), (Values{"null", "null"})) << value;
+  }
+}
+
+// As of a doubled key: jsonb keeps the last, with what it has and lacks.
+TEST(JsonDecoder, TheLastOfSeveralValuesCountsAsAWhole) {
+  const std::vector<std::string> from = {"$.a.b", "$.a.c"};
+  EXPECT_EQ(Read(from, R"({"a":{"b":1},"a":{"c":2}})"), (Values{"null", "2"}));
+  EXPECT_EQ(Read(from, R"({"a":{"b":1,"c":2,"b":3}})"), (Values{"3", "2"}));
+  EXPECT_EQ(Read(from, R"({"a":{"b":1},"a":5})"), (Values{"null", "null"}));
+  EXPECT_EQ(Read(from, R"({"a":{"b":"x"},"a":{"b":4}})"), (Values{"4", "null"}));
+}
+
+TEST(JsonDecoder, APathAndWhatHoldsItAreBothRead) {
+  JsonDecoder decoder =
+      MakeDecoder({MakeColumn("whole", Type::kText, {.from = "a", .is_json = true}),
+                   MakeColumn("part", Type::kBigint, {.from = "$.a.b"}),
+                   MakeColumn("again", Type::kDouble, {.from = "$['a'].b"})});
+  JsonFailure failure;
+  ASSERT_TRUE(Append(&decoder, R"({"a":{"b":1, "c":[]}})", &failure));
+  ASSERT_TRUE(Append(&decoder, R"({"a":"b"})", &failure));
+  const auto batch = decoder.Finish().ValueOrDie();
+  EXPECT_EQ(batch->column(0)->GetScalar(0).ValueOrDie()->ToString(), R"({"b":1, "c":[]})");
+  EXPECT_EQ(batch->column(1)->GetScalar(0).ValueOrDie()->ToString(), "1");
+  EXPECT_EQ(batch->column(2)->GetScalar(0).ValueOrDie()->ToString(), "1");
+  EXPECT_EQ(batch->column(0)->GetScalar(1).ValueOrDie()->ToString(), "\"b\"");
+  EXPECT_TRUE(batch->column(1)->IsNull(1));
+}
+
+TEST(JsonDecoder, WhatIsWrongInsideAPathIsTold) {
+  const std::vector<std::string> from = {"$.a.b"};
+  EXPECT_EQ(Read(from, R"({"a":{"b":"x"}})"),
+            (Values{"type_mismatch", "column 'c0': expected bigint, found text \"x\""}));
+  EXPECT_EQ(Read(from, R"({"a":{"b":{}}})"),
+            (Values{"type_mismatch", "column 'c0': expected bigint, found object"}));
+  for (const char* message :
+       {R"({"a":{"b":1,}})", R"({"a":{"b" 1}})", R"({"a":{"b":1]})", R"({"a":{b:1}})",
+        R"({"a":{"b":})", R"({"a":{"b":01}})", R"({"a":{"\q":1}})", R"({"a":{"c":tru}})",
+        R"({"a":{"b":1})", R"({"a":[1,]})", R"({"a":[1 2]})", R"({"a":{"b":1}}})"}) {
+    EXPECT_EQ(Read(from, message).front(), "malformed") << message;
+  }
+  // As deep as a message may be, wherever a path is in it.
+  const auto nested = [](int depth) {
+    return "{\"a\":{\"x\":" + std::string(size_t(depth), '[') + std::string(size_t(depth), ']') +
+           "}}";
+  };
+  for (const std::string place : {"$.a.b", "$.a.x[0][0]", "y"}) {
+    EXPECT_EQ(Read({place}, nested(kJsonDepthMax - 2)).front(),
+              place == "$.a.x[0][0]" ? "type_mismatch" : "null")
+        << place;
+    EXPECT_EQ(Read({place}, nested(kJsonDepthMax - 1)).front(), "too_deep") << place;
   }
 }
 

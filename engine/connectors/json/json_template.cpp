@@ -26,9 +26,69 @@ const char* ScalarEnd(const JsonDocument& document, uint32_t token) {
   return at;
 }
 
-bool IsBetweenValues(char c) {
-  return c == '{' || c == '}' || c == '[' || c == ']' || c == ',' || c == ':';
-}
+// Which place the values of a document are at, token by token.
+class PlaceTracker {
+ public:
+  PlaceTracker(const JsonDocument& document, JsonPlaces* places)
+      : document_(document), places_(places), seen_(places->size(), false) {}
+
+  // Whether `token` begins a scalar value. `twice` afterwards: a place stands there again.
+  bool IsScalar(uint32_t token) {
+    switch (const char c = document_.Char(token)) {
+      case '{':
+      case '[':
+        open_.push_back({c == '[', place_, 0});
+        if (c == '[' && document_.Char(token + 1) != ']') {
+          GoTo(places_->OfItem(open_.back().place, 0));
+        }
+        return false;
+      case '}':
+      case ']':
+        open_.pop_back();
+        return false;
+      case ',':
+        if (open_.back().is_array) {
+          GoTo(places_->OfItem(open_.back().place, ++open_.back().index));
+        }
+        return false;
+      case ':':
+        return false;
+      case '"':
+        if (document_.Char(token + 1) != ':') return true;
+        std::string_view key;
+        document_.RawString(token, &key);
+        GoTo(places_->OfKey(open_.back().place, key));
+        return false;
+    }
+    return true;
+  }
+
+  // Of the value that comes next.
+  int place() const { return place_; }
+  bool twice() const { return twice_; }
+  bool has_seen(int place) const { return seen_[size_t(place)]; }
+
+ private:
+  struct Open {
+    bool is_array;
+    int place;
+    int64_t index;
+  };
+
+  void GoTo(int place) {
+    place_ = place;
+    if (place < 0) return;
+    twice_ = twice_ || seen_[size_t(place)];
+    seen_[size_t(place)] = true;
+  }
+
+  const JsonDocument& document_;
+  JsonPlaces* places_;
+  std::vector<Open> open_;
+  std::vector<bool> seen_;
+  int place_ = JsonPlaces::kMessage;
+  bool twice_ = false;
+};
 
 // "45", "45.123" or "45.123456", with or without a Z, of at least two bytes. False for everything
 // else, times included.
@@ -53,34 +113,19 @@ bool ReadSeconds(std::string_view text, int64_t* micros) {
 
 std::optional<JsonTemplate> JsonTemplate::Learn(const JsonDocument& document,
                                                 std::string_view message, int columns,
-                                                const TargetOf& target_of) {
+                                                JsonPlaces* places, const TargetOf& target_of) {
   JsonTemplate learned;
-  std::vector<bool> has_key(size_t(columns), false);
-  JsonTargetColumn target;  // of the outer object's key at hand
+  PlaceTracker tracker(document, places);
   const char* behind = message.data();
-  int depth = 0;
   for (uint32_t token = 0; token < document.count(); ++token) {
-    const char c = document.Char(token);
-    if (IsBetweenValues(c)) {
-      depth += (c == '{' || c == '[') - (c == '}' || c == ']');
-      continue;
-    }
-    if (c == '"' && document.Char(token + 1) == ':') {
-      if (depth > 1) continue;
-      std::string_view key;
-      document.RawString(token, &key);
-      target = target_of(key);
-      if (target.target == JsonTarget::kOther) return std::nullopt;
-      if (target.column < 0) continue;
-      if (has_key[size_t(target.column)]) return std::nullopt;
-      has_key[size_t(target.column)] = true;
-      continue;
-    }
+    const bool is_scalar = tracker.IsScalar(token);
+    if (tracker.twice()) return std::nullopt;
+    if (!is_scalar) continue;
     const char* const begin = document.At(token);
     Step step;
     step.literal = uint32_t(learned.literals_.size());
     step.size = uint32_t(begin - behind);
-    if (depth == 1) step.to = target;
+    if (tracker.place() >= 0) step.to = target_of(tracker.place());
     learned.literals_.append(behind, begin);
     learned.steps_.push_back(step);
     behind = ScalarEnd(document, token);
@@ -89,8 +134,15 @@ std::optional<JsonTemplate> JsonTemplate::Learn(const JsonDocument& document,
     }
   }
   learned.tail_.assign(behind, message.data() + message.size());
+  std::vector<bool> has_place(size_t(columns), false);
+  for (int place = 0; place < int(places->size()); ++place) {
+    if (!tracker.has_seen(place)) continue;
+    const JsonTargetColumn target = target_of(place);
+    if (target.target == JsonTarget::kOther) return std::nullopt;
+    if (target.column >= 0) has_place[size_t(target.column)] = true;
+  }
   for (int column = 0; column < columns; ++column) {
-    if (!has_key[size_t(column)]) learned.missing_.push_back(column);
+    if (!has_place[size_t(column)]) learned.missing_.push_back(column);
   }
   return learned;
 }

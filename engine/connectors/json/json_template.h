@@ -19,6 +19,7 @@
 
 #include "engine/connectors/json/column_writer.h"
 #include "engine/connectors/json/json_document.h"
+#include "engine/connectors/json/json_places.h"
 
 namespace millrace {
 
@@ -45,12 +46,13 @@ struct JsonTargetColumn {
 // One thread at a time.
 class JsonTemplate {
  public:
-  // From a document that was accepted. `target_of` tells what a key of the outer object (its raw
-  // bytes) is for. A key of kOther, one that is used and stands twice, and a layout that is too
-  // long give none. `columns`: how many writers there are; those without a key become null.
-  using TargetOf = std::function<JsonTargetColumn(std::string_view key)>;
+  // From a document that was accepted. `target_of` tells what a place is for. A place of kOther,
+  // one that stands there twice, and a layout that is too long give none. `columns`: how many
+  // writers there are; those whose place is not there become null.
+  using TargetOf = std::function<JsonTargetColumn(int place)>;
   static std::optional<JsonTemplate> Learn(const JsonDocument& document, std::string_view message,
-                                           int columns, const TargetOf& target_of);
+                                           int columns, JsonPlaces* places,
+                                           const TargetOf& target_of);
 
   // Writes `row` of the writers, or returns false; then the row's values mean nothing.
   bool Read(std::string_view message, int64_t row, std::span<ColumnWriter> writers);
@@ -78,7 +80,7 @@ class JsonTemplate {
   std::string literals_;
   std::vector<Step> steps_;
   std::string tail_;          // behind the last value
-  std::vector<int> missing_;  // columns without a key
+  std::vector<int> missing_;  // columns whose place is not there
 };
 
 }  // namespace millrace

@@ -71,6 +71,10 @@ SourceStreamSpec Spec() {
   add("Fire Alarm", Type::kBigint);
   add("millis", Type::kTimestamp, TimestampUnit::kMillis);
   add("ok", Type::kBoolean);
+  add("$.position.lat", Type::kDouble);
+  add("$.position.tags[0]", Type::kText);
+  add("$['position'].tags[1]", Type::kBigint, TimestampUnit::kIso8601, true);
+  add("$.e.position.lat", Type::kText);
   spec.event_time.emplace();
   spec.event_time->column = "timestamp";
   return spec;
@@ -136,10 +140,25 @@ class Mutator {
       case 'f':
         return Below(2) == 0 ? "true" : "false";
       case '{':
-        return value;
+        return "{\"lat\":" + Number() + ",\"lon\":8.54,\"tags\":[\"" + Digits(Below(5)) + "\"," +
+               Digits(1) + ",null]}";
       default:
         return Number();
     }
+  }
+
+  // Keys and items that columns are read from, others, and doubled ones.
+  std::string Nested(int depth) {
+    static const std::vector<std::string> kKeys = {"lat", "tags", "position", "l\\u0061t", "x", ""};
+    const auto value = [&] { return depth < 3 && Below(3) == 0 ? Nested(depth + 1) : AnyValue(); };
+    const bool is_array = Below(3) == 0;
+    std::string text = is_array ? "[" : "{";
+    for (uint64_t left = Below(4); left > 0; --left) {
+      if (!is_array) text += "\"" + kKeys[Below(kKeys.size())] + "\":";
+      text += value();
+      if (left > 1) text += ",";
+    }
+    return text + (is_array ? "]" : "}");
   }
 
   // Of any kind.
@@ -216,6 +235,10 @@ class Mutator {
       case 4:
         (*message)[at].key = "\"device\\u005fid\"";
         break;
+      case 5:
+        (*message)[at].key = Below(2) == 0 ? "\"position\"" : "\"e\"";
+        (*message)[at].value = Nested(0);
+        break;
       default:
         (*message)[at].value = AnyValue();
         break;
@@ -287,7 +310,7 @@ std::string Dump(const arrow::RecordBatch& batch) {
 TEST(JsonTemplate, ReadsAsTheWalkDoesAMillionChangedMessages) {
   constexpr int kMessages = 1'000'000;
   const SourceStreamSpec spec = Spec();
-  const std::vector<int> used = {0, 1, 2, 3, 4, 5, 6, 7, 8};
+  const std::vector<int> used = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12};
   JsonDecoder fast(spec, used), slow(spec, used);
   slow.set_templates(false);
   Mutator mutator(20261128);
@@ -319,7 +342,7 @@ TEST(JsonTemplate, ReadsAsTheWalkDoesAMillionChangedMessages) {
 
 // What producers write all day is never walked, whatever the values.
 TEST(JsonTemplate, ReadsEveryMessageOfAProducerButTheFirst) {
-  JsonDecoder decoder(Spec(), {0, 1, 3, 5, 8});
+  JsonDecoder decoder(Spec(), {0, 1, 3, 5, 8, 9, 10});
   JsonFailure failure;
   for (int i = 0; i < 1000; ++i) {
     const std::string message = "{\"timestamp\":\"2022-06-09T2" + std::to_string(i % 4) +
@@ -327,8 +350,9 @@ TEST(JsonTemplate, ReadsEveryMessageOfAProducerButTheFirst) {
                                 (i % 3 == 0 ? "z\xc3\xbcrich" : "d") + std::to_string(i) +
                                 "\",\"Temperature[C]\":" + std::to_string(i * 1e-3) +
                                 ",\"eCO2[ppm]\":" + (i % 7 == 0 ? "null" : std::to_string(-i)) +
-                                ",\"position\":{\"lat\":" + std::to_string(i) +
-                                ",\"lon\":[8.5]},\"ok\":" + (i % 2 == 0 ? "true" : "false") + "}";
+                                ",\"position\":{\"lat\":" + std::to_string(i) + ",\"tags\":[\"t" +
+                                std::to_string(i) +
+                                "\",8.5]},\"ok\":" + (i % 2 == 0 ? "true" : "false") + "}";
     ASSERT_TRUE(decoder.Append(message, &failure)) << message << failure.message;
   }
   EXPECT_EQ(decoder.rows_by_template(), 999);
@@ -339,6 +363,8 @@ TEST(JsonTemplate, ReadsEveryMessageOfAProducerButTheFirst) {
   EXPECT_EQ(level.Value(999), -999);
   EXPECT_EQ(static_cast<const arrow::StringArray&>(*batch->column(0)).GetView(3), "z\xc3\xbcrich3");
   EXPECT_EQ(static_cast<const arrow::DoubleArray&>(*batch->column(2)).Value(999), 0.999);
+  EXPECT_EQ(static_cast<const arrow::DoubleArray&>(*batch->column(5)).Value(998), 998);
+  EXPECT_EQ(static_cast<const arrow::StringArray&>(*batch->column(6)).GetView(7), "t7");
 }
 
 // Several producers in one partition, each with its own order of keys.
