@@ -202,6 +202,33 @@ class KernelNode final : public Node {
   const std::string where_;
 };
 
+// A cast whose failures are nulls. What its argument fails on stays.
+class TryCastNode final : public Node {
+ public:
+  TryCastNode(Type type, Kernel kernel, std::unique_ptr<Node> arg)
+      : Node(type, arg->fallible()), kernel_(kernel), arg_(std::move(arg)) {}
+
+ protected:
+  Status Run(Frame* frame, const Selection& rows, Column* out) override {
+    ARROW_RETURN_NOT_OK(arg_->Evaluate(frame, rows, &column_));
+    attempt_.Begin(frame->batch());
+    KernelCall call;
+    call.frame = &attempt_;
+    call.rows = rows;
+    call.args = {&column_, 1};
+    call.memory = &memory_;
+    call.result = type();
+    return kernel_(call, out);
+  }
+
+ private:
+  const Kernel kernel_;
+  std::unique_ptr<Node> arg_;
+  Column column_;
+  Frame attempt_;  // its errors are dropped; the values of its rows are null
+  CallMemory memory_;
+};
+
 class IsNullNode final : public Node {
  public:
   IsNullNode(bool negated, std::unique_ptr<Node> arg)
@@ -281,6 +308,7 @@ class Compiler {
         return CompileLiteral(expr);
       case Expr::Kind::kCall:
       case Expr::Kind::kCast:
+      case Expr::Kind::kTryCast:
       case Expr::Kind::kCase:
       case Expr::Kind::kCoalesce:
       case Expr::Kind::kAnd:
@@ -324,6 +352,7 @@ class Compiler {
       case Expr::Kind::kCall:
         return CompileCall(expr, std::move(args));
       case Expr::Kind::kCast:
+      case Expr::Kind::kTryCast:
         return CompileCast(expr, std::move(args));
       case Expr::Kind::kCase:
         if (args.size() < 3 || args.size() % 2 == 0 || !HaveType(args, expr.type, 1, 2) ||
@@ -387,6 +416,10 @@ class Compiler {
     if (from == Type::kNull) return std::make_unique<LiteralNode>(expr.type, Literal());
     const Kernel kernel = FindCast(from, expr.type);
     if (kernel == nullptr) return Defect(expr, input_, "a cast that does not exist");
+    // To text only a batch that is too large fails, which is no matter of the value.
+    if (expr.kind == Expr::Kind::kTryCast && expr.type != Type::kText) {
+      return std::make_unique<TryCastNode>(expr.type, kernel, std::move(args[0]));
+    }
     const bool fallible = CastIsFallible(from, expr.type) || args[0]->fallible();
     return std::make_unique<KernelNode>(expr.type, fallible, kernel, std::move(args), Where(expr));
   }

@@ -23,6 +23,8 @@ class Formatter {
         return Call(expr);
       case Expr::Kind::kCast:
         return Operand(expr.args[0]) + "::" + std::string(TypeName(expr.type));
+      case Expr::Kind::kTryCast:
+        return "try_cast(" + Format(expr.args[0]) + ", '" + std::string(TypeName(expr.type)) + "')";
       case Expr::Kind::kCase:
         return Case(expr);
       case Expr::Kind::kCoalesce:
@@ -51,7 +53,8 @@ class Formatter {
   std::string Operand(const Expr& expr) const {
     const std::string text = Format(expr);
     const bool atom = expr.kind == Expr::Kind::kColumn || expr.kind == Expr::Kind::kLiteral ||
-                      expr.kind == Expr::Kind::kCast || expr.kind == Expr::Kind::kCoalesce ||
+                      expr.kind == Expr::Kind::kCast || expr.kind == Expr::Kind::kTryCast ||
+                      expr.kind == Expr::Kind::kCoalesce ||
                       (expr.kind == Expr::Kind::kCall && !IsOperator(expr));
     return atom ? text : "(" + text + ")";
   }

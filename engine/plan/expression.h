@@ -31,6 +31,7 @@ struct Expr {
     kLiteral,   // literal
     kCall,      // function (an id of the catalog in functions.h) over args
     kCast,      // args[0] to `type`
+    kTryCast,   // the same, but null where the cast itself fails
     kCase,      // args: condition, value, condition, value, ..., else (always there)
     kCoalesce,  // args, all of `type`; evaluated left to right only for rows still null
     kAnd,       // args, boolean; Kleene logic; the right side is evaluated only for rows not

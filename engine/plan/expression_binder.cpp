@@ -238,6 +238,45 @@ std::optional<Bound> ExpressionBinder::BindCast(const Syntax& node) {
   return Bound{std::move(*cast)};
 }
 
+// try_cast(x, 'type').
+std::optional<Bound> ExpressionBinder::BindTryCast(const Syntax& node) {
+  const std::vector<Syntax>& args = node.List("args");
+  if (args.size() != 2) {
+    sql_.Error(node, "try_cast() takes a value and the name of a type",
+               "write try_cast(x, 'integer')");
+    return std::nullopt;
+  }
+  std::optional<std::vector<Operand>> operands = BindAll(args);
+  if (!operands.has_value()) return std::nullopt;
+  Bound& value = (*operands)[0].bound;
+  const Bound& name = (*operands)[1].bound;
+  const std::optional<Type> type =
+      name.open_text ? TypeFromName(std::get<std::string>(name.expr.literal)) : std::nullopt;
+  if (!type.has_value() || *type == Type::kInterval) {
+    sql_.Error(args[1], "the second argument of try_cast() is the name of a type",
+               name.open_text
+                   ? SuggestName(std::get<std::string>(name.expr.literal), ColumnTypeNames())
+                   : "write try_cast(x, 'integer')");
+    return std::nullopt;
+  }
+  if (value.open_text && *type != Type::kText) {
+    std::optional<Literal> literal = ParseLiteral(std::get<std::string>(value.expr.literal), *type);
+    return Bound{LiteralExpr(std::move(literal).value_or(Literal()), *type)};
+  }
+  const Type from = value.expr.type;
+  if (!IsOpen(value) && !CanCast(from, *type)) {
+    sql_.Error(node, "cannot cast type " + std::string(TypeName(from)) + " to " +
+                         std::string(TypeName(*type)));
+    return std::nullopt;
+  }
+  if (IsOpen(value) || from == *type) {
+    std::optional<Expr> cast = Coerce(args[0], std::move(value), *type);
+    if (!cast.has_value()) return std::nullopt;
+    return Bound{std::move(*cast)};
+  }
+  return Bound{MakeExpr(Expr::Kind::kTryCast, *type, {std::move(value.expr)})};
+}
+
 std::optional<Bound> ExpressionBinder::BindFunction(const Syntax& node) {
   std::string name = FunctionNameOf(sql_, node);
   if (name.empty()) return std::nullopt;
@@ -260,6 +299,7 @@ std::optional<Bound> ExpressionBinder::BindFunction(const Syntax& node) {
     return std::nullopt;
   }
   if (!RefuseOtherFields(sql_, node, {"funcname", "args", "funcformat"})) return std::nullopt;
+  if (name == "try_cast") return BindTryCast(node);
   const bool sql_syntax = node.Text("funcformat") == "COERCE_SQL_SYNTAX";
   if (sql_syntax && name == "extract") name = "date_part";
   if (sql_syntax && name == "position") name = "strpos";

@@ -92,6 +92,7 @@ class ExpressionBinder {
   std::optional<Bound> BindCoalesce(const Syntax& node);
   std::optional<Bound> BindMinMax(const Syntax& node);
   std::optional<Bound> BindCast(const Syntax& node);
+  std::optional<Bound> BindTryCast(const Syntax& node);
   std::optional<Bound> BindFunction(const Syntax& node);
 
   std::optional<Operand> BindOperand(const Syntax& node);

@@ -377,6 +377,7 @@ TEST(JsonDecoder, ChangingOrdersOfKeysDecodeAlike) {
       "a",   "b",          "humidity", "device_id", "ab", "humidit", "a long key of 24 letters",
       "abc", "humidity[%]"};
   std::vector<SourceColumn> columns;
+  columns.reserve(keys.size());
   for (const auto& key : keys) columns.push_back(MakeColumn(key, Type::kBigint));
   JsonDecoder decoder = MakeDecoder(columns);
   std::vector<std::vector<std::optional<int64_t>>> expected;
