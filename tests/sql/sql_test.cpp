@@ -1,11 +1,12 @@
-// Runs every file of cases (tests/sql/README.md) in three ways: in one task, in four, and killed
-// half way and restored in another number of tasks. All three must give what the file says.
+// Runs every file of cases (tests/sql/README.md) in four ways: in one task, in four, killed half way
+// and restored in another number of tasks, and shuffled. All must give what the file says.
 #include <gtest/gtest.h>
 #include <simdjson.h>
 
 #include <cmath>
 #include <cstdlib>
 #include <filesystem>
+#include <random>
 #include <regex>
 
 #include "engine/model/job_file.h"
@@ -18,7 +19,7 @@ namespace {
 constexpr size_t kDealtPartitions = 4;
 constexpr double kRelative = 1e-12;
 
-enum class Way { kOneTask, kFourTasks, kKilledAndRestored };
+enum class Way { kOneTask, kFourTasks, kKilledAndRestored, kShuffled };
 
 // As the cases write a value.
 std::string CellOf(simdjson::ondemand::value value) {
@@ -163,12 +164,13 @@ class SqlCases : public testing::TestWithParam<std::string> {
     return cases;
   }
 
-  void Fill(World* world, Way way) const {
+  void Fill(World* world, Way way, std::mt19937_64* random) const {
     for (const SqlInput& input : file_.inputs) {
       auto& partitions = world->input[input.stream];
       partitions = input.partitions;
       if (!input.fixed && way != Way::kOneTask) {
-        const Lines lines = std::move(partitions.front());
+        Lines lines = std::move(partitions.front());
+        if (way == Way::kShuffled) std::ranges::shuffle(lines, *random);
         // So many that each has a half before the kill and one after it.
         const size_t dealt = std::clamp<size_t>(lines.size() / 2, 1, kDealtPartitions);
         partitions.assign(dealt, {});
@@ -217,7 +219,7 @@ class SqlCases : public testing::TestWithParam<std::string> {
   }
 
   // `cases` in one job.
-  void Check(const std::vector<const SqlCase*>& cases, Way way) const {
+  void Check(const std::vector<const SqlCase*>& cases, Way way, std::mt19937_64* random) const {
     Diagnostics diagnostics("", "");
     JobSpec spec = ReadJob(JobText(file_, cases), &diagnostics);
     ASSERT_FALSE(diagnostics.has_errors()) << diagnostics.Render();
@@ -225,7 +227,7 @@ class SqlCases : public testing::TestWithParam<std::string> {
     job.Plan();
     ASSERT_FALSE(job.diagnostics().has_errors()) << job.diagnostics().Render();
     World world;
-    Fill(&world, way);
+    Fill(&world, way, random);
     world.sinks.resize(cases.size());
     RunAll(&world, job, way);
     Lines letters, expected_letters;
@@ -240,7 +242,8 @@ class SqlCases : public testing::TestWithParam<std::string> {
     ExpectSame(expected_letters, letters, GetParam() + ": dead letters");
   }
 
-  void RunAsIn(Way way) const {
+  void RunAsIn(Way way, uint64_t seed = 0) const {
+    std::mt19937_64 random(seed);
     // What leaves dead letters runs alone, so that each is its own query's.
     bool together = false;
     for (const SqlCase& one : file_.cases) {
@@ -248,11 +251,12 @@ class SqlCases : public testing::TestWithParam<std::string> {
       if (one.letters.empty()) {
         together = true;
       } else {
-        Check(WithHelpers([&](const SqlCase& other) { return &other == &one; }), way);
+        Check(WithHelpers([&](const SqlCase& other) { return &other == &one; }), way, &random);
       }
     }
     if (!together) return;
-    Check(WithHelpers([](const SqlCase& one) { return !one.fails && one.letters.empty(); }), way);
+    Check(WithHelpers([](const SqlCase& one) { return !one.fails && one.letters.empty(); }), way,
+          &random);
   }
 
   SqlFile file_;
@@ -261,6 +265,14 @@ class SqlCases : public testing::TestWithParam<std::string> {
 TEST_P(SqlCases, InOneTask) { RunAsIn(Way::kOneTask); }
 TEST_P(SqlCases, InFourTasks) { RunAsIn(Way::kFourTasks); }
 TEST_P(SqlCases, KilledAndRestored) { RunAsIn(Way::kKilledAndRestored); }
+
+// A reading that is within the delay may come at any time: nothing depends on when.
+TEST_P(SqlCases, Shuffled) {
+  for (uint64_t seed = 1; seed <= 2; ++seed) {
+    SCOPED_TRACE(seed);
+    RunAsIn(Way::kShuffled, seed);
+  }
+}
 
 TEST_P(SqlCases, Errors) {
   for (const SqlCase& one : file_.cases) {
