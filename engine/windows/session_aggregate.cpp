@@ -127,8 +127,9 @@ uint32_t SessionAggregate::Join(uint32_t key, int64_t first, int64_t last, size_
   uint32_t joined = kNone;
   for (uint32_t index = first_of_key_[key]; index != kNone;) {
     Session& session = sessions_[index];
+    if (!is_near(session.last, first)) break;
     const uint32_t next = session.next;
-    if (is_near(session.last, first) && is_near(last, session.first)) {
+    if (is_near(last, session.first)) {
       session.first = std::min(session.first, first);
       session.last = std::max(session.last, last);
       if (joined == kNone) {
@@ -156,10 +157,27 @@ uint32_t SessionAggregate::Begin(uint32_t key, int64_t first, int64_t last) {
   session.last = last;
   session.place = first;
   session.key = key;
-  session.next = std::exchange(first_of_key_[key], index);
+  Link(index);
   keys_.AddPane(key);
   due_.push({EndOf(last), {index, session.version}});
   return index;
+}
+
+void SessionAggregate::Link(uint32_t index) {
+  Session& session = sessions_[index];
+  uint32_t* next = &first_of_key_[session.key];
+  while (*next != kNone && sessions_[*next].first > session.first) {
+    session.previous = *next;
+    next = &sessions_[*next].next;
+  }
+  session.next = std::exchange(*next, index);
+  if (session.next != kNone) sessions_[session.next].previous = index;
+}
+
+void SessionAggregate::Unlink(const Session& session) {
+  const uint32_t previous = session.previous;
+  (previous == kNone ? first_of_key_[session.key] : sessions_[previous].next) = session.next;
+  if (session.next != kNone) sessions_[session.next].previous = previous;
 }
 
 void SessionAggregate::Absorb(uint32_t into, uint32_t from) {
@@ -185,9 +203,7 @@ void SessionAggregate::Release(uint32_t index) {
     object_bytes_ -= layout_.Destroy(slab_.Row(session.slot));
     slab_.Free(session.slot);
   }
-  uint32_t* link = &first_of_key_[session.key];
-  while (*link != index) link = &sessions_[*link].next;
-  *link = session.next;
+  Unlink(session);
   keys_.RemovePane(session.key);
   const uint32_t version = session.version + 1;
   session = Session();

@@ -3,7 +3,8 @@
 // Invariants:
 // - rows before the watermark are refused, so nothing can reach a session whose end it has passed,
 //   and what is given out does not depend on the order of arrival;
-// - sessions of one key are at least `gap` apart: a row within reach of two makes them one;
+// - sessions of one key are at least `gap` apart: a row within reach of two makes them one; from
+//   first_of_key_ on they follow each other back in time, so that rows in order find theirs first;
 // - `due_` has an entry for every session, at its end or, since that only grows, before it.
 //
 // With a store (session_state.cpp): what is known of a session besides its accumulators stays in
@@ -65,8 +66,9 @@ class SessionAggregate final : public WindowAggregate {
     int64_t last = 0;
     int64_t place = 0;
     uint32_t key = KeyTable::kNone;
-    uint32_t slot = kNone;    // of its accumulators; none: all of them are in lower chunks
-    uint32_t next = kNone;    // of its key
+    uint32_t slot = kNone;  // of its accumulators; none: all of them are in lower chunks
+    uint32_t next = kNone;  // of its key: the one before it in time
+    uint32_t previous = kNone;
     uint32_t version = 0;     // how many were here before: tells who is meant
     bool is_written = false;  // the store has entries of the current chunk
     std::vector<int64_t> lower;
@@ -100,6 +102,9 @@ class SessionAggregate final : public WindowAggregate {
   // `from` becomes part of `into`.
   void Absorb(uint32_t into, uint32_t from);
   void Release(uint32_t session);
+  // Among those of its key.
+  void Link(uint32_t session);
+  void Unlink(const Session& session);
   // The accumulators in memory, made where there are none, as about to be changed.
   char* RowOf(uint32_t session);
 

@@ -92,6 +92,22 @@ TEST(SessionAggregate, EndsStopAtTheLastEventTime) {
                                   Count(INT64_MAX - 3, INT64_MAX, "a", 2)}));
 }
 
+// Many sessions of one key at once, begun in any order and in the end joined one by one.
+TEST(SessionAggregate, SessionsOfOneKeyAreFoundWhereverTheyAre) {
+  const TestQuery query = Counts(10);
+  const auto aggregate = query.Make();
+  std::vector<TestRow> rows;
+  for (int64_t i = 0; i < 1000; ++i) rows.push_back(Row((i * 383) % 1000 * 15, "a"));
+  Add(aggregate.get(), query, rows);
+  EXPECT_EQ(aggregate->stats().open_panes, 1000);
+  rows.clear();
+  for (int64_t i = 0; i < 998; ++i) rows.push_back(Row((i * 389) % 998 * 15 + 7, "a"));
+  Add(aggregate.get(), query, rows);
+  EXPECT_EQ(aggregate->stats().open_panes, 2);
+  EXPECT_EQ(Close(aggregate.get()), (std::vector<CellRow>{Count(0, 998 * 15 + 10, "a", 1997),
+                                                          Count(14985, 14995, "a", 1)}));
+}
+
 TEST(SessionAggregate, RowsComeInOrderOfTheirEndAtMostSoManyAtATime) {
   const TestQuery query = Counts(10);
   const auto aggregate = query.Make();

@@ -1,5 +1,5 @@
-// Runs every file of cases (tests/sql/README.md) in four ways: in one task, in four, killed half way
-// and restored in another number of tasks, and shuffled. All must give what the file says.
+// Runs every file of cases (tests/sql/README.md) in four ways: in one task, in four, killed half
+// way and restored in another number of tasks, and shuffled. All must give what the file says.
 #include <gtest/gtest.h>
 #include <simdjson.h>
 
