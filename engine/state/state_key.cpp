@@ -5,6 +5,10 @@
 namespace millrace {
 namespace {
 
+// Seeking costs as much as going to the next entry so many times. Where each time has few entries
+// (sessions) it leads no further.
+constexpr int kPassedBeforeSeek = 8;
+
 constexpr uint64_t kSignBit = uint64_t(1) << 63;
 constexpr size_t kCopyBatchBytes = 1 << 20;
 
@@ -97,9 +101,14 @@ Status CopyKeyGroups(StateStore* from, StateStore* to, uint16_t operator_number,
       const std::unique_ptr<StateIterator> entries,
       from->Scan(StateTimeBegin(operator_number, INT64_MIN), StateOperatorEnd(operator_number)));
   CopyTarget target(to);
+  int passed = 0;  // entries in a row that are not asked for
   while (entries->Valid()) {
     ARROW_ASSIGN_OR_RAISE(const StateKeyParts parts, ParseStateKey(entries->key()));
-    if (parts.group < first) {
+    const bool is_wanted = parts.group >= first && parts.group < last;
+    passed = is_wanted ? 0 : passed + 1;
+    if (!is_wanted && passed % kPassedBeforeSeek != 0) {
+      entries->Next();
+    } else if (parts.group < first) {
       entries->Seek(GroupBegin(operator_number, parts.time, first));
     } else if (parts.group >= last) {
       if (parts.time == INT64_MAX) break;

@@ -10,6 +10,9 @@
 namespace millrace {
 namespace {
 
+// A vector of one place on the heap.
+constexpr size_t kPlaceBytes = 16;
+
 constexpr int64_t PlusOrMost(int64_t time, int64_t by) {
   int64_t sum = 0;
   return __builtin_add_overflow(time, by, &sum) ? INT64_MAX : sum;
@@ -119,28 +122,37 @@ void SessionAggregate::ApplyUpTo(size_t end) {
 }
 
 uint32_t SessionAggregate::Join(uint32_t key, int64_t first, int64_t last, size_t placed) {
-  if (key >= first_of_key_.size()) first_of_key_.resize(key + 1, kNone);
+  if (key >= first_of_key_.size()) {
+    first_of_key_.resize(key + 1, kNone);
+    recent_of_key_.resize(key + 1, kNone);
+  }
   // Wide, for differences of any two event times.
   const auto is_near = [this](int64_t earlier, int64_t later) {
     return __int128(later) - earlier < gap_;
   };
+  uint32_t index = recent_of_key_[key];
+  if (index == kNone) return kNone;
+  for (uint32_t later = sessions_[index].previous;
+       later != kNone && is_near(last, sessions_[later].first); later = sessions_[later].previous) {
+    index = later;
+  }
   uint32_t joined = kNone;
-  for (uint32_t index = first_of_key_[key]; index != kNone;) {
-    Session& session = sessions_[index];
-    if (!is_near(session.last, first)) break;
-    const uint32_t next = session.next;
-    if (is_near(last, session.first)) {
-      session.first = std::min(session.first, first);
-      session.last = std::max(session.last, last);
-      if (joined == kNone) {
-        joined = index;
-      } else {
-        ApplyUpTo(placed);
-        Absorb(joined, index);
-      }
+  while (index != kNone && is_near(sessions_[index].last, first)) {
+    const uint32_t next = sessions_[index].next;
+    if (!is_near(last, sessions_[index].first)) {
+      // Later than what is looked for.
+    } else if (joined == kNone) {
+      joined = index;
+    } else {
+      ApplyUpTo(placed);
+      joined = Absorb(joined, index);
     }
     index = next;
   }
+  if (joined == kNone) return kNone;
+  recent_of_key_[key] = joined;
+  sessions_[joined].first = std::min(sessions_[joined].first, first);
+  sessions_[joined].last = std::max(sessions_[joined].last, last);
   return joined;
 }
 
@@ -163,24 +175,42 @@ uint32_t SessionAggregate::Begin(uint32_t key, int64_t first, int64_t last) {
   return index;
 }
 
+// From the last one that was joined, as Join looks.
 void SessionAggregate::Link(uint32_t index) {
   Session& session = sessions_[index];
-  uint32_t* next = &first_of_key_[session.key];
-  while (*next != kNone && sessions_[*next].first > session.first) {
-    session.previous = *next;
-    next = &sessions_[*next].next;
+  uint32_t later = kNone;
+  uint32_t earlier = std::exchange(recent_of_key_[session.key], index);
+  if (earlier != kNone) later = sessions_[earlier].previous;
+  while (later != kNone && sessions_[later].first < session.first) {
+    earlier = later;
+    later = sessions_[later].previous;
   }
-  session.next = std::exchange(*next, index);
-  if (session.next != kNone) sessions_[session.next].previous = index;
+  while (earlier != kNone && sessions_[earlier].first > session.first) {
+    later = earlier;
+    earlier = sessions_[earlier].next;
+  }
+  session.previous = later;
+  session.next = earlier;
+  (later == kNone ? first_of_key_[session.key] : sessions_[later].next) = index;
+  if (earlier != kNone) sessions_[earlier].previous = index;
 }
 
-void SessionAggregate::Unlink(const Session& session) {
-  const uint32_t previous = session.previous;
-  (previous == kNone ? first_of_key_[session.key] : sessions_[previous].next) = session.next;
-  if (session.next != kNone) sessions_[session.next].previous = previous;
+void SessionAggregate::Unlink(uint32_t index) {
+  const Session& session = sessions_[index];
+  const uint32_t later = session.previous;
+  (later == kNone ? first_of_key_[session.key] : sessions_[later].next) = session.next;
+  if (session.next != kNone) sessions_[session.next].previous = later;
+  if (recent_of_key_[session.key] == index) {
+    recent_of_key_[session.key] = session.next != kNone ? session.next : later;
+  }
 }
 
-void SessionAggregate::Absorb(uint32_t into, uint32_t from) {
+uint32_t SessionAggregate::Absorb(uint32_t one, uint32_t other) {
+  const auto length = [this](uint32_t index) {
+    return __int128(sessions_[index].last) - sessions_[index].first;
+  };
+  const uint32_t into = length(one) < length(other) ? other : one;
+  const uint32_t from = into == one ? other : one;
   if (sessions_[from].slot != kNone) {
     if (IsSealed(sessions_[from])) Write(from);
     char* const row = RowOf(into);
@@ -192,9 +222,12 @@ void SessionAggregate::Absorb(uint32_t into, uint32_t from) {
   const Session& gone = sessions_[from];
   kept.first = std::min(kept.first, gone.first);
   kept.last = std::max(kept.last, gone.last);
+  kept.images += gone.images;
   kept.lower.insert(kept.lower.end(), gone.lower.begin(), gone.lower.end());
-  DeleteCurrent(gone);
+  lower_places_ += int64_t(gone.lower.size());  // Release takes them off
+  DeleteCurrent(gone, &deleted_);
   Release(from);
+  return into;
 }
 
 void SessionAggregate::Release(uint32_t index) {
@@ -203,8 +236,9 @@ void SessionAggregate::Release(uint32_t index) {
     object_bytes_ -= layout_.Destroy(slab_.Row(session.slot));
     slab_.Free(session.slot);
   }
-  Unlink(session);
+  Unlink(index);
   keys_.RemovePane(session.key);
+  lower_places_ -= int64_t(session.lower.size());
   const uint32_t version = session.version + 1;
   session = Session();
   session.version = version;
@@ -276,13 +310,12 @@ Status SessionAggregate::Give(uint32_t index, std::span<arrow::ArrayBuilder* con
   } else {
     char* const row = merged_.get();
     layout_.Initialise(row);
-    Status status = MergeStored(session, row);
+    Status status = MergeStored(session, &deleted_, row);
     if (status.ok()) status = GiveRow(session, row, columns);
     layout_.Destroy(row);
     ARROW_RETURN_NOT_OK(status);
   }
-  DeleteCurrent(session);
-  DeleteLower(session);
+  DeleteCurrent(session, &deleted_);
   Release(index);
   return Status::OK();
 }
@@ -300,8 +333,8 @@ WindowAggregateStats SessionAggregate::stats() const {
   stats.open_panes = int64_t(sessions_.size() - free_.size());
   stats.keys = int64_t(keys_.size());
   stats.index_bytes = int64_t(keys_.MemoryBytes() + sessions_.capacity() * sizeof(Session) +
-                              (first_of_key_.capacity() + free_.capacity()) * sizeof(uint32_t) +
-                              due_.size() * sizeof(Due));
+                              (first_of_key_.capacity() * 2 + free_.capacity()) * sizeof(uint32_t) +
+                              size_t(lower_places_) * kPlaceBytes + due_.size() * sizeof(Due));
   stats.state_bytes =
       stats.index_bytes + object_bytes_ +
       int64_t(slab_.MemoryBytes() + (dirty_.size() + to_write_.size()) * sizeof(Reference) +

@@ -4,7 +4,8 @@
 // - rows before the watermark are refused, so nothing can reach a session whose end it has passed,
 //   and what is given out does not depend on the order of arrival;
 // - sessions of one key are at least `gap` apart: a row within reach of two makes them one; from
-//   first_of_key_ on they follow each other back in time, so that rows in order find theirs first;
+//   first_of_key_ on they follow each other back in time, and a row looks from the last one that
+//   was joined, so that rows find theirs at once where they come in order, if only for a while;
 // - `due_` has an entry for every session, at its end or, since that only grows, before it.
 //
 // With a store (session_state.cpp): what is known of a session besides its accumulators stays in
@@ -60,6 +61,9 @@ class SessionAggregate final : public WindowAggregate {
   // Rows are worked on in blocks that stay in the first-level cache.
   static constexpr size_t kBlockRows = 512;
   static constexpr size_t kPrefetchAhead = 12;
+  // A session with so many images in lower chunks is put together when memory is emptied again, so
+  // that one which never ends does not gather them.
+  static constexpr uint32_t kImagesMax = 8;
 
   struct Session {
     int64_t first = 0;  // event times of its rows, in microseconds
@@ -71,6 +75,7 @@ class SessionAggregate final : public WindowAggregate {
     uint32_t previous = kNone;
     uint32_t version = 0;     // how many were here before: tells who is meant
     bool is_written = false;  // the store has entries of the current chunk
+    uint32_t images = 0;      // of it in lower chunks
     std::vector<int64_t> lower;
   };
   // A session as it was when it was written down.
@@ -99,12 +104,12 @@ class SessionAggregate final : public WindowAggregate {
   // kNone where there is none. `placed`: rows of the block that have their accumulators.
   uint32_t Join(uint32_t key, int64_t first, int64_t last, size_t placed);
   uint32_t Begin(uint32_t key, int64_t first, int64_t last);
-  // `from` becomes part of `into`.
-  void Absorb(uint32_t into, uint32_t from);
+  // Makes two one; returns which of them is left: the longer one, which has more to copy.
+  uint32_t Absorb(uint32_t one, uint32_t other);
   void Release(uint32_t session);
   // Among those of its key.
   void Link(uint32_t session);
-  void Unlink(const Session& session);
+  void Unlink(uint32_t session);
   // The accumulators in memory, made where there are none, as about to be changed.
   char* RowOf(uint32_t session);
 
@@ -121,11 +126,15 @@ class SessionAggregate final : public WindowAggregate {
   void Touch(uint32_t session);
   void Write(uint32_t session);
   bool IsSealed(const Session& session) const;
-  // What the store has of it goes with the next epoch: of the current chunk, of lower ones.
-  void DeleteCurrent(const Session& session);
-  void DeleteLower(const Session& session);
+  // What the store has of it in the current chunk, into `batch`.
+  void DeleteCurrent(const Session& session, StateBatch* batch);
   std::string GroupAndKey(uint32_t key) const;
-  Status MergeStored(const Session& session, char* row);
+  // All of the session, into an initialised row; what lower chunks have of it is deleted in
+  // `batch`.
+  Status MergeStored(const Session& session, StateBatch* batch, char* row);
+  // Its images in lower chunks and in memory become one, in memory.
+  Status Fold(uint32_t session);
+  void ForgetMemory();
 
   const WindowAggregateNode node_;
   const std::shared_ptr<arrow::Schema> output_;
@@ -133,13 +142,15 @@ class SessionAggregate final : public WindowAggregate {
   const AccumulatorLayout layout_;  // after the node's aggregates, least and greatest event time
 
   KeyTable keys_;
-  std::vector<uint32_t> first_of_key_;  // by id
+  std::vector<uint32_t> first_of_key_;   // by id of key: the latest
+  std::vector<uint32_t> recent_of_key_;  // the last one that was joined: where to look first
   std::vector<Session> sessions_;
   std::vector<uint32_t> free_;
   AccumulatorSlab slab_;
   std::priority_queue<Due, std::vector<Due>, std::greater<>> due_;
   EventTime watermark_ = kEventTimeMin;
   int64_t object_bytes_ = 0;
+  int64_t lower_places_ = 0;  // of all sessions
   WindowAggregateStats counts_;
 
   // Of the current block.

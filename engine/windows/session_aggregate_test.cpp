@@ -158,6 +158,49 @@ TEST(SessionAggregate, EvictingKeepsWhatItNeedsToFindSessionsAgain) {
   EXPECT_EQ(Close(aggregate.get()), all);
 }
 
+// With values, whose parts are written once.
+TEST(SessionAggregate, ASessionThatNeverEndsGathersNoImages) {
+  const TestQuery query =
+      Sessions(10, {Aggregate(F::kCount, -1, Type::kBigint), Percentile(kX, 0.5)});
+  MemoryStateStore store;
+  const auto aggregate = OpenOver(&store, query);
+  size_t most = 0;
+  for (int64_t i = 0; i <= 100; ++i) {
+    TestRow row = Row(i * 5, "a");
+    row.x = double(i);
+    Add(aggregate.get(), query, {row});
+    ASSERT_TRUE(aggregate->Evict().ok());
+    most = std::max(most, EntriesOf(&store).size());
+  }
+  EXPECT_LE(most, 2u * 9);  // an image and its values
+  SealAndWrite(aggregate.get());
+  const std::vector<CellRow> all = {{int64_t(0), int64_t(510), "a", int64_t(101), 50.0}};
+  EXPECT_EQ(Close(OpenOver(StoreOf(EntriesOf(&store)).get(), query).get()), all);
+  EXPECT_EQ(Close(aggregate.get()), all);
+  SealAndWrite(aggregate.get());
+  EXPECT_EQ(EntriesOf(&store).size(), 1u);
+}
+
+// Of a short and a long one the long one is kept, whichever is the earlier.
+TEST(SessionAggregate, PairsInTheWrongOrderMakeOneSession) {
+  const TestQuery query =
+      Sessions(10, {Aggregate(F::kCount, -1, Type::kBigint), Percentile(kX, 0.5)});
+  for (const int64_t direction : {1, -1}) {
+    const auto aggregate = query.Make();
+    std::vector<TestRow> rows;
+    for (int64_t i = 0; i <= 1000; ++i) {  // 0, 12, 6, 24, 18, 36, 30, ...
+      rows.push_back(Row(direction * (i % 2 != 0 ? 6 * i + 6 : i == 0 ? 0 : 6 * i - 6), "a"));
+      rows.back().x = double(i);
+    }
+    Add(aggregate.get(), query, rows);
+    EXPECT_EQ(aggregate->stats().open_panes, 1);
+    const std::vector<CellRow> found = Close(aggregate.get());
+    ASSERT_EQ(found.size(), 1u);
+    EXPECT_EQ(found[0][3], Cell(int64_t(1001)));
+    EXPECT_EQ(found[0][4], Cell(500.0));
+  }
+}
+
 TEST(SessionAggregate, StateOfAnotherGapIsRefused) {
   MemoryStateStore store;
   const TestQuery query = Counts(10);
@@ -269,7 +312,7 @@ class Life {
       if (random_() % 6 == 0) {
         ASSERT_TRUE(aggregate_->Seal().ok());
         sealed_ = {{}, position_, rows_out_.size()};
-      } else if (random_() % 20 == 0) {
+      } else if (random_() % (evicts_often_ ? 3 : 20) == 0) {
         ASSERT_TRUE(aggregate_->Evict().ok());
       }
       return;
@@ -294,6 +337,7 @@ class Life {
   Saved sealed_;
   Saved safe_;
   int crashes_ = 0;
+  const bool evicts_often_ = random_() % 3 == 0;
 };
 
 TEST(SessionAggregate, AnyLifeGivesTheSessionsOfSortedRows) {

@@ -69,6 +69,7 @@ Status SessionAggregate::TakeOver(StateIterator* entries) {
   int64_t first = INT64_MAX;
   int64_t last = INT64_MIN;
   uint64_t hash = 0;
+  uint32_t images = 0;
   for (; entries->Valid(); entries->Next()) {
     ARROW_ASSIGN_OR_RAISE(const StateKeyParts here, ParseStateKey(entries->key()));
     ARROW_ASSIGN_OR_RAISE(const EntryKey entry, ParseEntryKey(entries->key(), format_.is_text));
@@ -76,6 +77,7 @@ Status SessionAggregate::TakeOver(StateIterator* entries) {
     if (entry.chunk >= chunk_) return StateDamaged("an entry is of a chunk yet to come");
     ARROW_ASSIGN_OR_RAISE(std::string_view value, OpenValue(entries->key(), entries->value()));
     if (entry.part != 0) continue;
+    ++images;
     StateDecoder in(&value);
     hash = in.Take64();
     if (layout_.has_values()) in.Take32();
@@ -95,6 +97,8 @@ Status SessionAggregate::TakeOver(StateIterator* entries) {
   uint32_t session = Join(id, first, last, 0);
   if (session == kNone) session = Begin(id, first, last);
   sessions_[session].lower.push_back(parts.time);
+  sessions_[session].images += images;
+  ++lower_places_;
   return Status::OK();
 }
 
@@ -128,18 +132,10 @@ std::string SessionAggregate::GroupAndKey(uint32_t key) const {
   return bytes.append(keys_.bytes(key));
 }
 
-void SessionAggregate::DeleteCurrent(const Session& session) {
+void SessionAggregate::DeleteCurrent(const Session& session, StateBatch* batch) {
   if (!session.is_written) return;
   writer_.Delete(session.place, keys_.hash(session.key), keys_.bytes(session.key), chunk_,
-                 AccumulatorSlab::HeaderOf(slab_.Row(session.slot)).parts, &deleted_);
-}
-
-void SessionAggregate::DeleteLower(const Session& session) {
-  for (const int64_t place : session.lower) {
-    const std::string first =
-        StateTimeBegin(format_.operator_number, place) + GroupAndKey(session.key);
-    deleted_.DeleteRange(first, EntriesEnd(first));
-  }
+                 AccumulatorSlab::HeaderOf(slab_.Row(session.slot)).parts, batch);
 }
 
 Status SessionAggregate::Seal() {
@@ -191,13 +187,46 @@ Status SessionAggregate::Evict() {
   if (HasOutput()) return InternalError("evicted_early", "window state evicted with windows due");
   ARROW_RETURN_NOT_OK(writer_.Flush());
   std::swap(*writer_.batch(), deleted_);
+  // Before what has changed is written: it is put together with that.
+  for (uint32_t index = 0; index < sessions_.size(); ++index) {
+    if (sessions_[index].slot == kNone || sessions_[index].images < kImagesMax) continue;
+    ARROW_RETURN_NOT_OK(Fold(index));
+    Write(index);
+    ARROW_RETURN_NOT_OK(writer_.FlushIfLarge());
+  }
   for (const Reference& of : dirty_) {
     if (!IsThere(of)) continue;
+    char* const row = slab_.Row(sessions_[of.session].slot);
+    if (AccumulatorSlab::HeaderOf(row).touched != seal_number_) continue;
     Write(of.session);
     ARROW_RETURN_NOT_OK(writer_.FlushIfLarge());
   }
   ARROW_RETURN_NOT_OK(writer_.Flush());
   dirty_.clear();
+  ForgetMemory();
+  return Status::OK();
+}
+
+Status SessionAggregate::Fold(uint32_t index) {
+  Session& session = sessions_[index];
+  const uint32_t slot = slab_.Take();
+  char* const row = slab_.Row(slot);
+  layout_.Initialise(row);
+  AccumulatorSlab::HeaderOf(row) = {.touched = seal_number_, .parts = 0};
+  const Status status = MergeStored(session, writer_.batch(), row);
+  DeleteCurrent(session, writer_.batch());
+  object_bytes_ += layout_.ObjectBytes(row) - layout_.Destroy(slab_.Row(session.slot));
+  slab_.Free(session.slot);
+  session.slot = slot;
+  session.is_written = false;
+  session.images = 0;
+  lower_places_ -= int64_t(session.lower.size());
+  session.lower.clear();
+  return status;
+}
+
+// Each has an image now.
+void SessionAggregate::ForgetMemory() {
   bool any = false;
   for (Session& session : sessions_) {
     if (session.slot == kNone) continue;
@@ -205,19 +234,20 @@ Status SessionAggregate::Evict() {
     layout_.Destroy(slab_.Row(session.slot));
     session.slot = kNone;
     session.is_written = false;
+    ++session.images;
     if (std::ranges::find(session.lower, session.place) == session.lower.end()) {
       session.lower.push_back(session.place);
+      ++lower_places_;
     }
   }
   if (any) ++chunk_;
   object_bytes_ = 0;
   slab_ = AccumulatorSlab(layout_.row_bytes());
-  return Status::OK();
 }
 
 // ---- Reading -----------------------------------------------------------------------------------
 
-Status SessionAggregate::MergeStored(const Session& session, char* row) {
+Status SessionAggregate::MergeStored(const Session& session, StateBatch* batch, char* row) {
   std::vector<StoredPane> places;
   places.reserve(session.lower.size());
   for (const int64_t place : session.lower) {
@@ -225,6 +255,7 @@ Status SessionAggregate::MergeStored(const Session& session, char* row) {
   }
   ARROW_ASSIGN_OR_RAISE(const auto merge, StoredMerge::Make(store_, &format_, chunk_, places));
   if (!merge->Valid()) return StateDamaged("a session's entries are missing");
+  merge->DeleteMerged(batch);
   ARROW_RETURN_NOT_OK(merge->Next(row));
   if (session.slot != kNone) layout_.Merge(row, slab_.Row(session.slot));
   return Status::OK();

@@ -144,6 +144,7 @@ Result<uint32_t> StoredMerge::MergeFixed(const Cursor& cursor, char* row) {
   layout.Destroy(scratch_.get());
   ARROW_RETURN_NOT_OK(status);
   if (!value.empty()) return StateDamaged("an entry is longer than it should be");
+  if (deleted_ != nullptr) deleted_->Delete(cursor.iterator->key());
   return parts;
 }
 
@@ -152,6 +153,7 @@ Status StoredMerge::MergeValues(const Cursor& cursor, char* row) {
                         OpenValue(cursor.iterator->key(), cursor.iterator->value()));
   ARROW_RETURN_NOT_OK(format_->layout->RestoreValues(&value, row));
   if (!value.empty()) return StateDamaged("an entry is longer than it should be");
+  if (deleted_ != nullptr) deleted_->Delete(cursor.iterator->key());
   return Status::OK();
 }
 

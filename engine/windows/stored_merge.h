@@ -49,6 +49,9 @@ class StoredMerge {
   // Goes to the next key and merges what the store has of it into `row`. "state_damaged".
   Status Next(char* row);
 
+  // Deletes what Next merges, in `batch`.
+  void DeleteMerged(StateBatch* batch) { deleted_ = batch; }
+
   // Of the key that Next came to.
   std::string_view key() const;
   uint64_t hash() const { return hash_; }
@@ -85,6 +88,7 @@ class StoredMerge {
   uint64_t hash_ = 0;
   bool has_hash_ = false;
   int64_t rows_counted_ = 0;
+  StateBatch* deleted_ = nullptr;
 };
 
 }  // namespace millrace

@@ -186,11 +186,11 @@ inline const char* JsonTemplate::ReadNumber(const Step& step, const char* at, co
   if (end - at > kShortJsonNumberReads) behind = ReadShortJsonNumber(at, &number);
   if (behind == nullptr) behind = ReadJsonNumber(at, &number);
   if (behind == nullptr) return nullptr;
+  if (step.to.target == JsonTarget::kSkip) return behind;
   ColumnWriter* const writer = writers + step.to.column;
   auto outcome = JsonNumberOutcome::kNotIntegral;
   switch (step.to.target) {
     case JsonTarget::kSkip:
-      return behind;
     case JsonTarget::kDouble: {
       double value;
       outcome = ToDouble(number, &value);
