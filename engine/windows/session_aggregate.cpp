@@ -139,13 +139,9 @@ uint32_t SessionAggregate::Join(uint32_t key, int64_t first, int64_t last, size_
   uint32_t joined = kNone;
   while (index != kNone && is_near(sessions_[index].last, first)) {
     const uint32_t next = sessions_[index].next;
-    if (!is_near(last, sessions_[index].first)) {
-      // Later than what is looked for.
-    } else if (joined == kNone) {
-      joined = index;
-    } else {
-      ApplyUpTo(placed);
-      joined = Absorb(joined, index);
+    if (is_near(last, sessions_[index].first)) {
+      if (joined != kNone) ApplyUpTo(placed);
+      joined = joined == kNone ? index : Absorb(joined, index);
     }
     index = next;
   }
