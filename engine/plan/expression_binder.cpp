@@ -212,6 +212,14 @@ std::optional<Bound> ExpressionBinder::BindConstant(const Syntax& node) {
   return Bound{LiteralExpr(Literal(number), Type::kDouble)};
 }
 
+bool ExpressionBinder::CheckCast(const Syntax& node, const Bound& value, Type type) const {
+  const Type from = value.expr.type;
+  if (IsOpen(value) || CanCast(from, type)) return true;
+  sql_.Error(node, "cannot cast type " + std::string(TypeName(from)) + " to " +
+                       std::string(TypeName(type)));
+  return false;
+}
+
 std::optional<Bound> ExpressionBinder::BindCast(const Syntax& node) {
   if (!RefuseOtherFields(sql_, node, {"arg", "typeName"})) return std::nullopt;
   const Syntax* arg = node.Find("arg");
@@ -227,12 +235,7 @@ std::optional<Bound> ExpressionBinder::BindCast(const Syntax& node) {
     }
     std::get<std::string>(bound->expr.literal) += " " + target->interval_unit;
   }
-  const Type from = bound->expr.type;
-  if (!IsOpen(*bound) && !CanCast(from, target->type)) {
-    sql_.Error(node, "cannot cast type " + std::string(TypeName(from)) + " to " +
-                         std::string(TypeName(target->type)));
-    return std::nullopt;
-  }
+  if (!CheckCast(node, *bound, target->type)) return std::nullopt;
   std::optional<Expr> cast = Coerce(*arg, std::move(*bound), target->type);
   if (!cast.has_value()) return std::nullopt;
   return Bound{std::move(*cast)};
@@ -263,13 +266,8 @@ std::optional<Bound> ExpressionBinder::BindTryCast(const Syntax& node) {
     std::optional<Literal> literal = ParseLiteral(std::get<std::string>(value.expr.literal), *type);
     return Bound{LiteralExpr(std::move(literal).value_or(Literal()), *type)};
   }
-  const Type from = value.expr.type;
-  if (!IsOpen(value) && !CanCast(from, *type)) {
-    sql_.Error(node, "cannot cast type " + std::string(TypeName(from)) + " to " +
-                         std::string(TypeName(*type)));
-    return std::nullopt;
-  }
-  if (IsOpen(value) || from == *type) {
+  if (!CheckCast(node, value, *type)) return std::nullopt;
+  if (IsOpen(value) || value.expr.type == *type) {
     std::optional<Expr> cast = Coerce(args[0], std::move(value), *type);
     if (!cast.has_value()) return std::nullopt;
     return Bound{std::move(*cast)};

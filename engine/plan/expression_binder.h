@@ -93,6 +93,7 @@ class ExpressionBinder {
   std::optional<Bound> BindMinMax(const Syntax& node);
   std::optional<Bound> BindCast(const Syntax& node);
   std::optional<Bound> BindTryCast(const Syntax& node);
+  bool CheckCast(const Syntax& node, const Bound& value, Type type) const;
   std::optional<Bound> BindFunction(const Syntax& node);
 
   std::optional<Operand> BindOperand(const Syntax& node);

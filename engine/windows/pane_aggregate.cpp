@@ -10,14 +10,7 @@ namespace millrace {
 
 PaneAggregate::PaneAggregate(const WindowAggregateNode& node, std::shared_ptr<arrow::Schema> output,
                              AccumulatorLayout layout)
-    : node_(node),
-      output_(std::move(output)),
-      geometry_(node),
-      layout_(std::move(layout)),
-      keys_(node.keys),
-      slab_(layout_.row_bytes()),
-      update_(&layout_),
-      merged_(new char[layout_.row_bytes()]) {}
+    : StoredWindowAggregate(node, std::move(output), std::move(layout)), geometry_(node) {}
 
 PaneAggregate::~PaneAggregate() {
   if (!layout_.has_objects()) return;
@@ -41,13 +34,7 @@ PaneAggregate::PaneRange PaneAggregate::RangeOf(int64_t time) const {
 
 Status PaneAggregate::Add(const arrow::RecordBatch& batch, std::span<const uint64_t> hashes,
                           std::span<const uint32_t> selection) {
-  ARROW_RETURN_NOT_OK(keys_.Bind(batch));
-  ARROW_RETURN_NOT_OK(update_.Bind(batch));
-  ARROW_ASSIGN_OR_RAISE(const ColumnReader time_column,
-                        ColumnReader::Make(*batch.column(node_.event_time)));
-  if (time_column.type() != Type::kTimestamp) {
-    return InternalError("bad_column_type", "the event time of a window is not a timestamp");
-  }
+  ARROW_ASSIGN_OR_RAISE(const ColumnReader time_column, Bind(batch));
   const int64_t* times = time_column.Values<int64_t>();
   const bool may_be_null = time_column.may_be_null();
   counts_.rows_added += int64_t(selection.size());

@@ -21,20 +21,14 @@
 #include <utility>
 #include <vector>
 
-#include "engine/windows/accumulator_layout.h"
-#include "engine/windows/accumulator_slab.h"
-#include "engine/windows/accumulator_update.h"
-#include "engine/windows/key_table.h"
 #include "engine/windows/pane_table.h"
-#include "engine/windows/state_writer.h"
 #include "engine/windows/stored_merge.h"
-#include "engine/windows/window_aggregate.h"
+#include "engine/windows/stored_window_aggregate.h"
 #include "engine/windows/window_geometry.h"
-#include "engine/windows/window_header.h"
 
 namespace millrace {
 
-class PaneAggregate final : public WindowAggregate {
+class PaneAggregate final : public StoredWindowAggregate {
  public:
   PaneAggregate(const WindowAggregateNode& node, std::shared_ptr<arrow::Schema> output,
                 AccumulatorLayout layout);
@@ -45,12 +39,7 @@ class PaneAggregate final : public WindowAggregate {
   void AdvanceTo(EventTime watermark) override;
   Result<std::shared_ptr<arrow::RecordBatch>> NextOutput(int64_t rows_max) override;
   bool HasOutput() const override;
-  Status Open(StateStore* store, uint16_t operator_number) override;
-  Status Seal() override;
   Result<bool> WriteSealed(int64_t entries_max) override;
-  Status Evict() override;
-  bool StoreIsBehind() const override { return store_ != nullptr && store_->IsBehind(); }
-  std::string Fingerprint() const override;
   WindowAggregateStats stats() const override;
 
  private:
@@ -104,10 +93,6 @@ class PaneAggregate final : public WindowAggregate {
     bool open = false;
   };
 
-  // Rows are worked on in blocks that stay in the first-level cache.
-  static constexpr size_t kBlockRows = 512;
-  static constexpr size_t kPrefetchAhead = 12;
-
   PaneRange RangeOf(int64_t time) const;
   void AddBlock(std::span<const uint64_t> hashes);
   char* AccumulatorsOf(uint32_t key, int64_t pane);
@@ -136,9 +121,10 @@ class PaneAggregate final : public WindowAggregate {
   void FreePane(PaneEntry* pane);
 
   // pane_state.cpp
-  Status OpenPanes();
-  WindowHeader Header() const;
-  Status RestoreHeader(std::string_view bytes);
+  std::string Cut() const override;
+  Status TakeOver(StateIterator* entries) override;
+  Status SealChanges() override;
+  Status EvictAll() override;
   // Puts the block's rows into the lists of what to write. What is sealed is written first.
   void MarkTouched();
   void Touch(uint32_t key, int64_t pane);
@@ -148,43 +134,24 @@ class PaneAggregate final : public WindowAggregate {
   void DeleteFreed();
   void ForgetMemory();
 
-  const WindowAggregateNode node_;
-  const std::shared_ptr<arrow::Schema> output_;
   const WindowGeometry geometry_;
-  const AccumulatorLayout layout_;
 
-  KeyTable keys_;
   PaneTable slots_;
-  AccumulatorSlab slab_;
   std::map<int64_t, Pane> panes_;
-  int64_t object_bytes_ = 0;
 
-  EventTime watermark_ = kEventTimeMin;
   int64_t next_window_ = INT64_MIN;
   uint32_t next_key_ = 0;  // of next_window_, where a part of it has been given out
-  WindowAggregateStats counts_;
 
   // Of the current block, and of the pane last looked up.
-  AccumulatorUpdate update_;
-  std::vector<uint32_t> rows_;  // of the batch: those of the block that are not refused
   std::vector<int64_t> row_panes_;
-  std::vector<uint32_t> row_keys_;
-  std::vector<char*> row_accumulators_;
   PaneEntry* recent_ = nullptr;
   std::vector<char*> parts_;
-  std::unique_ptr<char[]> merged_;
 
-  StateStore* store_ = nullptr;
-  StoredFormat format_;
-  uint32_t chunk_ = 0;
-  uint32_t seal_number_ = 2;  // so that the one before it is not 0
-  std::string sealed_header_;
   std::vector<int64_t> sealed_panes_;  // with a `sealed` to write
   // Of panes that are freed and that the sealed epoch holds something of.
   std::map<int64_t, Pane> retired_;
   // The first and the last freed pane of which the store has entries.
   std::optional<std::pair<int64_t, int64_t>> freed_;
-  StateWriter writer_;
   std::unique_ptr<StoredWindow> stored_window_;
 };
 

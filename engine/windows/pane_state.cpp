@@ -8,38 +8,22 @@
 
 namespace millrace {
 
-std::string PaneAggregate::Fingerprint() const {
+std::string PaneAggregate::Cut() const {
   std::string text = "size " + std::to_string(node_.size.count()) + " slide " +
                      std::to_string(node_.slide.count()) + " offset " +
                      std::to_string(geometry_.offset);
   if (node_.cumulates) text += " cumulating";
-  return text + GroupingFingerprint(*output_, node_.keys.size(), layout_);
+  return text;
 }
 
 // ---- Taking over -------------------------------------------------------------------------------
 
-Status PaneAggregate::Open(StateStore* store, uint16_t operator_number) {
-  if (store_ != nullptr || counts_.rows_added != 0 || watermark_ != kEventTimeMin) {
-    return InternalError("not_fresh", "a store opened under window state that is in use");
-  }
-  format_.operator_number = operator_number;
-  format_.layout = &layout_;
-  format_.is_text = TextKeys(*output_, node_.keys.size());
-  store_ = store;
-  writer_.Open(store, &format_);
-  return OpenPanes();
-}
-
 // Which panes there are, the store knows best: of several tasks' state it may have a part only.
 // From one to the next is a seek, past all its entries.
-Status PaneAggregate::OpenPanes() {
-  const uint16_t number = format_.operator_number;
-  const std::string own = StateOperatorKey(number);
-  ARROW_ASSIGN_OR_RAISE(const auto entries, store_->Scan(own, StateOperatorEnd(number)));
-  if (!entries->Valid()) return entries->status();
-  if (entries->key() != own) return StateDamaged("the header is missing");
-  ARROW_RETURN_NOT_OK(RestoreHeader(entries->value()));
-  for (entries->Next(); entries->Valid();) {
+Status PaneAggregate::TakeOver(StateIterator* entries) {
+  // Sealed with nothing due, so the watermark says which window is next.
+  if (watermark_ != kEventTimeMin) SkipEmptyWindows();
+  while (entries->Valid()) {
     ARROW_ASSIGN_OR_RAISE(const StateKeyParts parts, ParseStateKey(entries->key()));
     const int64_t index = geometry_.PaneOf(parts.time);
     if (geometry_.PaneLast(index) != parts.time ||
@@ -49,35 +33,8 @@ Status PaneAggregate::OpenPanes() {
     Pane& pane = panes_[index];
     pane.is_written = true;
     pane.has_lower = true;
-    entries->Seek(StateTimeEnd(number, parts.time));
+    entries->Seek(StateTimeEnd(format_.operator_number, parts.time));
   }
-  return entries->status();
-}
-
-WindowHeader PaneAggregate::Header() const {
-  return {.fingerprint = Fingerprint(),
-          .watermark = watermark_,
-          .chunk = chunk_,
-          .rows_added = counts_.rows_added,
-          .rows_counted = counts_.rows_counted,
-          .rows_too_late = counts_.rows_too_late,
-          .results_out_of_range = counts_.results_out_of_range};
-}
-
-Status PaneAggregate::RestoreHeader(std::string_view bytes) {
-  ARROW_ASSIGN_OR_RAISE(const WindowHeader header, WindowHeader::Decode(bytes));
-  if (header.fingerprint != Fingerprint()) {
-    return UserError("state_of_another_query",
-                     "the saved state belongs to another window, other keys or other aggregates");
-  }
-  counts_.rows_added = header.rows_added;
-  counts_.rows_counted = header.rows_counted;
-  counts_.rows_too_late = header.rows_too_late;
-  counts_.results_out_of_range = header.results_out_of_range;
-  chunk_ = header.chunk + 1;
-  // Sealed with nothing due, so the watermark says which window is next.
-  watermark_ = header.watermark;
-  if (watermark_ != kEventTimeMin) SkipEmptyWindows();
   return Status::OK();
 }
 
@@ -99,21 +56,13 @@ void PaneAggregate::Touch(uint32_t key, int64_t pane) {
   its_pane->second.dirty.push_back(member);
 }
 
-Status PaneAggregate::Seal() {
-  if (store_ == nullptr) return Status::OK();
-  if (sealed_)
-    return InternalError("sealed_twice", "window state sealed again before it is written");
-  if (HasOutput()) return InternalError("sealed_early", "window state sealed with windows due");
-  ++seal_number_;
-  counts_.sealed_entries = 0;
+Status PaneAggregate::SealChanges() {
   for (auto& [index, pane] : panes_) {
     if (pane.dirty.empty()) continue;
     pane.sealed.swap(pane.dirty);
     sealed_panes_.push_back(index);
   }
   DeleteFreed();
-  sealed_header_ = Header().Encode();
-  sealed_ = true;
   return Status::OK();
 }
 
@@ -146,9 +95,7 @@ Result<bool> PaneAggregate::WriteSealed(int64_t entries_max) {
     if (pane == panes_.end() || pane->second.sealed.empty()) sealed_panes_.pop_back();
   }
   if (!retired_.empty() || !sealed_panes_.empty()) return true;
-  writer_.batch()->Put(StateOperatorKey(format_.operator_number), sealed_header_);
-  ARROW_RETURN_NOT_OK(writer_.Flush());
-  sealed_ = false;
+  ARROW_RETURN_NOT_OK(FinishSealed());
   return false;
 }
 
@@ -168,18 +115,13 @@ Status PaneAggregate::WriteSealedOf(PaneEntry* pane, int64_t* left) {
 }
 
 void PaneAggregate::WriteMember(PaneEntry* pane, const Member& member) {
-  writer_.Put(geometry_.PaneLast(pane->first), keys_.hash(member.key), keys_.bytes(member.key),
-              chunk_, slab_.Row(member.slot));
+  Write(geometry_.PaneLast(pane->first), member.key, slab_.Row(member.slot));
   pane->second.is_written = true;
-  if (sealed_) ++counts_.sealed_entries;
 }
 
 // ---- Evicting ----------------------------------------------------------------------------------
 
-Status PaneAggregate::Evict() {
-  if (store_ == nullptr) return InternalError("no_state_store", "window state has no store");
-  if (sealed_) return InternalError("evicted_early", "window state evicted while it is sealed");
-  if (HasOutput()) return InternalError("evicted_early", "window state evicted with windows due");
+Status PaneAggregate::EvictAll() {
   DeleteFreed();
   for (PaneEntry& pane : panes_) {
     for (const Member& member : pane.second.dirty) {

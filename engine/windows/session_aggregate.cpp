@@ -41,14 +41,7 @@ Result<std::unique_ptr<SessionAggregate>> SessionAggregate::Make(
 
 SessionAggregate::SessionAggregate(const WindowAggregateNode& node,
                                    std::shared_ptr<arrow::Schema> output, AccumulatorLayout layout)
-    : node_(node),
-      output_(std::move(output)),
-      gap_(node.gap.count()),
-      layout_(std::move(layout)),
-      keys_(node.keys),
-      slab_(layout_.row_bytes()),
-      update_(&layout_),
-      merged_(new char[layout_.row_bytes()]) {}
+    : StoredWindowAggregate(node, std::move(output), std::move(layout)), gap_(node.gap.count()) {}
 
 SessionAggregate::~SessionAggregate() {
   if (!layout_.has_objects()) return;
@@ -67,13 +60,7 @@ bool SessionAggregate::IsDue(int64_t end) const {
 
 Status SessionAggregate::Add(const arrow::RecordBatch& batch, std::span<const uint64_t> hashes,
                              std::span<const uint32_t> selection) {
-  ARROW_RETURN_NOT_OK(keys_.Bind(batch));
-  ARROW_RETURN_NOT_OK(update_.Bind(batch));
-  ARROW_ASSIGN_OR_RAISE(const ColumnReader time_column,
-                        ColumnReader::Make(*batch.column(node_.event_time)));
-  if (time_column.type() != Type::kTimestamp) {
-    return InternalError("bad_column_type", "the event time of a window is not a timestamp");
-  }
+  ARROW_ASSIGN_OR_RAISE(const ColumnReader time_column, Bind(batch));
   const int64_t* times = time_column.Values<int64_t>();
   const bool may_be_null = time_column.may_be_null();
   const int64_t least = watermark_.time_since_epoch().count();
@@ -122,10 +109,7 @@ void SessionAggregate::ApplyUpTo(size_t end) {
 }
 
 uint32_t SessionAggregate::Join(uint32_t key, int64_t first, int64_t last, size_t placed) {
-  if (key >= first_of_key_.size()) {
-    first_of_key_.resize(key + 1, kNone);
-    recent_of_key_.resize(key + 1, kNone);
-  }
+  if (key >= recent_of_key_.size()) recent_of_key_.resize(key + 1, kNone);
   // Wide, for differences of any two event times.
   const auto is_near = [this](int64_t earlier, int64_t later) {
     return __int128(later) - earlier < gap_;
@@ -187,14 +171,14 @@ void SessionAggregate::Link(uint32_t index) {
   }
   session.previous = later;
   session.next = earlier;
-  (later == kNone ? first_of_key_[session.key] : sessions_[later].next) = index;
+  if (later != kNone) sessions_[later].next = index;
   if (earlier != kNone) sessions_[earlier].previous = index;
 }
 
 void SessionAggregate::Unlink(uint32_t index) {
   const Session& session = sessions_[index];
   const uint32_t later = session.previous;
-  (later == kNone ? first_of_key_[session.key] : sessions_[later].next) = session.next;
+  if (later != kNone) sessions_[later].next = session.next;
   if (session.next != kNone) sessions_[session.next].previous = later;
   if (recent_of_key_[session.key] == index) {
     recent_of_key_[session.key] = session.next != kNone ? session.next : later;
@@ -208,7 +192,7 @@ uint32_t SessionAggregate::Absorb(uint32_t one, uint32_t other) {
   const uint32_t into = length(one) < length(other) ? other : one;
   const uint32_t from = into == one ? other : one;
   if (sessions_[from].slot != kNone) {
-    if (IsSealed(sessions_[from])) Write(from);
+    if (IsSealed(sessions_[from])) WriteSession(from);
     char* const row = RowOf(into);
     const int64_t before = layout_.ObjectBytes(row);
     layout_.Merge(row, slab_.Row(sessions_[from].slot));
@@ -300,7 +284,7 @@ Result<std::shared_ptr<arrow::RecordBatch>> SessionAggregate::NextOutput(int64_t
 // is written before.
 Status SessionAggregate::Give(uint32_t index, std::span<arrow::ArrayBuilder* const> columns) {
   const Session& session = sessions_[index];
-  if (session.slot != kNone && IsSealed(session)) Write(index);
+  if (session.slot != kNone && IsSealed(session)) WriteSession(index);
   if (session.lower.empty()) {
     ARROW_RETURN_NOT_OK(GiveRow(session, slab_.Row(session.slot), columns));
   } else {
@@ -329,7 +313,7 @@ WindowAggregateStats SessionAggregate::stats() const {
   stats.open_panes = int64_t(sessions_.size() - free_.size());
   stats.keys = int64_t(keys_.size());
   stats.index_bytes = int64_t(keys_.MemoryBytes() + sessions_.capacity() * sizeof(Session) +
-                              (first_of_key_.capacity() * 2 + free_.capacity()) * sizeof(uint32_t) +
+                              (recent_of_key_.capacity() + free_.capacity()) * sizeof(uint32_t) +
                               size_t(lower_places_) * kPlaceBytes + due_.size() * sizeof(Due));
   stats.state_bytes =
       stats.index_bytes + object_bytes_ +

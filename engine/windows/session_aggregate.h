@@ -3,9 +3,10 @@
 // Invariants:
 // - rows before the watermark are refused, so nothing can reach a session whose end it has passed,
 //   and what is given out does not depend on the order of arrival;
-// - sessions of one key are at least `gap` apart: a row within reach of two makes them one; from
-//   first_of_key_ on they follow each other back in time, and a row looks from the last one that
-//   was joined, so that rows find theirs at once where they come in order, if only for a while;
+// - sessions of one key are at least `gap` apart: a row within reach of two makes them one. They
+// are
+//   linked in order of time, and a row looks from the last one that was joined, so that rows find
+//   theirs at once where they come in order, if only for a while;
 // - `due_` has an entry for every session, at its end or, since that only grows, before it.
 //
 // With a store (session_state.cpp): what is known of a session besides its accumulators stays in
@@ -25,18 +26,11 @@
 #include <string>
 #include <vector>
 
-#include "engine/windows/accumulator_layout.h"
-#include "engine/windows/accumulator_slab.h"
-#include "engine/windows/accumulator_update.h"
-#include "engine/windows/key_table.h"
-#include "engine/windows/state_writer.h"
-#include "engine/windows/stored_merge.h"
-#include "engine/windows/window_aggregate.h"
-#include "engine/windows/window_header.h"
+#include "engine/windows/stored_window_aggregate.h"
 
 namespace millrace {
 
-class SessionAggregate final : public WindowAggregate {
+class SessionAggregate final : public StoredWindowAggregate {
  public:
   // `node` with a gap.
   static Result<std::unique_ptr<SessionAggregate>> Make(const WindowAggregateNode& node,
@@ -48,19 +42,11 @@ class SessionAggregate final : public WindowAggregate {
   void AdvanceTo(EventTime watermark) override;
   Result<std::shared_ptr<arrow::RecordBatch>> NextOutput(int64_t rows_max) override;
   bool HasOutput() const override;
-  Status Open(StateStore* store, uint16_t operator_number) override;
-  Status Seal() override;
   Result<bool> WriteSealed(int64_t entries_max) override;
-  Status Evict() override;
-  bool StoreIsBehind() const override { return store_ != nullptr && store_->IsBehind(); }
-  std::string Fingerprint() const override;
   WindowAggregateStats stats() const override;
 
  private:
   static constexpr uint32_t kNone = UINT32_MAX;
-  // Rows are worked on in blocks that stay in the first-level cache.
-  static constexpr size_t kBlockRows = 512;
-  static constexpr size_t kPrefetchAhead = 12;
   // A session with so many images in lower chunks is put together when memory is emptied again, so
   // that one which never ends does not gather them.
   static constexpr uint32_t kImagesMax = 8;
@@ -89,6 +75,7 @@ class SessionAggregate final : public WindowAggregate {
     friend bool operator>(const Due& left, const Due& right) { return left.end > right.end; }
   };
 
+  // `layout`: after the node's aggregates, least and greatest event time.
   SessionAggregate(const WindowAggregateNode& node, std::shared_ptr<arrow::Schema> output,
                    AccumulatorLayout layout);
 
@@ -119,16 +106,17 @@ class SessionAggregate final : public WindowAggregate {
   Status GiveRow(const Session& session, char* row, std::span<arrow::ArrayBuilder* const> columns);
 
   // session_state.cpp
-  Status OpenSessions();
-  Status RestoreHeader(std::string_view bytes);
+  std::string Cut() const override;
+  Status TakeOver(StateIterator* entries) override;
   // Of the key where the entries stand, all chunks: `place` and what it covers. Goes past them.
-  Status TakeOver(StateIterator* entries);
+  Status TakeOverPlace(StateIterator* entries);
+  Status SealChanges() override;
+  Status EvictAll() override;
   void Touch(uint32_t session);
-  void Write(uint32_t session);
+  void WriteSession(uint32_t session);
   bool IsSealed(const Session& session) const;
   // What the store has of it in the current chunk, into `batch`.
   void DeleteCurrent(const Session& session, StateBatch* batch);
-  std::string GroupAndKey(uint32_t key) const;
   // All of the session, into an initialised row; what lower chunks have of it is deleted in
   // `batch`.
   Status MergeStored(const Session& session, StateBatch* batch, char* row);
@@ -136,38 +124,18 @@ class SessionAggregate final : public WindowAggregate {
   Status Fold(uint32_t session);
   void ForgetMemory();
 
-  const WindowAggregateNode node_;
-  const std::shared_ptr<arrow::Schema> output_;
   const int64_t gap_;
-  const AccumulatorLayout layout_;  // after the node's aggregates, least and greatest event time
 
-  KeyTable keys_;
-  std::vector<uint32_t> first_of_key_;   // by id of key: the latest
-  std::vector<uint32_t> recent_of_key_;  // the last one that was joined: where to look first
+  std::vector<uint32_t> recent_of_key_;  // by id of key: the session last joined; none: it has none
   std::vector<Session> sessions_;
   std::vector<uint32_t> free_;
-  AccumulatorSlab slab_;
   std::priority_queue<Due, std::vector<Due>, std::greater<>> due_;
-  EventTime watermark_ = kEventTimeMin;
-  int64_t object_bytes_ = 0;
   int64_t lower_places_ = 0;  // of all sessions
-  WindowAggregateStats counts_;
 
   // Of the current block.
-  AccumulatorUpdate update_;
-  std::vector<uint32_t> rows_;
   std::vector<int64_t> row_times_;
-  std::vector<uint32_t> row_keys_;
-  std::vector<char*> row_accumulators_;
   size_t applied_ = 0;
-  std::unique_ptr<char[]> merged_;
 
-  StateStore* store_ = nullptr;
-  StoredFormat format_;
-  StateWriter writer_;
-  uint32_t chunk_ = 0;
-  uint32_t seal_number_ = 2;  // so that the one before it is not 0
-  std::string sealed_header_;
   std::vector<Reference> dirty_;     // touched since they were last written
   std::vector<Reference> to_write_;  // of the epoch being written; those touched since are written
   StateBatch deleted_;               // with the next epoch

@@ -11,29 +11,12 @@ namespace {
 
 using F = AggregateFunction;
 
-EventTime At(int64_t micros) { return EventTime(Micros(micros)); }
-
 TestQuery Sessions(int64_t gap, std::vector<AggregateSpec> aggregates,
                    std::vector<int> keys = {kDevice}) {
   return {Micros(0), Micros(0), Micros(0), std::move(keys), std::move(aggregates), Micros(gap)};
 }
 
 TestQuery Counts(int64_t gap) { return Sessions(gap, {Aggregate(F::kCount, -1, Type::kBigint)}); }
-
-TestRow Row(int64_t time, const std::string& device) {
-  TestRow row;
-  row.time = time;
-  row.device = device;
-  return row;
-}
-
-void Add(WindowAggregate* aggregate, const TestQuery& query, const std::vector<TestRow>& rows) {
-  AddRows(aggregate, query, rows);
-}
-
-CellRow Count(int64_t start, int64_t end, const std::string& device, int64_t count) {
-  return {start, end, device, count};
-}
 
 TEST(SessionAggregate, AGapOrMoreBetweenTwoRowsEndsASession) {
   const TestQuery query = Counts(10);

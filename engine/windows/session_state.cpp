@@ -10,56 +10,19 @@
 
 namespace millrace {
 
-std::string SessionAggregate::Fingerprint() const {
-  return "session gap " + std::to_string(gap_) +
-         GroupingFingerprint(*output_, node_.keys.size(), layout_);
-}
+std::string SessionAggregate::Cut() const { return "session gap " + std::to_string(gap_); }
 
 // ---- Taking over -------------------------------------------------------------------------------
 
-Status SessionAggregate::Open(StateStore* store, uint16_t operator_number) {
-  if (store_ != nullptr || counts_.rows_added != 0 || watermark_ != kEventTimeMin) {
-    return InternalError("not_fresh", "a store opened under window state that is in use");
-  }
-  format_.operator_number = operator_number;
-  format_.layout = &layout_;
-  format_.is_text = TextKeys(*output_, node_.keys.size());
-  store_ = store;
-  writer_.Open(store, &format_);
-  return OpenSessions();
-}
-
-Status SessionAggregate::OpenSessions() {
-  const uint16_t number = format_.operator_number;
-  const std::string own = StateOperatorKey(number);
-  ARROW_ASSIGN_OR_RAISE(const auto entries, store_->Scan(own, StateOperatorEnd(number)));
-  if (!entries->Valid()) return entries->status();
-  if (entries->key() != own) return StateDamaged("the header is missing");
-  ARROW_RETURN_NOT_OK(RestoreHeader(entries->value()));
-  entries->Next();
-  while (entries->Valid()) ARROW_RETURN_NOT_OK(TakeOver(entries.get()));
+Status SessionAggregate::TakeOver(StateIterator* entries) {
+  while (entries->Valid()) ARROW_RETURN_NOT_OK(TakeOverPlace(entries));
   ARROW_RETURN_NOT_OK(entries->status());
   Settle();
   if (HasOutput()) return StateDamaged("there is a session that should not be there");
   return Status::OK();
 }
 
-Status SessionAggregate::RestoreHeader(std::string_view bytes) {
-  ARROW_ASSIGN_OR_RAISE(const WindowHeader header, WindowHeader::Decode(bytes));
-  if (header.fingerprint != Fingerprint()) {
-    return UserError("state_of_another_query",
-                     "the saved state belongs to another window, other keys or other aggregates");
-  }
-  counts_.rows_added = header.rows_added;
-  counts_.rows_counted = header.rows_counted;
-  counts_.rows_too_late = header.rows_too_late;
-  counts_.results_out_of_range = header.results_out_of_range;
-  chunk_ = header.chunk + 1;
-  watermark_ = header.watermark;
-  return Status::OK();
-}
-
-Status SessionAggregate::TakeOver(StateIterator* entries) {
+Status SessionAggregate::TakeOverPlace(StateIterator* entries) {
   ARROW_ASSIGN_OR_RAISE(const StateKeyParts parts, ParseStateKey(entries->key()));
   ARROW_ASSIGN_OR_RAISE(const EntryKey first_entry, ParseEntryKey(entries->key(), format_.is_text));
   const std::string group_and_key(first_entry.group_and_key);
@@ -110,26 +73,17 @@ bool SessionAggregate::IsSealed(const Session& session) const {
 
 void SessionAggregate::Touch(uint32_t index) {
   const Session& session = sessions_[index];
-  if (IsSealed(session)) Write(index);
+  if (IsSealed(session)) WriteSession(index);
   AccumulatorSlab::HeaderOf(slab_.Row(session.slot)).touched = seal_number_;
   dirty_.push_back({index, session.version});
 }
 
-void SessionAggregate::Write(uint32_t index) {
+void SessionAggregate::WriteSession(uint32_t index) {
   Session& session = sessions_[index];
   char* const row = slab_.Row(session.slot);
-  writer_.Put(session.place, keys_.hash(session.key), keys_.bytes(session.key), chunk_, row);
+  Write(session.place, session.key, row);
   AccumulatorSlab::HeaderOf(row).touched = 0;
   session.is_written = true;
-  if (sealed_) ++counts_.sealed_entries;
-}
-
-std::string SessionAggregate::GroupAndKey(uint32_t key) const {
-  const KeyGroup group = KeyGroupOf(keys_.hash(key));
-  std::string bytes;
-  bytes.push_back(char(group.value() >> 8));
-  bytes.push_back(char(group.value()));
-  return bytes.append(keys_.bytes(key));
 }
 
 void SessionAggregate::DeleteCurrent(const Session& session, StateBatch* batch) {
@@ -138,25 +92,10 @@ void SessionAggregate::DeleteCurrent(const Session& session, StateBatch* batch) 
                  AccumulatorSlab::HeaderOf(slab_.Row(session.slot)).parts, batch);
 }
 
-Status SessionAggregate::Seal() {
-  if (store_ == nullptr) return Status::OK();
-  if (sealed_)
-    return InternalError("sealed_twice", "window state sealed again before it is written");
-  if (HasOutput()) return InternalError("sealed_early", "window state sealed with windows due");
-  ++seal_number_;
-  counts_.sealed_entries = 0;
+Status SessionAggregate::SealChanges() {
   to_write_.swap(dirty_);
   ARROW_RETURN_NOT_OK(writer_.Flush());
   std::swap(*writer_.batch(), deleted_);
-  sealed_header_ = WindowHeader{.fingerprint = Fingerprint(),
-                                .watermark = watermark_,
-                                .chunk = chunk_,
-                                .rows_added = counts_.rows_added,
-                                .rows_counted = counts_.rows_counted,
-                                .rows_too_late = counts_.rows_too_late,
-                                .results_out_of_range = counts_.results_out_of_range}
-                       .Encode();
-  sealed_ = true;
   return Status::OK();
 }
 
@@ -169,36 +108,31 @@ Result<bool> SessionAggregate::WriteSealed(int64_t entries_max) {
     to_write_.pop_back();
     // One that is not there, or was touched, was written then.
     if (!IsThere(of) || !IsSealed(sessions_[of.session])) continue;
-    Write(of.session);
+    WriteSession(of.session);
     ARROW_RETURN_NOT_OK(writer_.FlushIfLarge());
   }
   if (!to_write_.empty()) return true;
-  writer_.batch()->Put(StateOperatorKey(format_.operator_number), sealed_header_);
-  ARROW_RETURN_NOT_OK(writer_.Flush());
-  sealed_ = false;
+  ARROW_RETURN_NOT_OK(FinishSealed());
   return false;
 }
 
 // ---- Evicting ----------------------------------------------------------------------------------
 
-Status SessionAggregate::Evict() {
-  if (store_ == nullptr) return InternalError("no_state_store", "window state has no store");
-  if (sealed_) return InternalError("evicted_early", "window state evicted while it is sealed");
-  if (HasOutput()) return InternalError("evicted_early", "window state evicted with windows due");
+Status SessionAggregate::EvictAll() {
   ARROW_RETURN_NOT_OK(writer_.Flush());
   std::swap(*writer_.batch(), deleted_);
   // Before what has changed is written: it is put together with that.
   for (uint32_t index = 0; index < sessions_.size(); ++index) {
     if (sessions_[index].slot == kNone || sessions_[index].images < kImagesMax) continue;
     ARROW_RETURN_NOT_OK(Fold(index));
-    Write(index);
+    WriteSession(index);
     ARROW_RETURN_NOT_OK(writer_.FlushIfLarge());
   }
   for (const Reference& of : dirty_) {
     if (!IsThere(of)) continue;
     char* const row = slab_.Row(sessions_[of.session].slot);
     if (AccumulatorSlab::HeaderOf(row).touched != seal_number_) continue;
-    Write(of.session);
+    WriteSession(of.session);
     ARROW_RETURN_NOT_OK(writer_.FlushIfLarge());
   }
   ARROW_RETURN_NOT_OK(writer_.Flush());
@@ -251,7 +185,8 @@ Status SessionAggregate::MergeStored(const Session& session, StateBatch* batch, 
   std::vector<StoredPane> places;
   places.reserve(session.lower.size());
   for (const int64_t place : session.lower) {
-    places.push_back({place, true, GroupAndKey(session.key)});
+    places.push_back(
+        {place, true, writer_.KeyOf(place, keys_.hash(session.key), keys_.bytes(session.key))});
   }
   ARROW_ASSIGN_OR_RAISE(const auto merge, StoredMerge::Make(store_, &format_, chunk_, places));
   if (!merge->Valid()) return StateDamaged("a session's entries are missing");

@@ -15,18 +15,18 @@ void StateWriter::Open(StateStore* store, const StoredFormat* format) {
   format_ = format;
 }
 
-void StateWriter::BeginKey(int64_t time, uint64_t hash, std::string_view key) {
+const std::string& StateWriter::KeyOf(int64_t time, uint64_t hash, std::string_view key) {
   key_.clear();
   AppendStateKey(format_->operator_number, time, KeyGroupOf(hash), &key_);
   key_.append(key);
+  return key_;
 }
 
 void StateWriter::Put(int64_t time, uint64_t hash, std::string_view key, uint32_t chunk,
                       char* row) {
   const AccumulatorLayout& layout = *format_->layout;
   RowHeader& header = AccumulatorSlab::HeaderOf(row);
-  BeginKey(time, hash, key);
-  const size_t key_end = key_.size();
+  const size_t key_end = KeyOf(time, hash, key).size();
   const auto put = [&](uint32_t part) {
     key_.resize(key_end);
     AppendEntryPart(chunk, part, &key_);
@@ -45,8 +45,7 @@ void StateWriter::Put(int64_t time, uint64_t hash, std::string_view key, uint32_
 
 void StateWriter::Delete(int64_t time, uint64_t hash, std::string_view key, uint32_t chunk,
                          uint32_t parts, StateBatch* batch) {
-  BeginKey(time, hash, key);
-  const size_t key_end = key_.size();
+  const size_t key_end = KeyOf(time, hash, key).size();
   for (uint32_t part = 0; part <= parts; ++part) {
     key_.resize(key_end);
     AppendEntryPart(chunk, part, &key_);

@@ -23,6 +23,9 @@ class StateWriter {
   void Delete(int64_t time, uint64_t hash, std::string_view key, uint32_t chunk, uint32_t parts,
               StateBatch* batch);
 
+  // What the keys of these entries begin with, in all chunks.
+  const std::string& KeyOf(int64_t time, uint64_t hash, std::string_view key);
+
   // Gives the batch to the store; where it has grown large.
   Status Flush();
   Status FlushIfLarge() { return batch_.bytes() < kBatchBytes ? Status::OK() : Flush(); }
@@ -31,9 +34,6 @@ class StateWriter {
 
  private:
   static constexpr size_t kBatchBytes = 1 << 20;
-
-  // The key of the entries, but for chunk and part.
-  void BeginKey(int64_t time, uint64_t hash, std::string_view key);
 
   StateStore* store_ = nullptr;
   const StoredFormat* format_ = nullptr;

@@ -16,26 +16,6 @@ KeyGroup GroupOf(std::string_view group_and_key) {
 
 }  // namespace
 
-std::vector<bool> TextKeys(const arrow::Schema& output, size_t keys) {
-  std::vector<bool> is_text;
-  for (size_t i = 0; i < keys; ++i) {
-    is_text.push_back(output.field(int(i) + 2)->type()->id() == arrow::Type::STRING);
-  }
-  return is_text;
-}
-
-std::string GroupingFingerprint(const arrow::Schema& output, size_t keys,
-                                const AccumulatorLayout& layout) {
-  std::string text;
-  for (size_t i = 0; i < keys; ++i) text += " key " + output.field(int(i) + 2)->type()->ToString();
-  for (const Measure& measure : layout.measures()) {
-    text += " measure " + std::string(TypeName(measure.type)) + " " +
-            std::to_string(measure.parts) + " filter " + std::to_string(measure.rows_offset / 8);
-    if (measure.second >= 0) text += " beside " + std::string(TypeName(measure.second_type));
-  }
-  return text + " filters " + std::to_string(layout.filters().size());
-}
-
 StoredMerge::StoredMerge(const StoredFormat* format, uint32_t chunk)
     : format_(format), chunk_(chunk), scratch_(new char[format->layout->row_bytes()]) {}
 
@@ -49,8 +29,8 @@ Result<std::unique_ptr<StoredMerge>> StoredMerge::Make(StateStore* store,
     cursor.pane = pane;
     std::string first = StateTimeBegin(format->operator_number, pane.time);
     std::string last = StateTimeEnd(format->operator_number, pane.time);
-    if (!pane.group_and_key.empty()) {
-      first += pane.group_and_key;
+    if (!pane.entries_of.empty()) {
+      first = pane.entries_of;
       last = EntriesEnd(first);
     }
     ARROW_ASSIGN_OR_RAISE(cursor.iterator, store->Scan(first, last));

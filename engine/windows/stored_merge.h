@@ -6,8 +6,6 @@
 // written while it is open is of that chunk, so that it may stay open between calls.
 #pragma once
 
-#include <arrow/type.h>
-
 #include <memory>
 #include <string>
 #include <string_view>
@@ -20,9 +18,9 @@
 namespace millrace {
 
 struct StoredPane {
-  int64_t time = 0;           // of its entries
-  bool is_last = false;       // whether the window is the pane's last one: its rows are counted
-  std::string group_and_key;  // of one key only; empty: of all
+  int64_t time = 0;        // of its entries
+  bool is_last = false;    // whether the window is the pane's last one: its rows are counted
+  std::string entries_of;  // what the keys of one key's entries begin with; empty: of all keys
 };
 
 struct StoredFormat {
@@ -30,12 +28,6 @@ struct StoredFormat {
   const AccumulatorLayout* layout = nullptr;
   std::vector<bool> is_text;  // of each key column
 };
-
-// Of each key column of a window's output, whether it is text.
-std::vector<bool> TextKeys(const arrow::Schema& output, size_t keys);
-// Of a fingerprint: keys and what is kept for them.
-std::string GroupingFingerprint(const arrow::Schema& output, size_t keys,
-                                const AccumulatorLayout& layout);
 
 class StoredMerge {
  public:

@@ -8,8 +8,6 @@
 namespace millrace {
 namespace {
 
-EventTime At(int64_t micros) { return EventTime(Micros(micros)); }
-
 // Passes on, and holds that a part of values is written once and that what is deleted is there.
 class CheckedStore final : public StateStore {
  public:

@@ -109,6 +109,24 @@ inline void ExpectSameRows(std::vector<CellRow> found, std::vector<CellRow> expe
   }
 }
 
+inline EventTime At(int64_t micros) { return EventTime(Micros(micros)); }
+
+inline TestRow Row(int64_t time, const std::string& device) {
+  TestRow row;
+  row.time = time;
+  row.device = device;
+  return row;
+}
+
+inline void Add(WindowAggregate* aggregate, const TestQuery& query,
+                const std::vector<TestRow>& rows) {
+  AddRows(aggregate, query, rows);
+}
+
+inline CellRow Count(int64_t start, int64_t end, const std::string& device, int64_t count) {
+  return {start, end, device, count};
+}
+
 using StateEntries = std::vector<std::pair<std::string, std::string>>;
 
 inline StateEntries EntriesOf(StateStore* store) {

@@ -10,22 +10,9 @@ namespace {
 
 using F = AggregateFunction;
 
-EventTime At(int64_t micros) { return EventTime(Micros(micros)); }
-
 TestQuery CountQuery(int64_t size, int64_t slide) {
   return {
       Micros(size), Micros(slide), Micros(0), {kDevice}, {Aggregate(F::kCount, -1, Type::kBigint)}};
-}
-
-TestRow Row(int64_t time, const std::string& device) {
-  TestRow row;
-  row.time = time;
-  row.device = device;
-  return row;
-}
-
-void Add(WindowAggregate* aggregate, const TestQuery& query, const std::vector<TestRow>& rows) {
-  AddRows(aggregate, query, rows);
 }
 
 // What a task that starts from `state` gives out at the end.
@@ -33,10 +20,6 @@ std::vector<CellRow> CloseFrom(const std::string& state, const TestQuery& query)
   MemoryStateStore store;
   EXPECT_TRUE(store.Restore(state).ok());
   return Close(OpenOver(&store, query).get());
-}
-
-CellRow Count(int64_t start, int64_t end, const std::string& device, int64_t count) {
-  return {start, end, device, count};
 }
 
 TEST(WindowState, KeysAreOperatorTimeKeyGroupKeyChunkPart) {

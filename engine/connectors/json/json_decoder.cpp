@@ -180,28 +180,8 @@ Result<std::shared_ptr<arrow::RecordBatch>> JsonDecoder::Finish() {
 
 // The object is the whole document: its first and last tokens are braces (JsonDocument::Index).
 uint32_t JsonDecoder::ReadMessage() {
-  uint32_t token = 1;
-  if (document_.Char(token) == '}') {
-    failed_token_ = 2;
-    return document_.count() == 2 ? 2 : 0;
-  }
-  for (;; ++token) {
-    failed_token_ = token;
-    std::string_view key;
-    if (document_.Char(token) != '"' || document_.Char(token + 1) != ':' ||
-        !document_.RawString(token, &key)) {
-      return 0;
-    }
-    const int place = FindKey(key);
-    if (place == JsonPlaces::kBadKey) return 0;
-    failed_token_ = token + 2;
-    token = ReadPlace(place, token + 2, 1);
-    if (token == 0) return 0;
-    if (document_.Char(token) == ',') continue;
-    failed_token_ = token;
-    if (document_.Char(token) != '}' || token + 1 != document_.count()) return 0;
-    return token + 1;
-  }
+  const uint32_t end = ReadObject(JsonPlaces::kMessage, 0, 0);
+  return end == document_.count() ? end : 0;
 }
 
 uint32_t JsonDecoder::ReadPlace(int place, uint32_t token, int depth) {
@@ -225,7 +205,10 @@ uint32_t JsonDecoder::ReadPlace(int place, uint32_t token, int depth) {
 
 uint32_t JsonDecoder::ReadObject(int place, uint32_t token, int depth) {
   ++token;
-  if (document_.Char(token) == '}') return token + 1;
+  if (document_.Char(token) == '}') {
+    failed_token_ = token + 1;
+    return token + 1;
+  }
   for (;; ++token) {
     failed_token_ = token;
     std::string_view key;
@@ -233,7 +216,7 @@ uint32_t JsonDecoder::ReadObject(int place, uint32_t token, int depth) {
         !document_.RawString(token, &key)) {
       return 0;
     }
-    const int below = places_.OfKey(place, key);
+    const int below = place == JsonPlaces::kMessage ? FindKey(key) : places_.OfKey(place, key);
     if (below == JsonPlaces::kBadKey) return 0;
     failed_token_ = token + 2;
     token = ReadPlace(below, token + 2, depth + 1);

@@ -190,7 +190,6 @@ inline const char* JsonTemplate::ReadNumber(const Step& step, const char* at, co
   ColumnWriter* const writer = writers + step.to.column;
   auto outcome = JsonNumberOutcome::kNotIntegral;
   switch (step.to.target) {
-    case JsonTarget::kSkip:
     case JsonTarget::kDouble: {
       double value;
       outcome = ToDouble(number, &value);
@@ -215,6 +214,7 @@ inline const char* JsonTemplate::ReadNumber(const Step& step, const char* at, co
       writer->SetInt64(row, micros);
       break;
     }
+    case JsonTarget::kSkip:
     case JsonTarget::kBoolean:
     case JsonTarget::kText:
     case JsonTarget::kIsoTimestamp:
