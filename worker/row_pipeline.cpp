@@ -8,6 +8,7 @@
 #include "engine/connectors/json/row_encoder.h"
 #include "engine/event_time/partition_clock.h"
 #include "engine/windows/key_hash.h"
+#include "engine/windows/top_rows.h"
 
 namespace millrace {
 namespace {
@@ -23,6 +24,18 @@ DeadLetter LetterOf(const SourceBatch& batch, int64_t row) {
   letter.source = batch.partition;
   letter.offset = batch.rows.origins->offsets[size_t(row)];
   return letter;
+}
+
+// Hashes of rows, moved into the key group of their window: one task has all rows of a window.
+Status GatherWindows(const arrow::RecordBatch& batch, int event_time,
+                     std::vector<uint64_t>* hashes) {
+  std::vector<uint64_t> windows;
+  ARROW_RETURN_NOT_OK(HashKeys(batch, {event_time}, &windows));
+  constexpr auto kGroups = uint64_t(kKeyGroupCount);
+  for (size_t i = 0; i < windows.size(); ++i) {
+    (*hashes)[i] = ((*hashes)[i] >> 10) * kGroups + windows[i] % kGroups;
+  }
+  return Status::OK();
 }
 
 }  // namespace
@@ -53,7 +66,8 @@ Result<size_t> RowPipeline::AddStep(NodeId id, const PlanNode& parent, bool belo
     step.ends_stream = true;
     for (NodeId child : plan_.Children(id)) {
       const PlanNode& below = plan_.node(child);
-      if (below.stream == node.stream && std::holds_alternative<WindowAggregateNode>(below.kind)) {
+      if (below.stream == node.stream && (std::holds_alternative<WindowAggregateNode>(below.kind) ||
+                                          std::holds_alternative<LimitNode>(below.kind))) {
         step.ends_stream = false;
       }
     }
@@ -81,8 +95,12 @@ Status RowPipeline::Push(const Rows& rows, const PipelineContext& context, Outle
 Status RowPipeline::Visit(const Step& step, const Flow& flow, const PipelineContext& context,
                           Outlet* outlet) {
   if (flow.rows.size() == 0) return Status::OK();
+  if (context.audience != RowAudience::kAll && !IsFor(step, context.audience)) return Status::OK();
   if (step.project != nullptr) return VisitProject(step, flow, context, outlet);
   if (step.alert != nullptr) return VisitAlert(step, flow, context, outlet);
+  if (std::holds_alternative<LimitNode>(step.node->kind)) {
+    return VisitLimit(step, flow, context, outlet);
+  }
   if (std::holds_alternative<WindowAggregateNode>(step.node->kind)) {
     return VisitWindow(step, flow, context, outlet);
   }
@@ -90,16 +108,28 @@ Status RowPipeline::Visit(const Step& step, const Flow& flow, const PipelineCont
   return Status::OK();
 }
 
+bool RowPipeline::IsFor(const Step& step, RowAudience audience) {
+  if (const auto* sink = std::get_if<SinkNode>(&step.node->kind)) {
+    return sink->takes_changes() == (audience == RowAudience::kChanges);
+  }
+  // The projection of the window's stream itself leads to both.
+  return audience == RowAudience::kFinal || (step.project != nullptr && !step.enters_stream);
+}
+
 Status RowPipeline::VisitProject(const Step& step, const Flow& flow, const PipelineContext& context,
                                  Outlet* outlet) {
   if (step.enters_stream) step.account->rows_in += flow.rows.size();
   ARROW_ASSIGN_OR_RAISE(Projected projected, step.project->Apply(flow.rows));
-  (step.below_window ? step.account->output_filtered : step.account->filtered) +=
-      projected.filtered_out;
-  if (!projected.errors.empty()) {
+  // What becomes of a window is told once, of its final row.
+  const bool is_final = context.audience != RowAudience::kChanges;
+  if (is_final) {
+    (step.below_window ? step.account->output_filtered : step.account->filtered) +=
+        projected.filtered_out;
+  }
+  if (is_final && !projected.errors.empty()) {
     ARROW_RETURN_NOT_OK(DropFailed(step, flow, projected.errors, context, outlet));
   }
-  if (step.ends_stream) {
+  if (step.ends_stream && is_final) {
     step.account->rows_out += projected.rows.size();
     if (!step.below_window) step.account->counted += projected.rows.size();
   }
@@ -115,11 +145,27 @@ Status RowPipeline::VisitProject(const Step& step, const Flow& flow, const Pipel
   return Status::OK();
 }
 
+Status RowPipeline::VisitLimit(const Step& step, const Flow& flow, const PipelineContext& context,
+                               Outlet* outlet) {
+  const TopRows& top = std::get<LimitNode>(step.node->kind).top;
+  if (flow.rows.size() <= top.limit) {
+    return Visit(steps_[step.children.front()], flow, context, outlet);
+  }
+  // The rows of a batch that comes out of a window are all of one window.
+  Flow first{flow.rows, {}};
+  ARROW_ASSIGN_OR_RAISE(first.rows.batch, FirstRows(flow.rows.batch, top));
+  step.account->output_filtered += flow.rows.size() - first.rows.size();
+  return Visit(steps_[step.children.front()], first, context, outlet);
+}
+
 Status RowPipeline::VisitWindow(const Step& step, const Flow& flow, const PipelineContext& context,
                                 Outlet* outlet) {
   const auto& window = std::get<WindowAggregateNode>(step.node->kind);
   auto hashes = std::make_shared<std::vector<uint64_t>>();
   ARROW_RETURN_NOT_OK(HashKeys(*flow.rows.batch, window.keys, hashes.get()));
+  if (window.top.has_value()) {
+    ARROW_RETURN_NOT_OK(GatherWindows(*flow.rows.batch, window.event_time, hashes.get()));
+  }
   const int64_t rows = flow.rows.size();
   selection_.resize(size_t(rows));
   if (context.watermark_before == nullptr) {
@@ -137,7 +183,8 @@ Status RowPipeline::VisitWindow(const Step& step, const Flow& flow, const Pipeli
   for (int64_t row = 0; row < rows; ++row) {
     const int64_t source_row = SourceRow(flow.source_rows, row);
     const EventTime watermark = (*context.watermark_before)[size_t(source_row)];
-    if (!IsLate(EventTime(Micros(values[row])), window.pane, window.offset, watermark)) [[likely]] {
+    if (!IsLate(EventTime(Micros(values[row])), window.pane, window.offset,
+                MovedBack(watermark, window.allowed_lateness))) [[likely]] {
       selection_[selected++] = uint32_t(row);
       continue;
     }
@@ -147,6 +194,9 @@ Status RowPipeline::VisitWindow(const Step& step, const Flow& flow, const Pipeli
     letter.stream = step.node->stream;
     letter.message = "event time " + FormatTimestamp(EventTime(Micros(values[row]))) +
                      " is behind the watermark " + FormatTimestamp(watermark);
+    if (window.allowed_lateness > Micros(0)) {
+      letter.message += " by more than the allowed lateness";
+    }
     letters.push_back(std::move(letter));
   }
   if (late > 0) {

@@ -16,6 +16,7 @@
 #include "engine/operators/alert.h"
 #include "engine/operators/project.h"
 #include "engine/plan/plan.h"
+#include "engine/windows/window_aggregate.h"
 #include "worker/account.h"
 
 namespace millrace {
@@ -38,6 +39,8 @@ struct PipelineContext {
   // lateness. Null for rows of a window, which are never late.
   const SourceBatch* source = nullptr;
   const std::vector<EventTime>* watermark_before = nullptr;
+  // Rows of a window: whose they are. Changes go to sinks of the window's own stream only.
+  RowAudience audience = RowAudience::kAll;
 };
 
 class RowPipeline {
@@ -68,9 +71,12 @@ class RowPipeline {
 
   RowPipeline(const JobPlan& plan, JobAccount* account) : plan_(plan), account_(account) {}
   Result<size_t> AddStep(NodeId id, const PlanNode& parent, bool below_window);
+  static bool IsFor(const Step& step, RowAudience audience);
   Status Visit(const Step& step, const Flow& flow, const PipelineContext& context, Outlet* outlet);
   Status VisitProject(const Step& step, const Flow& flow, const PipelineContext& context,
                       Outlet* outlet);
+  Status VisitLimit(const Step& step, const Flow& flow, const PipelineContext& context,
+                    Outlet* outlet);
   Status VisitWindow(const Step& step, const Flow& flow, const PipelineContext& context,
                      Outlet* outlet);
   Status VisitAlert(const Step& step, const Flow& flow, const PipelineContext& context,

@@ -1,6 +1,7 @@
 #include "worker/task.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace millrace {
 namespace {
@@ -25,6 +26,7 @@ std::string StateFingerprint(const JobPlan& plan, const PlanNode& node,
 Task::Task(const JobPlan& plan, const TaskOptions& options, JobAccount* account)
     : plan_(plan),
       node_(plan.node(options.node)),
+      spec_(std::get<WindowAggregateNode>(node_.kind)),
       options_(options),
       job_account_(account),
       account_(&account->stream(node_.stream)),
@@ -36,9 +38,8 @@ Result<std::unique_ptr<Task>> Task::Make(const JobPlan& plan, const TaskOptions&
                                          StateStore* store, JobAccount* account) {
   auto task = std::unique_ptr<Task>(new Task(plan, options, account));
   const PlanNode& spec = task->node_;
-  ARROW_ASSIGN_OR_RAISE(task->window_,
-                        WindowAggregate::Make(std::get<WindowAggregateNode>(spec.kind),
-                                              plan.node(spec.input).output, spec.output));
+  ARROW_ASSIGN_OR_RAISE(
+      task->window_, WindowAggregate::Make(task->spec_, plan.node(spec.input).output, spec.output));
   ARROW_RETURN_NOT_OK(task->window_->Open(store, kWindowOperator));
   task->reported_ = task->window_->stats();
   task->window_->AdvanceTo(options.watermark);
@@ -93,10 +94,20 @@ Result<bool> Task::RunFrames(TaskHost* host, int frames_max) {
       ARROW_RETURN_NOT_OK(EmitOne(host));
       continue;
     }
+    if (barrier_.has_value()) {
+      ARROW_RETURN_NOT_OK(ReachBarrier(*std::exchange(barrier_, std::nullopt), host));
+      continue;
+    }
     if (forward_watermark_) {
       forward_watermark_ = false;
-      host->ForwardWatermark(watermark_, fetched_);
+      host->ForwardWatermark(MovedBack(watermark_, spec_.allowed_lateness), fetched_);
       ReportCounts();
+    }
+    if (ShowRunning(host)) continue;
+    if (grown_) {
+      ARROW_ASSIGN_OR_RAISE(const bool fits, EvictIfTooLarge(host));
+      if (!fits) continue;
+      grown_ = false;
     }
     ARROW_ASSIGN_OR_RAISE(auto ready, aligner_.Next());
     idle = !ready.has_value();
@@ -108,10 +119,16 @@ Result<bool> Task::RunFrames(TaskHost* host, int frames_max) {
       case FrameAligner::Ready::Kind::kItem:
         ARROW_RETURN_NOT_OK(Take(ready->input, **ready->item, host));
         host->ReturnCredit(ready->input, **ready->item);
-        ARROW_RETURN_NOT_OK(EvictIfTooLarge(host));
+        grown_ = true;
         break;
       case FrameAligner::Ready::Kind::kBarrier:
-        ARROW_RETURN_NOT_OK(ReachBarrier(ready->epoch, host));
+        // What corrects windows is of this epoch: only memory knows of it.
+        window_->ShowChanges(WindowChanges::kCorrections);
+        if (window_->HasOutput()) {
+          barrier_ = ready->epoch;
+        } else {
+          ARROW_RETURN_NOT_OK(ReachBarrier(ready->epoch, host));
+        }
         break;
       case FrameAligner::Ready::Kind::kAllEnded:
         done_ = true;
@@ -147,7 +164,8 @@ Status Task::WriteSlice(TaskHost* host) {
   checkpoint_.OnWritten();
   host->GatherState(checkpoint_.epoch());
   // Nearly everything has just been written: forgetting it now costs least.
-  if (window_->HasOutput() || EvictableBytes() <= options_.state_bytes_max / 2) {
+  if (window_->HasOutput() || window_->HasChanges(WindowChanges::kAll) ||
+      EvictableBytes() <= options_.state_bytes_max / 2) {
     return Status::OK();
   }
   return window_->Evict();
@@ -172,15 +190,29 @@ Status Task::OnGathered(Epoch epoch, const Result<proto::TaskState>& state, Task
 }
 
 // While an epoch is written its state may not be pushed out: it would mix with what came after. So
-// all of it is written first, and rows wait. Nor may windows that are due: they are given out
-// first.
-Status Task::EvictIfTooLarge(TaskHost* host) {
-  const auto fits = [this] {
-    return window_->HasOutput() || EvictableBytes() <= options_.state_bytes_max;
-  };
-  if (fits()) return Status::OK();
+// all of it is written first, and rows wait. Rows that are due, or that have changed and are to be
+// shown, are given out before; then there is nothing to evict yet, and this returns false.
+Result<bool> Task::EvictIfTooLarge(TaskHost* host) {
+  if (EvictableBytes() <= options_.state_bytes_max) return true;
+  window_->ShowChanges(WindowChanges::kAll);
+  if (window_->HasOutput()) return false;
   while (checkpoint_.writing()) ARROW_RETURN_NOT_OK(WriteSlice(host));
-  return fits() ? Status::OK() : window_->Evict();
+  if (EvictableBytes() > options_.state_bytes_max) ARROW_RETURN_NOT_OK(window_->Evict());
+  return true;
+}
+
+// Running rows come at most so often, and only where something has changed.
+bool Task::ShowRunning(TaskHost* host) {
+  if (spec_.changes_every == Micros(0) || !window_->HasChanges(WindowChanges::kAll)) return false;
+  const MonotonicTime now = host->Now();
+  if (!changes_due_.has_value()) changes_due_ = now + spec_.changes_every;
+  if (now < *changes_due_) {
+    host->RunAfter(*changes_due_ - now);
+    return false;
+  }
+  changes_due_.reset();
+  window_->ShowChanges(WindowChanges::kAll);
+  return window_->HasOutput();
 }
 
 Status Task::Take(size_t input, const Frame& frame, TaskHost* host) {
@@ -201,16 +233,31 @@ Status Task::Take(size_t input, const Frame& frame, TaskHost* host) {
 }
 
 Status Task::EmitOne(TaskHost* host) {
-  ARROW_ASSIGN_OR_RAISE(auto batch, window_->NextOutput(kOutputRowsMax));
-  if (batch == nullptr || batch->num_rows() == 0) return Status::OK();
-  account_->windows_fired += batch->num_rows();
+  ARROW_ASSIGN_OR_RAISE(WindowOutput output, window_->NextOutput(kOutputRowsMax));
+  if (output.batch == nullptr || output.batch->num_rows() == 0) return Status::OK();
+  const int64_t rows = output.batch->num_rows();
+  if (spec_.top.has_value()) {
+    top_given_ += rows;
+  } else if (output.audience != RowAudience::kChanges) {
+    account_->windows_fired += rows;
+  }
   host->SetFetched(fetched_);
-  return pipeline_->Push(Rows{std::move(batch), nullptr}, PipelineContext(), host->outlet());
+  PipelineContext context;
+  context.audience = output.audience;
+  return pipeline_->Push(Rows{std::move(output.batch), nullptr, output.kind}, context,
+                         host->outlet());
 }
 
 // Adds what changed since the last call: several tasks share the stream's account.
 void Task::ReportCounts() {
   const WindowAggregateStats now = window_->stats();
+  // Below the stream's own window: rows that it had given out.
+  if (spec_.top.has_value()) {
+    account_->output_filtered += now.rows_counted - reported_.rows_counted - top_given_;
+    top_given_ = 0;
+    reported_ = now;
+    return;
+  }
   account_->counted += now.rows_counted - reported_.rows_counted;
   account_->open += now.rows_open() - reported_.rows_open();
   reported_ = now;

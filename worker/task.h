@@ -33,6 +33,8 @@ class TaskHost {
   // How long work for a checkpoint (sealing, a slice of writing) kept rows waiting, by Now.
   virtual void OnCheckpointStall(MonotonicTime took) {}
   virtual MonotonicTime Now() { return MonotonicTime(0); }
+  // Calls Run again after `wait`, though nothing arrives until then.
+  virtual void RunAfter(MonotonicTime wait) {}
   // Everything sealed for `epoch` is with the store: gather it, bring its files to safety, and tell
   // Task::OnGathered. Does not block.
   virtual void GatherState(Epoch epoch) = 0;
@@ -86,11 +88,13 @@ class Task {
   Status WriteSlice(TaskHost* host);
   int64_t SliceEntries() const;
   int64_t EvictableBytes() const;
-  Status EvictIfTooLarge(TaskHost* host);
+  Result<bool> EvictIfTooLarge(TaskHost* host);
+  bool ShowRunning(TaskHost* host);
   void ReportCounts();
 
   const JobPlan& plan_;
   const PlanNode& node_;
+  const WindowAggregateNode& spec_;
   const TaskOptions options_;
   JobAccount* job_account_;
   StreamAccount* account_;
@@ -102,6 +106,10 @@ class Task {
   MonotonicTime fetched_{0};
   bool forward_watermark_ = false;  // once what it made due has been emitted
   WindowAggregateStats reported_;
+  int64_t top_given_ = 0;         // rows since the last report, where the node has `top`
+  bool grown_ = false;            // since it was last seen whether memory is enough
+  std::optional<Epoch> barrier_;  // on every input, and waits for what is due
+  std::optional<MonotonicTime> changes_due_;  // when running rows come next
   TaskCheckpoint checkpoint_;
   proto::Acknowledgement sealed_;  // of checkpoint_.epoch(), but for its files
   bool done_ = false;

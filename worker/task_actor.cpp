@@ -25,6 +25,10 @@ class TaskActorState final : public FrameActorHost<TaskHost, TaskParts> {
           TakeProceed();
           Proceed();
         },
+        [this](Tick) {
+          ticking_ = false;
+          Proceed();
+        },
         [this](const Credit& credit) {
           const bool had = outputs_->HasCredit();
           outputs_->OnCredit(credit);
@@ -49,6 +53,10 @@ class TaskActorState final : public FrameActorHost<TaskHost, TaskParts> {
     TellStats(now);
   }
   MonotonicTime Now() override { return clock_->Monotonic(); }
+  void RunAfter(MonotonicTime wait) override {
+    if (std::exchange(ticking_, true)) return;
+    self_->delayed_send(self_, wait, Tick::value);
+  }
   void OnCheckpointStall(MonotonicTime took) override {
     observer_->OnCheckpointStall(parts_->name, took);
   }
@@ -85,6 +93,7 @@ class TaskActorState final : public FrameActorHost<TaskHost, TaskParts> {
   }
 
   TaskTimes times_;
+  bool ticking_ = false;  // a Tick is on its way
   MonotonicTime started_{0};
   MonotonicTime out_of_credit_since_{0};
   std::optional<MonotonicTime> aligning_since_;

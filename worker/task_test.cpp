@@ -86,6 +86,7 @@ std::shared_ptr<const Frame> Row(int64_t seconds) { return Data({{"a", seconds, 
 // A row of each of `count` keys.
 std::shared_ptr<const Frame> ManyKeys(int count, int64_t seconds) {
   std::vector<Reading> readings;
+  readings.reserve(size_t(count));
   for (int i = 0; i < count; ++i) readings.push_back({"k" + std::to_string(i), seconds, 1});
   return Data(readings);
 }
@@ -338,6 +339,7 @@ class EvictionTest : public TaskTest {
     int64_t epoch = 0;
     for (int64_t second = 0; second < 600; second += 5) {
       std::vector<Reading> readings;
+      readings.reserve(40);
       for (int i = 0; i < 40; ++i) {
         readings.push_back({"k" + std::to_string(random() % 200), second + int64_t(random() % 60),
                             double(random() % 1000)});
@@ -397,6 +399,111 @@ TEST_F(EvictionTest, WhatWasEvictedComesBackWithTheNextEpoch) {
   Push(Watermark(20));
   Run();
   EXPECT_EQ(Windows(), Lines{"20 a 1 1.000000"});
+}
+
+// ---- Rows that are not final ------------------------------------------------------------------
+
+// Windows of 60 s that are final 30 s later; sink 0 takes changes, sink 2 final rows.
+JobPlan ChangingPlan() {
+  JobPlan plan = MakePlan();
+  auto& window = std::get<WindowAggregateNode>(plan.nodes[size_t(kWindow.value())].kind);
+  window.slide = window.pane = window.size;
+  window.allowed_lateness = std::chrono::seconds(30);
+  window.gives_changes = true;
+  window.changes_every = std::chrono::seconds(5);
+  PlanNode& changes = plan.nodes[size_t(kSink.value())];
+  PlanNode last = changes;
+  std::get<SinkNode>(changes.kind).spec.rows = SinkRows::kChanges;
+  last.id = NodeId(int32_t(plan.nodes.size()));
+  last.name = "sink.2";
+  std::get<SinkNode>(last.kind).sink_index = 2;
+  plan.nodes.push_back(std::move(last));
+  return plan;
+}
+
+class ChangesScript final : public TaskHost, public Outlet {
+ public:
+  Lines lines;
+  MonotonicTime now{0};
+  Outlet* outlet() override { return this; }
+  bool HasCredit() override { return true; }
+  void SetFetched(MonotonicTime) override {}
+  void Broadcast(const FrameBody& body) override {
+    if (std::holds_alternative<BarrierFrame>(body)) lines.push_back("barrier");
+  }
+  void ForwardWatermark(EventTime watermark, MonotonicTime) override {
+    lines.push_back("forward " + std::to_string(watermark.time_since_epoch().count() / 1'000'000));
+  }
+  void ReturnCredit(size_t, const Frame&) override {}
+  MonotonicTime Now() override { return now; }
+  void RunAfter(MonotonicTime wait) override {
+    lines.push_back("after " + std::to_string(wait / std::chrono::milliseconds(1)) + " ms");
+  }
+  void GatherState(Epoch) override {}
+  void Acknowledge(Epoch, proto::Acknowledgement) override {}
+  void Done() override {}
+  void ToWindow(NodeId, const Rows&, std::shared_ptr<const std::vector<uint64_t>>,
+                std::span<const uint32_t>) override {}
+  void ToSink(NodeId, int sink, const Rows& rows) override {
+    const auto& ends = static_cast<const arrow::TimestampArray&>(*rows.batch->column(1));
+    const auto& keys = static_cast<const arrow::StringArray&>(*rows.batch->column(2));
+    const auto& records = static_cast<const arrow::Int64Array&>(*rows.batch->column(3));
+    for (int64_t row = 0; row < rows.size(); ++row) {
+      lines.push_back("sink " + std::to_string(sink) + ": " + std::string(RowKindName(rows.kind)) +
+                      " " + std::to_string(ends.Value(row) / 1'000'000) + " " +
+                      keys.GetString(row) + " " + std::to_string(records.Value(row)));
+    }
+  }
+  void ToDeadLetters(std::vector<DeadLetter>) override {}
+};
+
+class ChangingTaskTest : public testing::Test {
+ protected:
+  void Begin(TaskOptions options = {}) {
+    options.node = kWindow;
+    task_ = Task::Make(plan_, options, &store_, &account_).ValueOrDie();
+  }
+  Lines Run(std::shared_ptr<const Frame> frame) {
+    if (frame != nullptr) task_->Push(0, std::move(frame));
+    EXPECT_TRUE(task_->Run(&script_, 1000).ok());
+    return std::exchange(script_.lines, {});
+  }
+
+  const JobPlan plan_ = ChangingPlan();
+  JobAccount account_{plan_};
+  MemoryStateStore store_;
+  std::unique_ptr<Task> task_;
+  ChangesScript script_;
+};
+
+TEST_F(ChangingTaskTest, GivesChangesToThoseWhoTakeThemAndFinalRowsToTheOthers) {
+  Begin();
+  EXPECT_EQ(Run(Row(10)), (Lines{"after 5000 ms"}));
+  script_.now = std::chrono::milliseconds(4999);
+  EXPECT_EQ(Run(nullptr), (Lines{"after 1 ms"}));
+  script_.now = std::chrono::seconds(5);
+  EXPECT_EQ(Run(nullptr), (Lines{"sink 0: running 60 a 1"}));
+  EXPECT_EQ(Run(nullptr), Lines{});
+  EXPECT_EQ(Run(Watermark(60)), (Lines{"sink 0: on_time 60 a 1", "forward 30"}));
+  // What corrects it comes with the checkpoint, before the barrier.
+  EXPECT_EQ(Run(Row(20)), (Lines{"after 5000 ms"}));
+  EXPECT_EQ(Run(Barrier(1)), (Lines{"after 5000 ms", "sink 0: correction 60 a 2", "barrier"}));
+  EXPECT_EQ(account_.stream("metrics").rows_out, 0);
+  EXPECT_EQ(Run(Watermark(90)), (Lines{"sink 2: on_time 60 a 2", "forward 60"}));
+  EXPECT_EQ(account_.stream("metrics").rows_out, 1);
+  EXPECT_EQ(account_.stream("metrics").windows_fired, 1);
+  EXPECT_EQ(account_.stream("metrics").counted, 2);
+}
+
+TEST_F(ChangingTaskTest, WhatHasChangedIsGivenOutBeforeItIsPushedOut) {
+  TaskOptions options;
+  options.state_bytes_max = 1;
+  Begin(options);
+  EXPECT_EQ(Run(Row(10)), (Lines{"after 5000 ms", "sink 0: running 60 a 1"}));
+  EXPECT_EQ(task_->stats().open_panes, 0);
+  EXPECT_EQ(Run(Watermark(60)), (Lines{"sink 0: on_time 60 a 1", "forward 30"}));
+  EXPECT_EQ(Run(Row(20)), (Lines{"after 5000 ms", "sink 0: correction 60 a 2"}));
+  EXPECT_EQ(Run(Watermark(90)), (Lines{"sink 2: on_time 60 a 2", "forward 60"}));
 }
 
 }  // namespace

@@ -30,6 +30,16 @@ constexpr EventTime FloorTo(EventTime time, Micros step, Micros offset = Micros(
   return floor < INT64_MIN ? kEventTimeMin : EventTime(Micros(int64_t(floor)));
 }
 
+// `time` moved back; the ends of time stay where they are.
+constexpr EventTime MovedBack(EventTime time, Micros by) {
+  if (time == kEventTimeMin || time == kEventTimeMax) return time;
+  int64_t moved = 0;
+  if (__builtin_sub_overflow(time.time_since_epoch().count(), by.count(), &moved)) {
+    return kEventTimeMin;
+  }
+  return EventTime(Micros(moved));
+}
+
 // What has a calendar date here: years 0..9999. std::chrono counts years in 16 bits, so what is
 // outside must not reach it.
 inline constexpr EventTime kCalendarFirst =

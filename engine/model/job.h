@@ -86,9 +86,19 @@ struct SourceStreamSpec {
   std::optional<EventTimeSpec> event_time;
 };
 
+// A duration with where it stands.
+struct PlacedDuration {
+  Micros value{0};
+  SourcePlace place;
+};
+
 // spec.streams.NAME with sql:
 struct QueryStreamSpec {
   PlacedText sql;
+  // Of windows: readings that come no later than this after a window's end still count.
+  std::optional<PlacedDuration> allowed_lateness = {};
+  // Of windows: how often rows of open windows come out (wall time) for those who take changes.
+  std::optional<PlacedDuration> changes_every = {};
 };
 
 struct StreamSpec {
@@ -133,9 +143,15 @@ struct ConsoleSinkSpec {
 // after a crash some may come again (alerts to Kafka only; their id makes repeats recognisable).
 enum class Delivery { kExactlyOnce, kAtLeastOnce };
 
+// Which rows of a window a sink takes: one a group, when nothing changes it any more; or a row at
+// the window's end, and others before and after whenever it has changed.
+enum class SinkRows { kFinal, kChanges };
+
 struct SinkSpec {
   SourcePlace place;
   Delivery delivery = Delivery::kExactlyOnce;
+  SinkRows rows = SinkRows::kFinal;
+  SourcePlace rows_place;  // where `rows` is given
   // Exactly one of: a stream by name, or all alerts.
   std::optional<PlacedText> stream;
   bool all_alerts = false;

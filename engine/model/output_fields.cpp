@@ -166,14 +166,32 @@ void ReadSinkInput(const JobFileContext& context, const MapFields& fields, SinkS
   sink->all_alerts = ReadChoice(context, *input->value, which).has_value();
 }
 
+void ReadSinkRows(const JobFileContext& context, const MapFields& fields, const YamlEntry& rows,
+                  SinkSpec* sink) {
+  static const std::vector<std::string> which = {"final", "changes"};
+  sink->rows_place = rows.place;
+  const auto chosen = ReadChoice(context, *rows.value, which);
+  sink->rows = chosen == 1u ? SinkRows::kChanges : SinkRows::kFinal;
+  if (fields.Find("alerts") != nullptr) {
+    context.Error(rows.place, "'rows' goes with 'stream' only: an alert is not taken back");
+  } else if (chosen == 1u && fields.Find("kafka") == nullptr && fields.Find("console") == nullptr) {
+    context.Error(rows.value->place,
+                  "'changes' goes with kafka and console only: what stands in a file is not "
+                  "taken back",
+                  "leave 'rows' out: files take each window once, when it is final");
+  }
+}
+
 std::optional<SinkSpec> ReadSink(const JobFileContext& context, const YamlNode& node) {
   static const std::vector<std::string> targets = {"kafka", "parquet", "files", "console"};
   SinkSpec sink;
   sink.place = node.place;
-  const MapFields fields(context, node, node.place, "a sink",
-                         {"stream", "alerts", "kafka", "parquet", "files", "console", "delivery"});
+  const MapFields fields(
+      context, node, node.place, "a sink",
+      {"stream", "alerts", "kafka", "parquet", "files", "console", "delivery", "rows"});
   if (!fields.is_map()) return std::nullopt;
   ReadSinkInput(context, fields, &sink);
+  if (const YamlEntry* rows = fields.Find("rows")) ReadSinkRows(context, fields, *rows, &sink);
   if (const YamlEntry* delivery = fields.Find("delivery")) {
     static const std::vector<std::string> deliveries = {"exactly_once", "at_least_once"};
     const auto chosen = ReadChoice(context, *delivery->value, deliveries);

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "engine/base/ids.h"
@@ -20,10 +21,16 @@ struct Origins {
   std::vector<int64_t> offsets;
 };
 
+// What a row of a window is: the first one at the window's end, one before it, one after it.
+enum class RowKind : uint8_t { kOnTime, kRunning, kCorrection };
+// "on_time", "running", "correction".
+std::string_view RowKindName(RowKind kind);
+
 // Immutable once made; shared between actors.
 struct Rows {
   std::shared_ptr<arrow::RecordBatch> batch;
   std::shared_ptr<const Origins> origins;  // null below a window
+  RowKind kind = RowKind::kOnTime;         // of all rows; below a window
 
   int64_t size() const { return batch == nullptr ? 0 : batch->num_rows(); }
 };

@@ -176,6 +176,13 @@ EventTimeSpec ReadEventTime(const JobFileContext& context, const YamlEntry& entr
   return spec;
 }
 
+std::optional<PlacedDuration> ReadPlacedDuration(const JobFileContext& context,
+                                                 const YamlEntry& entry, Micros min, Micros max) {
+  const std::optional<Micros> value = ReadDuration(context, *entry.value, min, max);
+  if (!value) return std::nullopt;
+  return PlacedDuration{*value, entry.place};
+}
+
 std::optional<FilesSourceSpec> ReadFilesSource(const JobFileContext& context,
                                                const YamlEntry& entry, Format format) {
   static const std::vector<std::string> keys = {"paths", "path"};
@@ -254,12 +261,18 @@ std::optional<StreamSpec> ReadStream(const JobFileContext& context, const YamlEn
   stream.name = entry.key;
   stream.place = entry.place;
   CheckSqlName(context, entry.place, entry.key, "stream name");
-  const MapFields fields(context, *entry.value, entry.place, "stream " + Quoted(entry.key),
-                         {"kafka", "files", "sql", "format", "columns", "event_time"});
+  const MapFields fields(
+      context, *entry.value, entry.place, "stream " + Quoted(entry.key),
+      {"kafka", "files", "sql", "format", "columns", "event_time", "allowed_lateness", "emit"});
   if (!fields.is_map()) return std::nullopt;
   const YamlEntry* kind = fields.RequireOneOf(kinds);
   if (kind == nullptr) return stream;
   if (kind->key != "sql") {
+    for (const char* key : {"allowed_lateness", "emit"}) {
+      if (const YamlEntry* found = fields.Find(key)) {
+        context.Error(found->place, "'" + found->key + "' goes with 'sql' over a window only");
+      }
+    }
     SourceStreamSpec source;
     ReadSource(context, fields, *kind, &source);
     stream.kind = std::move(source);
@@ -272,6 +285,16 @@ std::optional<StreamSpec> ReadStream(const JobFileContext& context, const YamlEn
   }
   QueryStreamSpec query;
   Assign(ReadPlacedText(context, *kind->value, "a query in SQL"), &query.sql);
+  if (const YamlEntry* found = fields.Find("allowed_lateness")) {
+    query.allowed_lateness = ReadPlacedDuration(context, *found, Micros(0), kLongest);
+  }
+  if (const YamlEntry* found = fields.Find("emit")) {
+    const MapFields emit(context, *found->value, found->place, "'emit'", {"changes_every"});
+    if (const YamlEntry* every = emit.is_map() ? emit.Require("changes_every") : nullptr) {
+      query.changes_every =
+          ReadPlacedDuration(context, *every, std::chrono::milliseconds(100), std::chrono::days(1));
+    }
+  }
   stream.kind = std::move(query);
   return stream;
 }

@@ -93,6 +93,7 @@ inline Expr Make(Expr::Kind kind, Type type, std::vector<Expr> args) {
 // The overload for exactly these arguments.
 inline Expr Call(const std::string& name, std::vector<Expr> args) {
   std::vector<Type> types;
+  types.reserve(args.size());
   for (const Expr& arg : args) types.push_back(arg.type);
   const int function = ResolveFunction(name, types, std::vector<bool>(types.size(), false));
   EXPECT_GE(function, 0) << name;

@@ -128,6 +128,7 @@ class ProjectOperatorImpl final : public ProjectOperator {
       ARROW_RETURN_NOT_OK(LeaveOut(errors, rows, &all_kept, &arrays, &projected));
       rows = int64_t(projected.source_rows.size());
     }
+    projected.rows.kind = input.kind;
     projected.rows.batch = arrow::RecordBatch::Make(output_, rows, std::move(arrays));
     projected.rows.origins =
         all_kept ? input.origins : OriginsOf(input.origins, projected.source_rows);

@@ -15,7 +15,7 @@ Rows WithOrigins(const TestBatch& input) {
   for (int64_t row = 0; row < input.batch->num_rows(); ++row) {
     origins->offsets.push_back(100 + row);
   }
-  return {input.batch, origins};
+  return {input.batch, origins, RowKind::kRunning};
 }
 
 Projected Project(const ProjectNode& node, const TestBatch& input, const Schema& output) {
@@ -45,6 +45,7 @@ TEST(ProjectTest, RenamingAndReorderingCopyNothing) {
   EXPECT_EQ(result.rows.batch->column(1).get(), input.batch->column(0).get());
   EXPECT_EQ(result.rows.batch->schema()->field(0)->name(), "y");
   EXPECT_EQ(result.rows.origins->offsets.size(), 5u);
+  EXPECT_EQ(result.rows.kind, RowKind::kRunning);
 }
 
 TEST(ProjectTest, FilterComesFirstAndTakesOriginsAlong) {

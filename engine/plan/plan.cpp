@@ -23,6 +23,17 @@ NodeId JobPlan::SourceOf(NodeId id) const {
   return id;
 }
 
+Micros JobPlan::WatermarkDelayOf(NodeId id) const {
+  Micros delay(0);
+  while (!std::holds_alternative<SourceNode>(node(id).kind)) {
+    id = node(id).input;
+    if (const auto* window = std::get_if<WindowAggregateNode>(&node(id).kind)) {
+      delay += window->allowed_lateness;
+    }
+  }
+  return delay;
+}
+
 const Schema& AlertSchema() {
   static const Schema schema = {{
       {"id", Type::kText, "", false},

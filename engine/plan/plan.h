@@ -86,6 +86,25 @@ struct AggregateSpec {
   Type result = Type::kNull;
 };
 
+// Which of two rows comes first.
+struct SortKey {
+  int column = -1;  // of the input
+  bool descending = false;
+  bool nulls_first = false;
+  friend bool operator==(const SortKey&, const SortKey&) = default;
+};
+
+// The first `limit` rows in `order`; what is equal in it is in the order of all columns.
+struct TopRows {
+  std::vector<SortKey> order;
+  int64_t limit = 0;
+};
+
+// Of every batch the rows that may be among the first of their window: output is as the input.
+struct LimitNode {
+  TopRows top;
+};
+
 // Groups rows by window and keys. A row at event time t belongs to every window
 // [start, start + size) with start = k * slide + offset that holds t; where there is a gap, to the
 // session of its key: rows each less than the gap after the one before, [first, last + gap). Rows
@@ -103,10 +122,19 @@ struct WindowAggregateNode {
   // that is a multiple of size, moved by the offset.
   bool cumulates = false;
   Micros offset{0};
-  int event_time = -1;    // column of the input
-  std::vector<int> keys;  // columns of the input, each boolean, integer, bigint, double, text or
-                          // timestamp; may be empty
+  // Readings may come this long after a window's end: a window is final then, and gone. Rows below
+  // the window, and its watermark, come so much later.
+  Micros allowed_lateness{0};
+  // Whether a sink takes rows of windows that are not final: those at the window's end, with what
+  // corrects them, and running ones.
+  bool gives_changes = false;
+  Micros changes_every{0};  // of running rows, wall time; 0: none
+  int event_time = -1;      // column of the input
+  std::vector<int> keys;    // columns of the input, each boolean, integer, bigint, double, text or
+                            // timestamp; may be empty
   std::vector<AggregateSpec> aggregates;
+  // Gives out of each window only these, in their order; columns are those of the output.
+  std::optional<TopRows> top;
 
   bool is_session() const { return gap > Micros(0); }
 };
@@ -137,6 +165,7 @@ struct SinkNode {
   int sink_index = 0;     // position in JobSpec::sinks: nodes of one index share a publisher
   std::vector<int> keys;  // columns that form the Kafka record key; may be empty (no key)
   int time_column = -1;   // Kafka record timestamp and `date` partitions; -1: none
+  bool takes_changes() const { return spec.rows == SinkRows::kChanges; }
 };
 
 struct PlanNode {
@@ -145,7 +174,7 @@ struct PlanNode {
   std::string stream;  // the stream of the job file that it belongs to
   NodeId input{-1};    // -1 for a source
   Schema output;       // a sink's is its input's
-  std::variant<SourceNode, ProjectNode, WindowAggregateNode, AlertNode, SinkNode> kind;
+  std::variant<SourceNode, ProjectNode, LimitNode, WindowAggregateNode, AlertNode, SinkNode> kind;
   // The column of `output` that is its event time, or -1. For rows below a window: window_end.
   int event_time = -1;
   // The column of `output` that says which window the row is of (window_end), or -1.
@@ -162,6 +191,8 @@ struct JobPlan {
   NodeId OwnerOf(NodeId id) const;
   // The source that a node descends from.
   NodeId SourceOf(NodeId id) const;
+  // By how much a node's watermark is behind its source's: what the windows above it allow.
+  Micros WatermarkDelayOf(NodeId id) const;
 };
 
 // id, alert, stream (text), key, labels, annotations (JSON objects), event_time (timestamp).

@@ -41,6 +41,18 @@ std::string Shown(const Template& text, const Schema& input) {
   return shown;
 }
 
+// "the first 3 by avg_temperature desc nulls first, device_id"
+std::string Shown(const TopRows& top, const Schema& schema) {
+  std::vector<std::string> keys;
+  for (const SortKey& key : top.order) {
+    keys.push_back(schema.fields[size_t(key.column)].name + (key.descending ? " desc" : ""));
+    if (key.nulls_first != key.descending) {
+      keys.back() += key.nulls_first ? " nulls first" : " nulls last";
+    }
+  }
+  return "the first " + std::to_string(top.limit) + " by " + Joined(keys);
+}
+
 class PlanFormatter {
  public:
   explicit PlanFormatter(const JobPlan& plan) : plan_(plan) {}
@@ -68,6 +80,8 @@ class PlanFormatter {
       const Schema& input = plan_.node(node.input).output;
       if (const auto* project = std::get_if<ProjectNode>(&node.kind)) {
         AddProject(node, *project, input, depth);
+      } else if (const auto* limit = std::get_if<LimitNode>(&node.kind)) {
+        Line(depth, "limit " + node.name + ": of each batch " + Shown(limit->top, input));
       } else if (const auto* window = std::get_if<WindowAggregateNode>(&node.kind)) {
         AddWindow(node, *window, input, depth);
       } else if (const auto* alert = std::get_if<AlertNode>(&node.kind)) {
@@ -119,6 +133,11 @@ class PlanFormatter {
 
   void AddWindow(const PlanNode& node, const WindowAggregateNode& window, const Schema& input,
                  int depth) {
+    if (window.top.has_value()) {
+      Line(depth, "exchange by window_end");
+      Line(depth, "top " + node.name + ": of each window " + Shown(*window.top, node.output));
+      return;
+    }
     const std::string keys = Names(input, window.keys);
     Line(depth, keys.empty() ? "exchange to one task (no keys)" : "exchange by hash(" + keys + ")");
     std::string kind = "tumble " + FormatDuration(window.size);
@@ -133,6 +152,17 @@ class PlanFormatter {
     if (window.offset != Micros(0)) kind += ", offset " + FormatDuration(window.offset);
     Line(depth, "window " + node.name + ": " + kind);
     Detail(depth, "event time", input.fields[size_t(window.event_time)].name);
+    if (window.allowed_lateness > Micros(0)) {
+      Detail(depth, "final", FormatDuration(window.allowed_lateness) + " after the window's end");
+    }
+    if (window.gives_changes) {
+      std::string changes = "rows at the window's end";
+      if (window.allowed_lateness > Micros(0)) changes += ", corrections";
+      if (window.changes_every > Micros(0)) {
+        changes += ", running rows every " + FormatDuration(window.changes_every);
+      }
+      Detail(depth, "changes", changes);
+    }
     Detail(depth, "keys", keys);
     std::string aggregates;
     for (size_t i = 2 + window.keys.size(); i < node.output.fields.size(); ++i) {
@@ -165,6 +195,7 @@ class PlanFormatter {
     Line(depth, "sink " + node.name + ": " + target);
     Detail(depth, "keys", Names(node.output, sink.keys));
     Detail(depth, "partitions", partitions);
+    if (sink.takes_changes()) Detail(depth, "rows", "changes");
     if (sink.time_column >= 0) Detail(depth, "time", Names(node.output, {sink.time_column}));
   }
 

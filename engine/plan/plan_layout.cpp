@@ -44,6 +44,13 @@ class ColumnList {
     return int(columns.size()) - 1;
   }
 
+  // Though it is there already.
+  void AddAlways(const Expr& expr, Field field) {
+    field.name = UniqueName(field.name);
+    columns.push_back(expr);
+    schema.fields.push_back(std::move(field));
+  }
+
   std::string UniqueName(const std::string& name) {
     std::string unique = name;
     for (int n = 2; !names_.insert(unique).second; ++n) unique = name + "#" + std::to_string(n);
@@ -164,6 +171,7 @@ class Layout {
                                       : Micros(std::gcd(window.size.count(), window.slide.count()));
     window.offset = stream.from.window_offset;
     window.cumulates = stream.from.cumulates;
+    SetEmission(index, stream, &window);
 
     ColumnList before;
     ColumnList after;
@@ -202,6 +210,70 @@ class Layout {
     node->window_end = 1;
     node = AddNode(name + ".output", name, node->id);
     node->kind = ProjectNode{stream.query.having, SelectList(stream)};
+    if (!stream.query.top.has_value()) {
+      Finish(index, stream, node);
+    } else {
+      AddTop(index, stream, node);
+    }
+  }
+
+  void SetEmission(int index, const BoundStream& stream, WindowAggregateNode* window) const {
+    const auto& spec = std::get<QueryStreamSpec>(stream.spec->kind);
+    if (spec.allowed_lateness.has_value()) window->allowed_lateness = spec.allowed_lateness->value;
+    window->gives_changes = std::ranges::any_of(bound_.sinks, [&](const BoundSink& sink) {
+      return sink.stream == index && job_.sinks[size_t(sink.sink)].rows == SinkRows::kChanges;
+    });
+    if (window->gives_changes && spec.changes_every.has_value()) {
+      window->changes_every = spec.changes_every->value;
+    }
+  }
+
+  // Of all tasks' rows of a window the first ones: a window of a microsecond over window_end, of
+  // which each row is a key. What each batch surely leaves out does not go there.
+  void AddTop(int index, const BoundStream& stream, PlanNode* output) {
+    ColumnList columns;
+    auto& list = std::get<ProjectNode>(output->kind).columns;
+    for (size_t i = 0; i < list.size(); ++i) {
+      columns.AddAlways(list[i], stream.schema.fields[i]);
+    }
+    TopRows top;
+    top.limit = stream.query.top->limit;
+    for (const BoundSortKey& key : stream.query.top->order) {
+      top.order.push_back(
+          {columns.Add(key.expr, "order", nullptr), key.descending, key.nulls_first});
+    }
+    const Expr window_end = ColumnExpr(1, Type::kTimestamp);
+    WindowAggregateNode window;
+    window.keys.resize(columns.columns.size());
+    std::iota(window.keys.begin(), window.keys.end(), 0);
+    window.size = window.slide = window.pane = Micros(1);
+    window.event_time = columns.Add(LastMomentBefore(window_end), "event_time", nullptr);
+    list = std::move(columns.columns);
+    output->output = columns.schema;
+    output->event_time = window.event_time;
+
+    const std::string& name = stream.spec->name;
+    PlanNode* node = AddNode(name + ".limit", name, output->id);
+    node->kind = LimitNode{top};
+    node->output = columns.schema;
+    node->event_time = window.event_time;
+    for (SortKey& key : top.order) key.column += 2;
+    window.top = std::move(top);
+    Schema schema{{{"window_start#", Type::kTimestamp, "", false},
+                   {"window_end#", Type::kTimestamp, "", false}}};
+    std::vector<Expr> selected;
+    for (const int key : window.keys) {
+      schema.fields.push_back(columns.schema.fields[size_t(key)]);
+      if (size_t(key) >= stream.query.columns.size()) continue;
+      selected.push_back(ColumnExpr(key + 2, schema.fields.back().type));
+    }
+    node = AddNode(name + ".top", name, node->id);
+    node->kind = std::move(window);
+    node->output = std::move(schema);
+    node->event_time = 1;
+    node->window_end = 1;
+    node = AddNode(name + ".first", name, node->id);
+    node->kind = ProjectNode{std::nullopt, std::move(selected)};
     Finish(index, stream, node);
   }
 
@@ -292,6 +364,12 @@ class Layout {
         if (key.column >= 0) node.keys.push_back(key.column);
       }
       if (node.keys.empty()) node.keys = stream.window_columns;
+      // Rows of a window that change replace each other.
+      if (job_.sinks[size_t(sink.sink)].rows == SinkRows::kChanges &&
+          node.keys != stream.window_columns) {
+        node.keys.insert(node.keys.begin(), stream.window_columns.begin(),
+                         stream.window_columns.end());
+      }
       node.time_column = stream.window_end >= 0 ? stream.window_end : stream.event_time;
       AddSink(name, sink.sink, node_of_stream_[size_t(sink.stream)], std::move(node));
       return;

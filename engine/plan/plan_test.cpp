@@ -110,6 +110,106 @@ source readings: kafka sensors, json
 )");
 }
 
+TEST(Plan, ShowsLatenessChangesAndTheFirstRowsOfAWindow) {
+  TestJob job;
+  job.Readings()
+      .Query("metrics",
+             "SELECT window_end, device_id, count(*) AS records FROM tumble(readings, "
+             "INTERVAL '1 minute') GROUP BY window_end, device_id")
+      .Query("hottest",
+             "SELECT window_end, device_id FROM tumble(readings, INTERVAL '1 minute') "
+             "GROUP BY window_end, device_id "
+             "ORDER BY max(temperature) DESC NULLS LAST, device_id LIMIT 3")
+      .Sink("metrics")
+      .Sink("hottest");
+  auto& metrics = std::get<QueryStreamSpec>(job.spec().streams[1].kind);
+  metrics.allowed_lateness = PlacedDuration{std::chrono::minutes(5), {7, 1}};
+  metrics.changes_every = PlacedDuration{std::chrono::seconds(5), {8, 1}};
+  job.spec().sinks[0].rows = SinkRows::kChanges;
+  EXPECT_EQ(job.Messages(), "");
+  const JobPlan plan = job.Plan();
+  const std::string shown = FormatPlan(plan);
+  EXPECT_EQ(shown.substr(shown.find("  project metrics.input")),
+            R"(  project metrics.input
+      columns: observed_at, device_id
+    exchange by hash(device_id)
+    window metrics.window: tumble 1m
+        event time: observed_at
+        final: 5m after the window's end
+        changes: rows at the window's end, corrections, running rows every 5s
+        keys: device_id
+        aggregates: count(*)
+      project metrics.output
+          columns: window_end, device_id, count(*) AS records
+        sink sink.0: console
+            keys: window_end, device_id
+            rows: changes
+            time: window_end
+  project hottest.input
+      columns: observed_at, device_id, temperature
+    exchange by hash(device_id)
+    window hottest.window: tumble 1m
+        event time: observed_at
+        keys: device_id
+        aggregates: max(temperature)
+      project hottest.output
+          columns: window_end, device_id, max(temperature) AS order, window_end - INTERVAL '1 microseconds' AS event_time
+        limit hottest.limit: of each batch the first 3 by order desc nulls last, device_id
+          exchange by window_end
+          top hottest.top: of each window the first 3 by order desc nulls last, device_id
+            project hottest.first
+                columns: window_end, device_id
+              sink sink.1: console
+                  keys: device_id
+                  time: window_end
+)");
+  EXPECT_EQ(plan.WatermarkDelayOf(NodeNamed(plan, "sink.0").id), std::chrono::minutes(5));
+  EXPECT_EQ(plan.WatermarkDelayOf(NodeNamed(plan, "metrics.window").id), Micros(0));
+}
+
+TEST(Plan, RefusesChangesThatCouldNotBeTakenBackOrKnown) {
+  const auto messages = [](const std::string& sql, bool late, bool emits,
+                           SinkRows rows = SinkRows::kChanges) {
+    TestJob job;
+    job.Readings().Query("q", sql).Sink("q");
+    auto& query = std::get<QueryStreamSpec>(job.spec().streams[1].kind);
+    if (late) query.allowed_lateness = PlacedDuration{std::chrono::minutes(5), {7, 1}};
+    if (emits) query.changes_every = PlacedDuration{std::chrono::seconds(5), {8, 1}};
+    job.spec().sinks[0].rows = rows;
+    job.spec().sinks[0].rows_place = {9, 1};
+    return job.Messages();
+  };
+  const std::string minute = "FROM tumble(readings, INTERVAL '1 minute') GROUP BY window_end";
+  EXPECT_EQ(messages("SELECT device_id FROM readings", true, true),
+            "7:1 allowed_lateness needs a window in this query; say it of the stream with "
+            "tumble(...) or hop(...)\n"
+            "8:1 emit needs a window in this query; say it of the stream with tumble(...) or "
+            "hop(...)\n");
+  EXPECT_EQ(messages("SELECT window_end, count(*) AS n " + minute, false, false),
+            "9:1 rows of 'q' do not change; add allowed_lateness or emit to a stream with "
+            "tumble(...) or hop(...), and take its rows\n");
+  EXPECT_EQ(
+      messages("SELECT window_end, count(*) AS n " + minute + " HAVING count(*) > 1", true, false),
+      "9:1 rows: changes does not go with HAVING in 'q': a row that was given out and then "
+      "left out could not be taken back; filter in a stream over 'q', or take final rows\n");
+  EXPECT_EQ(messages("SELECT count(*) AS n " + minute + ", device_id", true, false),
+            "9:1 rows: changes needs to know the window and the key of 'q'; select window_end, "
+            "device_id there\n");
+  const std::string session =
+      "SELECT window_start, window_end, count(*) AS n FROM session(readings, INTERVAL '1 minute') "
+      "GROUP BY window_start, window_end";
+  EXPECT_EQ(messages(session, true, false),
+            "9:1 rows of 'q' do not change; sessions are given out once, when they are final\n");
+  EXPECT_EQ(messages(session, false, true),
+            "8:1 emit does not go with session; what a session's row is known by, its start and "
+            "end, changes as it grows\n");
+  EXPECT_EQ(messages(session, true, false, SinkRows::kFinal), "");
+  EXPECT_EQ(
+      messages("SELECT window_end, count(*) AS n " + minute, false, true, SinkRows::kFinal),
+      "8:1 warning: no sink takes the running rows of 'q'; say rows: changes in a kafka or console "
+      "sink of it\n");
+}
+
 TEST(Plan, SettlesKeysTimesAndOwners) {
   TestJob job = SmokeJob();
   const JobPlan plan = job.Plan();

@@ -152,6 +152,7 @@ class Planner {
     if (!query.has_value() || !timed) return;
     stream.query = std::move(*query);
     stream.windowed = input.windowed || stream.from.windowed;
+    if (!CheckEmission(stream)) return;
     if (stream.from.windowed) {
       DescribeWindowed(input, &stream);
     } else {
@@ -169,6 +170,57 @@ class Planner {
     if (stream.schema.fields[size_t(stream.event_time)].type == Type::kTimestamp) return true;
     Error(spec.place, "the event time must be a timestamp column");
     return false;
+  }
+
+  // What is said of late readings and of rows that change needs a window.
+  bool CheckEmission(const BoundStream& stream) {
+    const auto& spec = std::get<QueryStreamSpec>(stream.spec->kind);
+    const auto refuse = [&](const std::optional<PlacedDuration>& given, const std::string& what,
+                            const std::string& hint) {
+      if (given.has_value()) Error(given->place, what, hint);
+      return !given.has_value();
+    };
+    if (!stream.from.windowed) {
+      const std::string hint = "say it of the stream with tumble(...) or hop(...)";
+      const bool good =
+          refuse(spec.allowed_lateness, "allowed_lateness needs a window in this query", hint);
+      return refuse(spec.changes_every, "emit needs a window in this query", hint) && good;
+    }
+    if (stream.from.gap > Micros(0)) {
+      return refuse(spec.changes_every, "emit does not go with session",
+                    "what a session's row is known by, its start and end, changes as it grows");
+    }
+    return true;
+  }
+
+  // Rows that change replace each other: who takes them needs what they are known by.
+  void CheckChanges(const SinkSpec& sink, const BoundStream& stream) {
+    const std::string& name = stream.spec->name;
+    const auto* spec = std::get_if<QueryStreamSpec>(&stream.spec->kind);
+    const bool changes = spec != nullptr && (spec->allowed_lateness || spec->changes_every);
+    if (!stream.from.windowed || stream.from.gap > Micros(0) || !changes) {
+      Error(sink.rows_place, "rows of '" + name + "' do not change",
+            stream.from.gap > Micros(0)
+                ? "sessions are given out once, when they are final"
+                : "add allowed_lateness or emit to a stream with tumble(...) or hop(...), and "
+                  "take its rows");
+      return;
+    }
+    if (stream.query.having.has_value() || stream.query.top.has_value()) {
+      Error(sink.rows_place,
+            std::string("rows: changes does not go with ") +
+                (stream.query.top.has_value() ? "ORDER BY and LIMIT" : "HAVING") + " in '" + name +
+                "': a row that was given out and then left out could not be taken back",
+            "filter in a stream over '" + name + "', or take final rows");
+      return;
+    }
+    std::string missing = stream.window_columns.empty() ? "window_end" : "";
+    for (const GroupingColumn& key : stream.grouping) {
+      if (key.column < 0) missing += (missing.empty() ? "" : ", ") + key.name;
+    }
+    if (missing.empty()) return;
+    Error(sink.rows_place, "rows: changes needs to know the window and the key of '" + name + "'",
+          "select " + missing + " there");
   }
 
   // A window needs to know a row's time.
@@ -365,6 +417,7 @@ class Planner {
     if (!At(*stream).bound) return;
     CheckPartitions(sink, At(*stream).schema,
                     At(*stream).window_end >= 0 || At(*stream).event_time >= 0);
+    if (sink.rows == SinkRows::kChanges) CheckChanges(sink, At(*stream));
     bound_.sinks.push_back({index, *stream});
   }
 
@@ -413,12 +466,26 @@ class Planner {
                             "nothing uses stream '" + job_.streams[i].name + "'",
                             "add a sink, an alert or a query that reads it");
     }
+    for (const StreamSpec& stream : job_.streams) WarnOfChangesUnused(stream);
     const bool alert_sink = std::ranges::any_of(
         job_.sinks, [](const SinkSpec& sink) { return !sink.stream.has_value(); });
     if (!job_.alerts.empty() && !alert_sink) {
       diagnostics_->Warning(job_.alerts[0].place, "no sink takes the alerts",
                             "add a sink with alerts: all");
     }
+  }
+
+  void WarnOfChangesUnused(const StreamSpec& stream) {
+    const auto* query = std::get_if<QueryStreamSpec>(&stream.kind);
+    if (query == nullptr || !query->changes_every.has_value()) return;
+    const bool taken = std::ranges::any_of(job_.sinks, [&](const SinkSpec& sink) {
+      return sink.rows == SinkRows::kChanges && sink.stream.has_value() &&
+             sink.stream->text == stream.name;
+    });
+    if (taken) return;
+    diagnostics_->Warning(query->changes_every->place,
+                          "no sink takes the running rows of '" + stream.name + "'",
+                          "say rows: changes in a kafka or console sink of it");
   }
 
   const JobSpec& job_;

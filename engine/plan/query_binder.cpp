@@ -65,7 +65,7 @@ class QueryBinder {
   std::optional<BoundQuery> Bind() {
     good_ = RefuseOtherFields(sql_, select_,
                               {"targetList", "fromClause", "whereClause", "groupClause",
-                               "havingClause", "limitOption", "op"});
+                               "havingClause", "sortClause", "limitCount", "limitOption", "op"});
     BindWhere();
     if (from_.windowed) {
       BindGroupBy();
@@ -74,6 +74,7 @@ class QueryBinder {
     }
     BindSelectList();
     if (from_.windowed) BindHaving();
+    BindTop();
     if (!good_) return std::nullopt;
     return std::move(query_);
   }
@@ -310,6 +311,102 @@ class QueryBinder {
     const Syntax* node = select_.Find("havingClause");
     if (node == nullptr) return;
     query_.having = BindGrouped(*node, "HAVING");
+  }
+
+  // The first rows of each window. A stream as a whole has no order and no end.
+  void BindTop() {
+    const std::vector<Syntax>& order = select_.List("sortClause");
+    const Syntax* limit = select_.Find("limitCount");
+    if (order.empty() && limit == nullptr) return;
+    const Syntax& clause = order.empty() ? *limit : order[0];
+    if (!from_.windowed) {
+      Fail(clause, "ORDER BY and LIMIT need a window: a stream has no end",
+           "add FROM tumble(...) or hop(...): they give the first rows of each window");
+      return;
+    }
+    if (from_.gap > Micros(0)) {
+      Fail(clause, "ORDER BY and LIMIT do not go with session: each session is a row of its own");
+      return;
+    }
+    if (order.empty()) {
+      Fail(*limit, "LIMIT needs ORDER BY", "say which rows of a window are the first");
+      return;
+    }
+    if (limit == nullptr) {
+      Fail(clause, "ORDER BY needs LIMIT",
+           "rows of a window come in any order; ORDER BY ... LIMIT n gives its first n");
+      return;
+    }
+    BoundTop top;
+    if (!BindLimit(*limit, &top)) return;
+    for (const Syntax& item : order) BindSortItem(item, &top);
+    query_.top = std::move(top);
+  }
+
+  bool BindLimit(const Syntax& limit, BoundTop* top) {
+    if (select_.Text("limitOption") == "LIMIT_OPTION_WITH_TIES") {
+      Fail(limit, "WITH TIES is not supported");
+      return false;
+    }
+    const Syntax* number = limit.tag == "A_Const" ? limit.Find("ival") : nullptr;
+    top->limit = number == nullptr ? 0 : number->Integer("ival");
+    if (top->limit >= 1 && top->limit <= kLimitMax) return true;
+    Fail(limit, "LIMIT is a whole number from 1 to " + std::to_string(kLimitMax));
+    return false;
+  }
+
+  // What an ORDER BY item stands for. As in PostgreSQL a name is first that of a select item.
+  const Syntax* SortedSyntax(const Syntax& item) {
+    const std::vector<Syntax>& targets = select_.List("targetList");
+    if (item.tag == "A_Const") {
+      const Syntax* ordinal = item.Find("ival");
+      const int64_t position = ordinal == nullptr ? 0 : ordinal->Integer("ival");
+      if (position >= 1 && position <= int64_t(targets.size())) {
+        return targets[size_t(position - 1)].Find("val");
+      }
+      Fail(item, ordinal == nullptr ? "a constant in ORDER BY must be the position of a select item"
+                                    : "ORDER BY position " + std::to_string(position) +
+                                          " is not in the select list");
+      return nullptr;
+    }
+    const std::vector<Syntax>& fields = item.List("fields");
+    if (item.tag != "ColumnRef" || fields.size() != 1) return &item;
+    const std::string column = StringOf(fields[0]);
+    for (const Syntax& target : targets) {
+      const Syntax* value = target.Find("val");
+      const std::string name = target.Find("name") != nullptr || value == nullptr
+                                   ? target.Text("name")
+                                   : ImpliedName(*value);
+      if (name == column && !column.empty()) return value;
+    }
+    return &item;
+  }
+
+  void BindSortItem(const Syntax& item, BoundTop* top) {
+    const Syntax* node = item.Find("node");
+    if (!RefuseOtherFields(sql_, item, {"node", "sortby_dir", "sortby_nulls"}) || node == nullptr) {
+      good_ = false;
+      return;
+    }
+    const std::string direction = item.Text("sortby_dir");
+    if (direction == "SORTBY_USING") {
+      Fail(item, "ORDER BY ... USING is not supported", "write ASC or DESC");
+      return;
+    }
+    BoundSortKey key;
+    key.descending = direction == "SORTBY_DESC";
+    const std::string nulls = item.Text("sortby_nulls");
+    key.nulls_first =
+        nulls == "SORTBY_NULLS_FIRST" || (nulls != "SORTBY_NULLS_LAST" && key.descending);
+    const Syntax* syntax = SortedSyntax(*node);
+    if (syntax == nullptr) {
+      good_ = false;
+      return;
+    }
+    std::optional<Expr> expr = BindGrouped(*syntax, "");
+    if (!expr.has_value()) return;
+    key.expr = std::move(*expr);
+    top->order.push_back(std::move(key));
   }
 
   // An expression of the select list or (with a clause's name) a condition: over the input for a

@@ -20,6 +20,8 @@ namespace millrace {
 
 // A window has at most this many panes (size / gcd(size, slide)).
 inline constexpr int64_t kPanesMax = 10'000;
+// LIMIT is at most this.
+inline constexpr int64_t kLimitMax = 1000;
 
 struct FromClause {
   std::string stream;
@@ -66,6 +68,18 @@ struct BoundColumn {
   Expr expr;
 };
 
+struct BoundSortKey {
+  Expr expr;  // over the window's output, as `columns`
+  bool descending = false;
+  bool nulls_first = false;
+};
+
+// ORDER BY and LIMIT of a windowed query: the first rows of each window.
+struct BoundTop {
+  std::vector<BoundSortKey> order;
+  int64_t limit = 0;
+};
+
 struct BoundQuery {
   std::optional<Expr> where;
   std::vector<BoundKey> keys;
@@ -74,6 +88,7 @@ struct BoundQuery {
   bool groups_by_end = false;
   std::optional<Expr> having;
   std::vector<BoundColumn> columns;
+  std::optional<BoundTop> top;
 };
 
 // Reads FROM without knowing any stream, so that streams can be put in order first.

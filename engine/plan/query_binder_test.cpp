@@ -116,8 +116,12 @@ TEST(QueryBinder, RefusesBadWindows) {
 TEST(QueryBinder, RefusesClausesByName) {
   ExpectMessages({
       {"SELECT DISTINCT level FROM readings", "10:17 DISTINCT is not supported\n"},
-      {"SELECT level FROM readings ORDER BY level", "10:37 ORDER BY is not supported\n"},
-      {"SELECT level FROM readings LIMIT 5", "10:34 LIMIT is not supported\n"},
+      {"SELECT level FROM readings ORDER BY level",
+       "10:37 ORDER BY and LIMIT need a window: a stream has no end; add FROM tumble(...) or "
+       "hop(...): they give the first rows of each window\n"},
+      {"SELECT level FROM readings LIMIT 5",
+       "10:34 ORDER BY and LIMIT need a window: a stream has no end; add FROM tumble(...) or "
+       "hop(...): they give the first rows of each window\n"},
       {"SELECT level FROM readings OFFSET 5", "10:35 OFFSET is not supported\n"},
       {"SELECT level FROM readings FOR UPDATE", "10:8 FOR UPDATE is not supported\n"},
       {"WITH a AS (SELECT 1) SELECT level FROM readings",

@@ -12,8 +12,10 @@ namespace millrace {
 
 struct RowHeader {
   uint32_t
-      touched;     // the seal number as of which the row is in a list of what to write; 0: in none
-  uint32_t parts;  // parts of values in the store
+      touched;  // the seal number as of which the row is in a list of what to write; 0: in none
+  uint32_t parts : 30;      // parts of values in the store
+  uint32_t is_changed : 1;  // in its pane's lists of that name
+  uint32_t is_late : 1;
 };
 
 class AccumulatorSlab {

@@ -5,12 +5,18 @@
 #include <algorithm>
 
 #include "engine/windows/aggregate_result.h"
+#include "engine/windows/top_rows.h"
 
 namespace millrace {
 
 PaneAggregate::PaneAggregate(const WindowAggregateNode& node, std::shared_ptr<arrow::Schema> output,
                              AccumulatorLayout layout)
-    : StoredWindowAggregate(node, std::move(output), std::move(layout)), geometry_(node) {}
+    : StoredWindowAggregate(node, std::move(output), std::move(layout)), geometry_(node) {
+  const bool twice = node.gives_changes && node.allowed_lateness > Micros(0);
+  if (twice) views_.push_back({.delay = Micros(0), .audience = RowAudience::kChanges});
+  views_.push_back({.delay = node.allowed_lateness,
+                    .audience = twice ? RowAudience::kFinal : RowAudience::kAll});
+}
 
 PaneAggregate::~PaneAggregate() {
   if (!layout_.has_objects()) return;
@@ -28,7 +34,7 @@ PaneAggregate::PaneRange PaneAggregate::RangeOf(int64_t time) const {
   range.pane = geometry_.PaneOf(time);
   range.first = geometry_.PaneStart(range.pane);
   range.last = geometry_.PaneLast(range.pane);
-  range.open = !geometry_.IsDue(geometry_.LastWindowOf(range.pane), watermark_);
+  range.open = !IsDue(final(), geometry_.LastWindowOf(range.pane));
   return range;
 }
 
@@ -86,6 +92,7 @@ void PaneAggregate::AddBlock(std::span<const uint64_t> hashes) {
     }
   }
   if (store_ != nullptr) MarkTouched();
+  if (node_.gives_changes) MarkChanged();
   object_bytes_ += update_.Apply({rows_, row_accumulators_});
 }
 
@@ -100,7 +107,8 @@ uint32_t PaneAggregate::NewMember(uint32_t key, int64_t pane) {
   const uint32_t slot = slab_.Take();
   char* row = slab_.Row(slot);
   layout_.Initialise(row);
-  AccumulatorSlab::HeaderOf(row) = {.touched = seal_number_, .parts = 0};
+  AccumulatorSlab::HeaderOf(row) = {
+      .touched = seal_number_, .parts = 0, .is_changed = 0, .is_late = 0};
   if (stored_window_ != nullptr && !keys_.HasPane(key)) stored_window_->SetDone(key);
   keys_.AddPane(key);
   Pane& its_pane = PaneAt(pane)->second;
@@ -120,24 +128,32 @@ PaneAggregate::PaneEntry* PaneAggregate::PaneAt(int64_t index) {
 void PaneAggregate::AdvanceTo(EventTime watermark) {
   if (watermark <= watermark_) return;
   watermark_ = watermark;
-  SkipEmptyWindows();
+  // First what corrects windows that have been given out already: those that are due now know it.
+  if (has_late_ && HasOutput()) ShowChanges(WindowChanges::kCorrections);
+  for (View& view : views_) SkipEmptyWindows(&view);
 }
 
-bool PaneAggregate::FindNext(int64_t* window) const {
-  if (panes_.empty()) return false;
-  // The earliest pane is still in a window: were its last one given out, it would be gone.
-  *window = std::max(next_window_, geometry_.FirstWindowOf(panes_.begin()->first));
+bool PaneAggregate::FindNext(const View& view, int64_t* window) const {
+  const auto pane = panes_.lower_bound(geometry_.FirstPaneOf(view.next_window));
+  if (pane == panes_.end()) return false;
+  *window = std::max(view.next_window, geometry_.FirstWindowOf(pane->first));
   return true;
 }
 
-bool PaneAggregate::HasOutput() const {
+bool PaneAggregate::HasDue(const View& view) const {
   int64_t window = 0;
-  return FindNext(&window) && geometry_.IsDue(window, watermark_);
+  return FindNext(view, &window) && IsDue(view, window);
 }
 
-void PaneAggregate::SkipEmptyWindows() {
-  if (HasOutput()) return;
-  next_window_ = std::max(next_window_, geometry_.FirstWindowAfter(watermark_));
+bool PaneAggregate::HasOutput() const {
+  return !showing_.empty() ||
+         std::ranges::any_of(views_, [this](const View& view) { return HasDue(view); });
+}
+
+void PaneAggregate::SkipEmptyWindows(View* view) {
+  if (HasDue(*view)) return;
+  view->next_window =
+      std::max(view->next_window, geometry_.FirstWindowAfter(MovedBack(watermark_, view->delay)));
 }
 
 std::pair<std::map<int64_t, PaneAggregate::Pane>::iterator,
@@ -184,25 +200,53 @@ void PaneAggregate::SkipDone(std::vector<Cursor>* cursors) {
   while (!cursors->empty() && stored_window_->IsDone(cursors->front().next->key)) TakeKey(cursors);
 }
 
-Result<std::shared_ptr<arrow::RecordBatch>> PaneAggregate::NextOutput(int64_t rows_max) {
+Result<WindowOutput> PaneAggregate::NextOutput(int64_t rows_max) {
+  WindowOutput output;
   WindowRows out;
-  if (!FindNext(&out.window) || !geometry_.IsDue(out.window, watermark_)) {
-    return std::shared_ptr<arrow::RecordBatch>();
+  if (!showing_.empty()) {
+    output.kind = showing_.front().kind;
+    output.audience = RowAudience::kChanges;
+    out.is_final = false;
+    ARROW_RETURN_NOT_OK(BuildRows(
+        &out, rows_max, [&] { return GiveChanges(&out); }, &output));
+    return output;
   }
-  next_window_ = out.window;
-  out.left = std::max<int64_t>(rows_max, 1);
+  for (size_t i = given_out_.value_or(0); i < views_.size(); ++i) {
+    View& view = views_[i];
+    if (!FindNext(view, &out.window) || !IsDue(view, out.window)) continue;
+    view.next_window = out.window;
+    given_out_ = i;
+    output.audience = view.audience;
+    out.is_final = view.audience != RowAudience::kChanges;
+    ARROW_RETURN_NOT_OK(BuildRows(
+        &out, rows_max, [&] { return GiveWindow(&view, &out); }, &output));
+    if (node_.top.has_value()) {
+      ARROW_ASSIGN_OR_RAISE(output.batch, FirstRows(output.batch, *node_.top));
+    }
+    return output;
+  }
+  return output;
+}
+
+Status PaneAggregate::BuildRows(WindowRows* out, int64_t rows_max,
+                                const std::function<Status()>& give, WindowOutput* output) {
+  out->left = node_.top.has_value() ? INT64_MAX : std::max<int64_t>(rows_max, 1);
   ARROW_ASSIGN_OR_RAISE(const auto builder,
                         arrow::RecordBatchBuilder::Make(output_, arrow::default_memory_pool()));
-  for (int i = 0; i < output_->num_fields(); ++i) out.columns.push_back(builder->GetField(i));
+  for (int i = 0; i < output_->num_fields(); ++i) out->columns.push_back(builder->GetField(i));
+  ARROW_RETURN_NOT_OK(give());
+  return builder->Flush().Value(&output->batch);
+}
 
-  ARROW_RETURN_NOT_OK(OpenStoredWindow(out.window));
-  if (stored_window_ != nullptr) ARROW_RETURN_NOT_OK(GiveFromStore(&out));
+Status PaneAggregate::GiveWindow(View* view, WindowRows* out) {
+  ARROW_RETURN_NOT_OK(OpenStoredWindow(*out));
+  if (stored_window_ != nullptr) ARROW_RETURN_NOT_OK(GiveFromStore(out));
   if (stored_window_ == nullptr || !stored_window_->merge->Valid()) {
-    std::vector<Cursor> cursors = CursorsOf(out.window);
-    ARROW_RETURN_NOT_OK(GiveFromMemory(&cursors, &out));
-    if (cursors.empty()) FinishWindow(out.window);
+    std::vector<Cursor> cursors = CursorsOf(out->window);
+    ARROW_RETURN_NOT_OK(GiveFromMemory(&cursors, out));
+    if (cursors.empty()) FinishWindow(view, out->window);
   }
-  return builder->Flush();
+  return Status::OK();
 }
 
 Status PaneAggregate::GiveFromMemory(std::vector<Cursor>* cursors, WindowRows* out) {
@@ -226,14 +270,14 @@ Status PaneAggregate::GiveFromMemory(std::vector<Cursor>* cursors, WindowRows* o
   }
 }
 
-Status PaneAggregate::OpenStoredWindow(int64_t window) {
+Status PaneAggregate::OpenStoredWindow(const WindowRows& out) {
   if (stored_window_ != nullptr) return Status::OK();
   std::vector<StoredPane> panes;
-  auto [pane, end] = PanesOf(window);
+  auto [pane, end] = PanesOf(out.window);
   for (; pane != end; ++pane) {
     if (!pane->second.has_lower) continue;
-    panes.push_back(
-        {geometry_.PaneLast(pane->first), geometry_.LastWindowOf(pane->first) == window, {}});
+    const bool is_last = out.is_final && geometry_.LastWindowOf(pane->first) == out.window;
+    panes.push_back({geometry_.PaneLast(pane->first), is_last, {}});
   }
   if (panes.empty()) return Status::OK();
   ARROW_ASSIGN_OR_RAISE(auto merge, StoredMerge::Make(store_, &format_, chunk_, panes));
@@ -270,22 +314,33 @@ void PaneAggregate::MergeMemoryOf(uint32_t key, int64_t window, char* row) {
 }
 
 Status PaneAggregate::AppendRow(char* row, std::string_view key, WindowRows* out) {
-  return AppendWindow(layout_,
-                      {geometry_.WindowStart(out->window), geometry_.WindowEnd(out->window)}, key,
-                      node_.keys.size(), row, out->columns, &counts_.results_out_of_range);
+  const WindowTimes times{geometry_.WindowStart(out->window), geometry_.WindowEnd(out->window)};
+  int64_t not_final = 0;
+  int64_t* const out_of_range = out->is_final ? &counts_.results_out_of_range : &not_final;
+  // Of `top` a row is a key: what is equal is there so many times.
+  const int64_t times_given =
+      node_.top.has_value() ? std::min(FieldAt<int64_t>(row, 0), node_.top->limit) : 1;
+  for (int64_t i = 0; i < times_given; ++i) {
+    ARROW_RETURN_NOT_OK(
+        AppendWindow(layout_, times, key, node_.keys.size(), row, out->columns, out_of_range));
+  }
+  return Status::OK();
 }
 
-void PaneAggregate::FinishWindow(int64_t window) {
+void PaneAggregate::FinishWindow(View* view, int64_t window) {
   if (stored_window_ != nullptr) counts_.rows_counted += stored_window_->merge->rows_counted();
   stored_window_.reset();
-  while (!panes_.empty() && geometry_.LastWindowOf(panes_.begin()->first) <= window) {
-    ClosePane(&*panes_.begin());
-    panes_.erase(panes_.begin());
+  if (view->audience != RowAudience::kChanges) {
+    while (!panes_.empty() && geometry_.LastWindowOf(panes_.begin()->first) <= window) {
+      ClosePane(&*panes_.begin());
+      panes_.erase(panes_.begin());
+    }
+    recent_ = nullptr;
   }
-  recent_ = nullptr;
-  next_window_ = window == INT64_MAX ? window : window + 1;
+  view->next_window = window == INT64_MAX ? window : window + 1;
   next_key_ = 0;
-  SkipEmptyWindows();
+  given_out_.reset();
+  SkipEmptyWindows(view);
 }
 
 void PaneAggregate::ClosePane(PaneEntry* pane) {

@@ -1,10 +1,16 @@
 // WindowAggregate over shared panes. Invariants:
 // - a pane is here from its first row until its last window has been given out; so the earliest
 //   pane decides which window comes next, and empty windows cost nothing, however many;
-// - windows before next_window_ have been given out, or had no rows; rows whose last window is due
-//   are refused, so what is given out is final;
+// - windows before a view's next_window have been given out by it, or had no rows; rows whose last
+//   window is final are refused;
 // - a key has an id while it has a pane in memory; the rows of a window come in the order of ids,
 //   after those of keys that the store has a part of, which come in the order of the store.
+//
+// Rows of windows that are not final (pane_changes.cpp):
+// - where lateness is allowed and somebody takes changes, a window is given out twice: at its end,
+//   to those, and when it is final, to the others;
+// - a row's header says whether the row is in its pane's list of those that were added to since
+//   running rows were given out (`changed`), and since the first of its windows was (`late`).
 //
 // With a store (pane_state.cpp):
 // - what is in memory is of the current chunk: the store's entries of this chunk are older images
@@ -15,6 +21,8 @@
 // - nothing of a freed pane is written, but what a sealed epoch still holds of it.
 #pragma once
 
+#include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -37,8 +45,10 @@ class PaneAggregate final : public StoredWindowAggregate {
   Status Add(const arrow::RecordBatch& batch, std::span<const uint64_t> hashes,
              std::span<const uint32_t> selection) override;
   void AdvanceTo(EventTime watermark) override;
-  Result<std::shared_ptr<arrow::RecordBatch>> NextOutput(int64_t rows_max) override;
+  Result<WindowOutput> NextOutput(int64_t rows_max) override;
   bool HasOutput() const override;
+  bool HasChanges(WindowChanges which) const override;
+  void ShowChanges(WindowChanges which) override;
   Result<bool> WriteSealed(int64_t entries_max) override;
   WindowAggregateStats stats() const override;
 
@@ -54,10 +64,28 @@ class PaneAggregate final : public StoredWindowAggregate {
     bool sorted = true;
     std::vector<Member> dirty;   // touched since they were last written
     std::vector<Member> sealed;  // of the epoch being written; those touched since are written
-    bool is_written = false;     // the store has entries of it
-    bool has_lower = false;      // of chunks before the current one
+    std::vector<Member> changed;
+    std::vector<Member> late;
+    bool is_written = false;  // the store has entries of it
+    bool has_lower = false;   // of chunks before the current one
   };
   using PaneEntry = std::pair<const int64_t, Pane>;
+  // Windows are given out this long after their end.
+  struct View {
+    Micros delay{0};
+    RowAudience audience = RowAudience::kAll;
+    int64_t next_window = INT64_MIN;
+  };
+  // Groups that have changed, while their rows are given out: window after window from `window` on,
+  // before `end`. There is always a next row.
+  struct Changes {
+    RowKind kind;
+    std::map<int64_t, std::vector<uint32_t>> keys;  // by pane
+    int64_t window;
+    int64_t end;
+    std::vector<uint32_t> group;  // the keys that have changed in panes of the window
+    size_t next = 0;              // of group
+  };
   // A window that is being given out, of which the store has a part.
   struct StoredWindow {
     std::unique_ptr<StoredMerge> merge;
@@ -70,9 +98,10 @@ class PaneAggregate final : public StoredWindowAggregate {
   };
   // Where rows of a window go.
   struct WindowRows {
-    int64_t window;
+    int64_t window = 0;
+    bool is_final = true;
     std::vector<arrow::ArrayBuilder*> columns;
-    int64_t left;  // how many may still come
+    int64_t left = 0;  // how many may still come
   };
   // Where the merge of a window's panes stands in one of them.
   struct Cursor {
@@ -100,8 +129,16 @@ class PaneAggregate final : public StoredWindowAggregate {
   PaneEntry* PaneAt(int64_t index);
 
   // The next window with rows, and whether there is one.
-  bool FindNext(int64_t* window) const;
-  void SkipEmptyWindows();
+  bool FindNext(const View& view, int64_t* window) const;
+  bool IsDue(const View& view, int64_t window) const {
+    return geometry_.IsDue(window, MovedBack(watermark_, view.delay));
+  }
+  bool HasDue(const View& view) const;
+  void SkipEmptyWindows(View* view);
+  const View& on_time() const { return views_.front(); }
+  const View& final() const { return views_.back(); }
+  Status BuildRows(WindowRows* out, int64_t rows_max, const std::function<Status()>& give,
+                   WindowOutput* output);
   // The panes of a window that are there.
   std::pair<std::map<int64_t, Pane>::iterator, std::map<int64_t, Pane>::iterator> PanesOf(
       int64_t window);
@@ -110,15 +147,26 @@ class PaneAggregate final : public StoredWindowAggregate {
   uint32_t TakeKey(std::vector<Cursor>* cursors);
   void SkipDone(std::vector<Cursor>* cursors);
   Status GiveFromMemory(std::vector<Cursor>* cursors, WindowRows* out);
-  Status OpenStoredWindow(int64_t window);
+  Status OpenStoredWindow(const WindowRows& out);
   Status GiveFromStore(WindowRows* out);
   void MergeMemoryOf(uint32_t key, int64_t window, char* row);
   // One row of a window, whose accumulators are merged.
   Status AppendRow(char* row, std::string_view key, WindowRows* out);
-  void FinishWindow(int64_t window);
+  Status GiveWindow(View* view, WindowRows* out);
+  void FinishWindow(View* view, int64_t window);
   // Counts its rows, and frees it or, if a sealed epoch needs it, retires it.
   void ClosePane(PaneEntry* pane);
   void FreePane(PaneEntry* pane);
+
+  // pane_changes.cpp
+  // Puts the block's rows into the lists of what has changed.
+  void MarkChanged();
+  void Take(std::vector<Member> Pane::*list, Changes changes);
+  // Goes to the next window with a row; false where there is none.
+  bool NextGroup(Changes* changes);
+  Status GiveChanges(WindowRows* out);
+  // All that a window has of a key, into an initialised row.
+  Status MergeGroup(uint32_t key, int64_t window, char* row);
 
   // pane_state.cpp
   std::string Cut() const override;
@@ -139,8 +187,12 @@ class PaneAggregate final : public StoredWindowAggregate {
   PaneTable slots_;
   std::map<int64_t, Pane> panes_;
 
-  int64_t next_window_ = INT64_MIN;
-  uint32_t next_key_ = 0;  // of next_window_, where a part of it has been given out
+  std::vector<View> views_;          // in order of their delay
+  std::optional<size_t> given_out_;  // the view of which a window has been given out in part
+  uint32_t next_key_ = 0;            // of that window
+  std::deque<Changes> showing_;
+  bool has_changed_ = false;  // panes may have rows in their lists
+  bool has_late_ = false;
 
   // Of the current block, and of the pane last looked up.
   std::vector<int64_t> row_panes_;

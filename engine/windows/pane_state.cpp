@@ -22,12 +22,13 @@ std::string PaneAggregate::Cut() const {
 // From one to the next is a seek, past all its entries.
 Status PaneAggregate::TakeOver(StateIterator* entries) {
   // Sealed with nothing due, so the watermark says which window is next.
-  if (watermark_ != kEventTimeMin) SkipEmptyWindows();
+  if (watermark_ != kEventTimeMin) {
+    for (View& view : views_) SkipEmptyWindows(&view);
+  }
   while (entries->Valid()) {
     ARROW_ASSIGN_OR_RAISE(const StateKeyParts parts, ParseStateKey(entries->key()));
     const int64_t index = geometry_.PaneOf(parts.time);
-    if (geometry_.PaneLast(index) != parts.time ||
-        geometry_.IsDue(geometry_.LastWindowOf(index), watermark_)) {
+    if (geometry_.PaneLast(index) != parts.time || IsDue(final(), geometry_.LastWindowOf(index))) {
       return StateDamaged("there is a pane that should not be there");
     }
     Pane& pane = panes_[index];

@@ -53,7 +53,8 @@ SessionAggregate::~SessionAggregate() {
 int64_t SessionAggregate::EndOf(int64_t last) const { return PlusOrMost(last, gap_); }
 
 bool SessionAggregate::IsDue(int64_t end) const {
-  return watermark_ == kEventTimeMax || end <= watermark_.time_since_epoch().count();
+  const EventTime watermark = final_watermark();
+  return watermark == kEventTimeMax || end <= watermark.time_since_epoch().count();
 }
 
 // ---- Adding rows -------------------------------------------------------------------------------
@@ -63,7 +64,7 @@ Status SessionAggregate::Add(const arrow::RecordBatch& batch, std::span<const ui
   ARROW_ASSIGN_OR_RAISE(const ColumnReader time_column, Bind(batch));
   const int64_t* times = time_column.Values<int64_t>();
   const bool may_be_null = time_column.may_be_null();
-  const int64_t least = watermark_.time_since_epoch().count();
+  const int64_t least = final_watermark().time_since_epoch().count();
   const bool closed = watermark_ == kEventTimeMax;
   counts_.rows_added += int64_t(selection.size());
   for (size_t begin = 0; begin < selection.size(); begin += kBlockRows) {
@@ -235,7 +236,8 @@ char* SessionAggregate::RowOf(uint32_t index) {
   session.slot = slab_.Take();
   char* const row = slab_.Row(session.slot);
   layout_.Initialise(row);
-  AccumulatorSlab::HeaderOf(row) = {.touched = seal_number_, .parts = 0};
+  AccumulatorSlab::HeaderOf(row) = {
+      .touched = seal_number_, .parts = 0, .is_changed = 0, .is_late = 0};
   if (store_ != nullptr) dirty_.push_back({index, session.version});
   return row;
 }
@@ -264,8 +266,9 @@ void SessionAggregate::Settle() {
 
 bool SessionAggregate::HasOutput() const { return !due_.empty() && IsDue(due_.top().end); }
 
-Result<std::shared_ptr<arrow::RecordBatch>> SessionAggregate::NextOutput(int64_t rows_max) {
-  if (!HasOutput()) return std::shared_ptr<arrow::RecordBatch>();
+Result<WindowOutput> SessionAggregate::NextOutput(int64_t rows_max) {
+  WindowOutput output;
+  if (!HasOutput()) return output;
   ARROW_ASSIGN_OR_RAISE(const auto builder,
                         arrow::RecordBatchBuilder::Make(output_, arrow::default_memory_pool()));
   std::vector<arrow::ArrayBuilder*> columns(size_t(output_->num_fields()));
@@ -277,7 +280,8 @@ Result<std::shared_ptr<arrow::RecordBatch>> SessionAggregate::NextOutput(int64_t
     Settle();
   }
   if (store_ != nullptr) ARROW_RETURN_NOT_OK(writer_.FlushIfLarge());
-  return builder->Flush();
+  ARROW_ASSIGN_OR_RAISE(output.batch, builder->Flush());
+  return output;
 }
 
 // It is freed, so that computing may change the order of its values; what a sealed epoch has of it

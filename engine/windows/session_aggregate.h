@@ -40,7 +40,7 @@ class SessionAggregate final : public StoredWindowAggregate {
   Status Add(const arrow::RecordBatch& batch, std::span<const uint64_t> hashes,
              std::span<const uint32_t> selection) override;
   void AdvanceTo(EventTime watermark) override;
-  Result<std::shared_ptr<arrow::RecordBatch>> NextOutput(int64_t rows_max) override;
+  Result<WindowOutput> NextOutput(int64_t rows_max) override;
   bool HasOutput() const override;
   Result<bool> WriteSealed(int64_t entries_max) override;
   WindowAggregateStats stats() const override;

@@ -146,7 +146,8 @@ Status SessionAggregate::Fold(uint32_t index) {
   const uint32_t slot = slab_.Take();
   char* const row = slab_.Row(slot);
   layout_.Initialise(row);
-  AccumulatorSlab::HeaderOf(row) = {.touched = seal_number_, .parts = 0};
+  AccumulatorSlab::HeaderOf(row) = {
+      .touched = seal_number_, .parts = 0, .is_changed = 0, .is_late = 0};
   const Status status = MergeStored(session, writer_.batch(), row);
   DeleteCurrent(session, writer_.batch());
   object_bytes_ += layout_.ObjectBytes(row) - layout_.Destroy(slab_.Row(session.slot));

@@ -21,6 +21,9 @@ StoredWindowAggregate::StoredWindowAggregate(const WindowAggregateNode& node,
 
 std::string StoredWindowAggregate::Fingerprint() const {
   std::string text = Cut();
+  if (node_.allowed_lateness > Micros(0)) {
+    text += " lateness " + std::to_string(node_.allowed_lateness.count());
+  }
   for (size_t i = 0; i < node_.keys.size(); ++i) {
     text += " key " + output_->field(int(i) + 2)->type()->ToString();
   }
@@ -119,7 +122,9 @@ Status StoredWindowAggregate::FinishSealed() {
 Status StoredWindowAggregate::Evict() {
   if (store_ == nullptr) return InternalError("no_state_store", "window state has no store");
   if (sealed_) return InternalError("evicted_early", "window state evicted while it is sealed");
-  if (HasOutput()) return InternalError("evicted_early", "window state evicted with windows due");
+  if (HasOutput() || HasChanges(WindowChanges::kAll)) {
+    return InternalError("evicted_early", "window state evicted with windows due");
+  }
   return EvictAll();
 }
 

@@ -48,6 +48,8 @@ class StoredWindowAggregate : public WindowAggregate {
   void Write(int64_t time, uint32_t key, char* row);
   // Once all that is sealed is written.
   Status FinishSealed();
+  // Up to where windows are final.
+  EventTime final_watermark() const { return MovedBack(watermark_, node_.allowed_lateness); }
 
   const WindowAggregateNode node_;
   const std::shared_ptr<arrow::Schema> output_;

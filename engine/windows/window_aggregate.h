@@ -37,6 +37,18 @@ struct WindowAggregateStats {
   int64_t sealed_entries = 0;  // pairs of (key, pane) written for the last epoch
 };
 
+// Who takes rows of a window: those who take changes and those who take final rows.
+enum class RowAudience { kAll, kChanges, kFinal };
+
+struct WindowOutput {
+  std::shared_ptr<arrow::RecordBatch> batch;  // null: nothing is due
+  RowKind kind = RowKind::kOnTime;
+  RowAudience audience = RowAudience::kAll;
+};
+
+// Which groups of open windows are meant: of those that have been given out on time; or of all.
+enum class WindowChanges { kCorrections, kAll };
+
 class WindowAggregate {
  public:
   // `output` has window_start, window_end, keys, aggregates.
@@ -49,15 +61,23 @@ class WindowAggregate {
   virtual Status Add(const arrow::RecordBatch& batch, std::span<const uint64_t> hashes,
                      std::span<const uint32_t> selection) = 0;
 
-  // Every window whose end <= `watermark` is due. Never goes back (an older one changes nothing).
-  // kEventTimeMax closes everything.
+  // Every window whose end, and what is allowed after it, is at or before `watermark` is due. Never
+  // goes back (an older one changes nothing). kEventTimeMax closes everything.
   virtual void AdvanceTo(EventTime watermark) = 0;
 
   // The next rows of due windows, at most `rows_max`, windows in order of their end; but for
-  // sessions all of one window. Null when nothing is due. Windows without any row are not there.
-  virtual Result<std::shared_ptr<arrow::RecordBatch>> NextOutput(int64_t rows_max) = 0;
+  // sessions all of one window. Windows without any row are not there. Where the node has `top`,
+  // the first rows of a whole window, at most its limit.
+  virtual Result<WindowOutput> NextOutput(int64_t rows_max) = 0;
   // Whether NextOutput would return rows.
   virtual bool HasOutput() const = 0;
+
+  // ---- rows of windows that are not final (WindowAggregateNode::gives_changes) ----
+  // Whether groups have changed since their rows were last given out.
+  virtual bool HasChanges(WindowChanges) const { return false; }
+  // Makes their rows due. What has changed is known in memory only: a checkpoint or an eviction
+  // comes after ShowChanges, or the rows stay as they were given out until they change again.
+  virtual void ShowChanges(WindowChanges) {}
 
   // ---- state (docs/exactly-once.md, "State") ----
   // Keeps its state in `store` (which outlives it) as operator number `operator_number`, and takes
@@ -78,7 +98,7 @@ class WindowAggregate {
   virtual bool StoreIsBehind() const = 0;
 
   // Writes everything out and forgets it: memory is as of a fresh one, but for index_bytes. Not
-  // while sealed() or HasOutput. What is forgotten is no epoch's before the next Seal.
+  // while sealed(), HasOutput or HasChanges. What is forgotten is no epoch's before the next Seal.
   virtual Status Evict() = 0;
 
   // What the state is of: windows, keys, aggregates. Equal ones read each other's state.

@@ -628,7 +628,7 @@ TEST(WindowAggregate, ManyKeysComeInPiecesInTheOrderOfTheirIds) {
   std::vector<int64_t> sizes;
   std::vector<CellRow> found;
   while (aggregate->HasOutput()) {
-    const auto batch = aggregate->NextOutput(2000).ValueOrDie();
+    const auto batch = aggregate->NextOutput(2000).ValueOrDie().batch;
     sizes.push_back(batch->num_rows());
     AppendCells(*batch, &found);
   }

@@ -68,7 +68,7 @@ class Disturbed {
   // Some of the rows that are due, or all.
   void Give(int64_t rows_max, bool all) {
     while (aggregate_->HasOutput()) {
-      const auto batch = aggregate_->NextOutput(rows_max).ValueOrDie();
+      const auto batch = aggregate_->NextOutput(rows_max).ValueOrDie().batch;
       ASSERT_NE(batch, nullptr);
       ASSERT_GT(batch->num_rows(), 0);
       ASSERT_LE(batch->num_rows(), rows_max);
@@ -243,7 +243,7 @@ TEST(WindowRecovery, RowsMayComeWhileAWindowIsGivenOut) {
   aggregate->AdvanceTo(At(20));
   std::map<std::pair<int64_t, std::string>, int64_t> counts;
   for (int slice = 0; aggregate->HasOutput(); ++slice) {
-    const auto batch = aggregate->NextOutput(7).ValueOrDie();
+    const auto batch = aggregate->NextOutput(7).ValueOrDie().batch;
     std::vector<CellRow> rows;
     AppendCells(*batch, &rows);
     for (const CellRow& row : rows) {

@@ -102,10 +102,16 @@ struct TestQuery {
   std::vector<int> keys;
   std::vector<AggregateSpec> aggregates;
   Micros gap{0};  // of sessions; the rest of the geometry means nothing then
+  Micros allowed_lateness{0};
+  bool gives_changes = false;
+  Micros changes_every{0};
 
   WindowAggregateNode Node() const {
     WindowAggregateNode node;
     node.gap = gap;
+    node.allowed_lateness = allowed_lateness;
+    node.gives_changes = gives_changes;
+    node.changes_every = changes_every;
     node.size = size;
     node.slide = slide;
     node.pane = Micros(std::gcd(size.count(), slide.count()));
@@ -179,13 +185,13 @@ inline void AddRows(WindowAggregate* aggregate, const TestQuery& query,
 inline std::vector<CellRow> Drain(WindowAggregate* aggregate, int64_t rows_max = 1000) {
   std::vector<CellRow> rows;
   while (aggregate->HasOutput()) {
-    const auto batch = aggregate->NextOutput(rows_max).ValueOrDie();
+    const auto batch = aggregate->NextOutput(rows_max).ValueOrDie().batch;
     if (batch == nullptr || batch->num_rows() == 0 || batch->num_rows() > rows_max) {
       Status::Invalid("HasOutput, and not 1 to rows_max rows").Abort();
     }
     AppendCells(*batch, &rows);
   }
-  if (aggregate->NextOutput(rows_max).ValueOrDie() != nullptr) {
+  if (aggregate->NextOutput(rows_max).ValueOrDie().batch != nullptr) {
     Status::Invalid("rows although HasOutput said none").Abort();
   }
   return rows;

@@ -116,7 +116,36 @@ class Generator:
                 size, slide, offset
             ),
         )
-        return self._grouped(lambda _keys, _where: window)
+        query = self._grouped(lambda _keys, _where: window)
+        return self._first_rows(query) if rng.random() < 0.2 else query
+
+    def _first_rows(self, query: Query) -> Query:
+        """The first rows of each window: by their number of readings, by keys, or both."""
+        rng = self._rng
+        keys = [f"k{i}" for i in range(query.keys - 2)]
+        order = rng.sample(keys, rng.randint(0, len(keys)))
+        by_count = not order or rng.random() < 0.5
+        items = [f"{key} {rng.choice(['', 'DESC', 'ASC NULLS FIRST'])}" for key in order]
+        # DuckDB's nulls come last whatever the direction. What is equal is in the order of keys.
+        theirs = [item + " NULLS FIRST" if item.endswith("DESC") else item for item in items]
+        theirs += [f"{key} NULLS LAST" for key in keys]
+        if by_count:
+            items.insert(0, "count(*) DESC")
+            theirs.insert(0, "count_of_rows DESC")
+        limit = rng.randint(1, 4)
+        counted = query.theirs.replace("SELECT ", "SELECT count(*) AS count_of_rows, ", 1)
+        # Positions in GROUP BY move by one.
+        head, _, tail = counted.rpartition(" GROUP BY ")
+        positions, _, having = tail.partition(" HAVING ")
+        moved = ", ".join(str(int(one) + 1) for one in positions.split(", "))
+        by = ", ".join(theirs)
+        return Query(
+            f"{query.ours} ORDER BY {', '.join(items)} LIMIT {limit}",
+            f"SELECT * EXCLUDE (count_of_rows) FROM ({head} GROUP BY {moved} HAVING {having}) "
+            f"QUALIFY row_number() OVER (PARTITION BY window_start, window_end ORDER BY {by}) "
+            f"<= {limit}",
+            query.keys,
+        )
 
     def _grouped(self, window: Callable[[list[Sql], Sql], Sql]) -> Query:
         """Aggregates by what `window` makes of the keys and the condition on readings."""

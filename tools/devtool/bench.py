@@ -27,7 +27,6 @@ from devtool import console, paths
 from devtool.broker import Broker
 from devtool.console import ToolError, say
 
-QUERIES = ("smoke", "q1", "q2")
 CHECKPOINT = "checkpoint"
 FOLDER = paths.RUN / "bench"
 READINGS = 10_000_000
@@ -36,14 +35,45 @@ PARTITIONS = 4
 RUNS = 3
 # What the filler does: seconds since 1970 of the first round.
 FIRST_SECOND = 1_654_733_331
-# Windows of each query: size and slide in seconds.
-WINDOWS = {"smoke": (300, 60), "q1": (300, 60), "q2": (60, 60)}
 IDLE_SECONDS = 2.0
 RUN_TIMEOUT_SECONDS = 1800.0
 
 
+@dataclass(frozen=True)
+class Query:
+    """A job of tools/bench over a fleet. Size and slide of its windows in seconds; without them it
+    takes the readings of every `every`th second row by row."""
+
+    name: str
+    size: int = 60
+    slide: int = 60
+    devices: int = DEVICES
+    every: int = 0
+
+    @property
+    def title(self) -> str:
+        return self.name if self.devices == DEVICES else f"{self.name}, {self.devices:,} devices"
+
+
+QUERIES = {
+    query.name: query
+    for query in (
+        Query("smoke", 300, 60),
+        Query("q1", 300, 60),
+        Query("q2"),
+        Query("filter", every=20),
+    )
+}
+# Jobs beside each other: what a difference in the query costs.
+COMPARISONS = {
+    "keys": (Query("hour", 3600, 3600), Query("hour", 3600, 3600, devices=1_000_000)),
+    "panes": (Query("q2"), Query("panes", 1800, 60)),
+    "percentiles": (Query("q2"), Query("approximate"), Query("exact")),
+}
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("query", choices=(*QUERIES, CHECKPOINT))
+    parser.add_argument("query", choices=(*QUERIES, *COMPARISONS, CHECKPOINT))
     parser.add_argument("--readings", type=int, default=READINGS, help=f"default: {READINGS:,}")
     parser.add_argument("--runs", type=int, default=RUNS, help=f"default: {RUNS}")
     parser.add_argument("--json", type=Path, metavar="FILE", help="the figures as JSON")
@@ -62,20 +92,29 @@ def run(args: argparse.Namespace) -> int:
     FOLDER.mkdir(parents=True)
     if args.query == CHECKPOINT:
         return _run_checkpoint(args)
+    queries = COMPARISONS.get(args.query) or (QUERIES[args.query],)
+    if args.readings % max(query.devices for query in queries) != 0:
+        raise ToolError("--readings must be a multiple of the largest fleet")
     with _broker() as broker:
-        bench = Bench(broker, args.query, args.readings)
-        bench.fill()
+        benches = [Bench(broker, query, args.readings) for query in queries]
+        for bench in {bench.topic: bench for bench in benches}.values():
+            bench.fill()
         for number in range(1, args.runs + 1):
-            bench.drain(number)
-            bench.job(number)
-    result = bench.result()
-    for line in report(result):
-        print(line)
+            for bench in benches:
+                bench.drain(number)
+                bench.job(number)
+    results = [bench.result() for bench in benches]
+    for result in results:
+        print("\n".join(report(result)))
+    for other in results[1:]:
+        print(compare(results[0], other))
     if args.json is not None:
-        args.json.write_text(json.dumps(result, indent=2) + "\n")
-    for problem in bench.problems:
+        written = results[0] if len(results) == 1 else {"comparison": args.query, "jobs": results}
+        args.json.write_text(json.dumps(written, indent=2) + "\n")
+    problems = [problem for bench in benches for problem in bench.problems]
+    for problem in problems:
         say(f"error: {problem}")
-    return 1 if bench.problems else 0
+    return 1 if problems else 0
 
 
 # A million devices have an open window each; then these many of them report on.
@@ -268,66 +307,75 @@ class Figures:
     peak_rss_bytes: int
 
 
-def expected_rows(query: str, readings: int) -> int:
-    """Windows that hold a reading: every device reports in every second."""
-    size, slide = WINDOWS[query]
-    last_second = FIRST_SECOND + readings // DEVICES - 1
+def expected_output(query: Query, readings: int) -> dict[str, int]:
+    """Rows, which are distinct, and the readings in them: every device reports in every second."""
+    rounds = readings // query.devices
+    if query.every > 0:
+        rows = (rounds + query.every - 1) // query.every * query.devices
+        return {"rows": rows, "windows": rows, "readings": rows}
+    last_second = FIRST_SECOND + rounds - 1
     # Window ends from the first after the first reading to the last that can hold the last one.
-    first_end = FIRST_SECOND // slide + 1
-    last_end = last_second // slide + size // slide
-    return (last_end - first_end + 1) * DEVICES
+    first_end = FIRST_SECOND // query.slide + 1
+    last_end = last_second // query.slide + query.size // query.slide
+    rows = (last_end - first_end + 1) * query.devices
+    return {"rows": rows, "windows": rows, "readings": readings * (query.size // query.slide)}
 
 
 class Bench:
-    def __init__(self, broker: Broker, query: str, readings: int) -> None:
+    def __init__(self, broker: Broker, query: Query, readings: int) -> None:
         self._broker = broker
         self._query = query
         self._readings = readings
-        self._input = "bench-input"
+        self._input = f"bench-input-{query.devices}"
         self._drains: list[Figures] = []
         self._jobs: list[Figures] = []
         self.problems: list[str] = []
 
+    @property
+    def topic(self) -> str:
+        return self._input
+
     def fill(self) -> None:
         console.run_step(
-            f"fill: {self._readings:,} readings",
+            f"fill: {self._readings:,} readings of {self._query.devices:,} devices",
             [
                 _program("bench-fill"),
                 self._broker.bootstrap,
                 self._input,
                 str(self._readings),
-                str(DEVICES),
+                str(self._query.devices),
             ],
             "bench-fill",
         )
 
     def drain(self, number: int) -> None:
-        title = f"drain {number}"
+        title = f"drain {number} ({self._query.title})"
         argv: list[str | Path] = [
             _program("bench-drain"),
             self._broker.bootstrap,
             self._input,
             str(self._readings),
         ]
-        finished = _measure(title, argv, FOLDER / f"drain-{number}.log")
+        finished = _measure(title, argv, FOLDER / f"drain-{self._tag(number)}.log")
         told = json.loads(finished.output)
         if told["records"] != self._readings:
             self.problems.append(f"{title}: {told['records']:,} records, not {self._readings:,}")
         self._drains.append(Figures(told["seconds"], told["cpu_seconds"], told["peak_rss_bytes"]))
 
     def job(self, number: int) -> None:
-        title = f"job {number}"
-        output = f"bench-output-{number}"
+        title = f"job {number} ({self._query.title})"
+        tag = self._tag(number)
+        output = f"bench-output-{tag}"
         self._broker.create_topics({output: PARTITIONS}, {"retention.ms": "-1"})
-        job = _job_file(self._query, number)
-        summary_path = FOLDER / f"job-{number}.json"
+        job = _job_file(self._query.name, tag)
+        summary_path = FOLDER / f"job-{tag}.json"
         argv: list[str | Path] = [
             paths.millrace(), "run", job, "--brokers", self._broker.bootstrap,
             "--end-when-idle", f"{IDLE_SECONDS:g}s", "--summary", summary_path,
-            "--data-dir", FOLDER / f"data-{number}", "--metrics-port", "0",
+            "--data-dir", FOLDER / f"data-{tag}", "--metrics-port", "0",
         ]  # fmt: skip
         env = {"MILLRACE_BENCH_INPUT": self._input, "MILLRACE_BENCH_OUTPUT": output}
-        finished = _measure(title, argv, FOLDER / f"job-{number}.log", env)
+        finished = _measure(title, argv, FOLDER / f"job-{tag}.log", env)
         # The wait for silence at the end is no work.
         seconds = finished.seconds - IDLE_SECONDS
         self._jobs.append(Figures(seconds, finished.cpu_seconds, finished.peak_rss_bytes))
@@ -352,17 +400,19 @@ class Bench:
         if checked.returncode != 0:
             raise ToolError(f"{title}: the output could not be read:\n{checked.stderr}")
         found = json.loads(checked.stdout)
-        size, slide = WINDOWS[self._query]
-        rows = expected_rows(self._query, self._readings)
-        expected = {"rows": rows, "windows": rows, "readings": self._readings * (size // slide)}
+        expected = expected_output(self._query, self._readings)
         if found != expected:
             self.problems.append(f"{title}: the output holds {found}, expected {expected}")
+
+    def _tag(self, number: int) -> str:
+        return f"{self._query.name}-{self._query.devices}-{number}"
 
     def result(self) -> dict[str, Any]:
         drain = summarise(self._drains, self._readings)
         job = summarise(self._jobs, self._readings)
         return {
-            "query": self._query,
+            "query": self._query.name,
+            "devices": self._query.devices,
             "readings": self._readings,
             "runs": len(self._jobs),
             "cores": os.cpu_count(),
@@ -474,7 +524,8 @@ def summarise(figures: Sequence[Figures], readings: int) -> dict[str, Any]:
 
 def report(result: Mapping[str, Any]) -> list[str]:
     lines = [
-        f"{result['query']}: {result['readings']:,} readings, {result['runs']} runs in turn, "
+        f"{result['query']}: {result['readings']:,} readings of {result['devices']:,} devices, "
+        f"{result['runs']} runs in turn, "
         f"{result['cores']} cores with the broker beside",
         f"{'':8}{'readings/s':>12}{'CPU s/million':>15}{'spread':>9}{'peak MiB':>10}",
     ]
@@ -487,3 +538,10 @@ def report(result: Mapping[str, Any]) -> list[str]:
     counts = "correct" if result["output_counts_correct"] else "WRONG"
     lines.append(f"CPU to the drain's: {result['cpu_ratio_to_drain']:.2f}; output counts {counts}")
     return lines
+
+
+def compare(first: Mapping[str, Any], other: Mapping[str, Any]) -> str:
+    """How many times the CPU of the first job a reading the other takes."""
+    ratio = other["job"]["cpu_seconds_per_million"] / first["job"]["cpu_seconds_per_million"]
+    names = [f"{one['query']} of {one['devices']:,} devices" for one in (other, first)]
+    return f"{names[0]} to {names[1]}: {ratio:.2f} of the CPU"

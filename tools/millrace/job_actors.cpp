@@ -142,7 +142,8 @@ Status JobActors::SpawnTasks() {
       TaskOptions options;
       options.node = node.id;
       options.inputs = InputsOf(node.id);
-      options.watermark = watermarks[plan.SourceOf(node.id)];
+      options.watermark =
+          MovedBack(watermarks[plan.SourceOf(node.id)], plan.WatermarkDelayOf(node.id));
       options.state_bytes_max = parts_.state->StateBytesMax(windows * size_t(parts_.parallelism));
       auto task = Task::Make(plan, options, state->store(), parts_.new_account());
       if (!task.ok()) return WithContext(task.status(), node.name);

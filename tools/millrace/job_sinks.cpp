@@ -49,6 +49,7 @@ class OpenedJobSinks final : public JobSinks {
       encoder.schema = sink.schema;
       encoder.keys = sink.keys;
       encoder.time_column = sink.time_column;
+      encoder.tells_row_kind = sink.tells_row_kind;
       encoder.headers = {{"millrace-job", job_}};
       encoder.record_bytes_max = sink.record_bytes_max - kPublishedHeaderBytes;
       encoders[index] = KafkaRowEncoder::Make(std::move(encoder));
@@ -239,7 +240,8 @@ Result<std::unique_ptr<JobSinks>> OpenJobSinks(const JobSpec& job, const JobPlan
       sinks->descriptions.push_back(writer->description());
       sinks->direct[index] = std::move(writer);
     } else if (kafka != nullptr) {
-      sinks->records[index] = {kafka->topic, node.output, sink->keys, sink->time_column, 0};
+      sinks->records[index] = {kafka->topic,      node.output,           sink->keys,
+                               sink->time_column, sink->takes_changes(), 0};
       sinks->record_sinks.push_back(index);
       sinks->topics.push_back(kafka->topic);
       sinks->descriptions.push_back("kafka topic " + kafka->topic);

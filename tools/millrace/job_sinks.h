@@ -34,6 +34,7 @@ struct RecordSinkParts {
   Schema schema;
   std::vector<int> keys;
   int time_column = -1;
+  bool tells_row_kind = false;
   int64_t record_bytes_max = 0;
 };
 

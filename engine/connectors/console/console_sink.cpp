@@ -82,6 +82,7 @@ class ConsoleSink : public SinkWriter {
     if (rows.size() == 0) return Status::OK();
     std::lock_guard lock(screen_->mutex);
     text_.clear();
+    kind_ = rows.kind;
     TellHidden();
     const int64_t shown = std::min(rows.size(), std::max<int64_t>(Allowed(), 0));
     if (shown > 0) {
@@ -125,6 +126,7 @@ class ConsoleSink : public SinkWriter {
   const std::shared_ptr<const Clock> clock_;
   const std::shared_ptr<ConsoleScreen> screen_;
   std::string text_;  // of this call
+  RowKind kind_ = RowKind::kOnTime;
 
  private:
   // How many more rows this second takes.
@@ -257,6 +259,10 @@ class TableSink final : public ConsoleSink {
     std::vector<std::string> cells;
     for (size_t i = 0; i < shown_; ++i) cells.push_back(Cell(batch, columns_[i], row));
     AppendLine(cells, "");
+    if (kind_ != RowKind::kOnTime) {
+      text_.pop_back();
+      text_ += "  " + Colored(kDim, std::string(RowKindName(kind_))) + "\n";
+    }
     ++rows_below_header_;
   }
 
@@ -380,7 +386,8 @@ bool IsText(const Schema& schema, std::string_view name) {
 std::shared_ptr<ConsoleScreen> StandardOutputScreen() {
   auto screen = std::make_shared<ConsoleScreen>();
   screen->out = &std::cout;
-  const char* no_color = std::getenv("NO_COLOR");
+  // Nothing in this process changes its environment.
+  const char* no_color = std::getenv("NO_COLOR");  // NOLINT(concurrency-mt-unsafe)
   screen->color = isatty(STDOUT_FILENO) != 0 && (no_color == nullptr || *no_color == '\0');
   winsize size{};
   const bool known = ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0;

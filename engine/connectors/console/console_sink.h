@@ -11,6 +11,8 @@
 //   ▲ 14:00:00 critical CriticalTemperature  device_id=sensor-0003  Critical temperature 81.2 on
 //   ...
 //
+// A row of a window that is not its first at the window's end says so: "running", "correction".
+//
 // At most rows_per_second_max rows a second of the clock; the rest is counted and told in a line.
 #pragma once
 

@@ -10,6 +10,7 @@ namespace {
 
 // Kafka 4's message.timestamp.after.max.ms is one hour: a record beyond it fails its whole batch.
 constexpr auto kFutureMax = std::chrono::minutes(30);
+constexpr std::string_view kRowKindHeader = "millrace-row-kind";
 constexpr size_t kShortMessageBytes = 200;  // what is left of a message that takes too much
 
 int64_t Millis(EventTime time) {
@@ -93,6 +94,7 @@ Status JsonKafkaRowEncoder::Encode(const Rows& rows, EventTime now,
   OutboxRecord record;
   record.topic = options_.topic;
   record.headers.assign(options_.headers.begin(), options_.headers.end());
+  if (options_.tells_row_kind) record.headers.emplace_back(kRowKindHeader, RowKindName(rows.kind));
   size_t begin = 0;
   for (int64_t row = 0; row < batch.num_rows(); ++row) {
     const size_t end = value_ends_[size_t(row)];

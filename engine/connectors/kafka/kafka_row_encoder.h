@@ -2,7 +2,8 @@
 // text column as its plain text, null: no key; else a JSON object; without key columns none).
 // Timestamp: the time column in milliseconds; 0 (the time of writing) where there is none, where it
 // is before 1970, or where it is so far in the future that brokers would refuse it. Headers:
-// millrace-job, millrace-generation, millrace-epoch.
+// millrace-job, millrace-generation, millrace-epoch; of a sink that takes changes also
+// millrace-row-kind.
 #pragma once
 
 #include <functional>
@@ -23,6 +24,7 @@ struct KafkaRowEncoderOptions {
   std::vector<int> keys;
   int time_column = -1;  // -1: none
   RecordHeaders headers;
+  bool tells_row_kind = false;
   int64_t record_bytes_max = 1'000'000;
 };
 
