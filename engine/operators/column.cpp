@@ -149,7 +149,8 @@ void Frame::Begin(const arrow::RecordBatch& batch) {
   errors_.clear();
 }
 
-void Frame::Fail(int64_t row, Fault fault, std::string_view where, std::string_view detail) {
+void Frame::Fail(int64_t row, Fault fault, std::string_view where,
+                 std::optional<std::string_view> detail) {
   if (errors_.empty()) failed_.assign(size_t(rows()), 0);
   if (failed_[size_t(row)] != 0) return;
   failed_[size_t(row)] = 1;
@@ -157,11 +158,11 @@ void Frame::Fail(int64_t row, Fault fault, std::string_view where, std::string_v
   error.row = row;
   error.reason = FaultReason(fault);
   error.message = FaultMessage(fault);
-  if (!detail.empty()) {
-    const std::string_view shown = Shortened(detail, kDetailBytesMax);
+  if (detail.has_value()) {
+    const std::string_view shown = Shortened(*detail, kDetailBytesMax);
     error.message += ": \"";
     error.message += shown;
-    error.message += shown.size() < detail.size() ? "...\"" : "\"";
+    error.message += shown.size() < detail->size() ? "...\"" : "\"";
   }
   if (!where.empty()) {
     error.message += " in ";

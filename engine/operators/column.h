@@ -13,6 +13,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -146,7 +147,8 @@ class Frame {
   int64_t rows() const { return batch_->num_rows(); }
 
   // `where`: the failing expression as text; `detail`: the value that was refused.
-  void Fail(int64_t row, Fault fault, std::string_view where, std::string_view detail = {});
+  void Fail(int64_t row, Fault fault, std::string_view where,
+            std::optional<std::string_view> detail = std::nullopt);
   // One byte a row, 1 = failed; null where none did.
   const uint8_t* failed() const { return errors_.empty() ? nullptr : failed_.data(); }
   // Sorted by row.

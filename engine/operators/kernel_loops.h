@@ -133,9 +133,9 @@ Status Checked(const KernelCall& call, Column* out) {
 
 // The value that an error shows: the first argument, where it is text.
 template <typename First, typename... Rest>
-std::string_view DetailOf(const First& first, const Rest&...) {
+std::optional<std::string_view> DetailOf(const First& first, const Rest&...) {
   if constexpr (std::is_same_v<First, std::string_view>) return first;
-  return {};
+  return std::nullopt;
 }
 
 template <typename Op>
@@ -157,7 +157,7 @@ Status RunCustom(const KernelCall& call, Column* out, std::index_sequence<I...>)
     if (nulls.IsNull(row)) return;
     const Fault fault = Op::Call(call.memory, std::get<I>(readers)[row]..., values + row);
     if (fault == Fault::kNone) return;
-    std::string_view detail;
+    std::optional<std::string_view> detail;
     if constexpr (ShowsArgument<Op>) detail = DetailOf(std::get<I>(readers)[row]...);
     call.frame->Fail(row, fault, call.where, detail);
     status &= nulls.Set(call, row);

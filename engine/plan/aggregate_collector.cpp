@@ -24,6 +24,14 @@ int ColumnOf(const Expr& argument) {
   return expr->kind == Expr::Kind::kColumn ? expr->column : -1;
 }
 
+bool IsNull(const Syntax& node) {
+  const Syntax* arg = node.tag == "TypeCast" ? node.Find("arg") : nullptr;
+  return arg != nullptr ? IsNull(*arg) : node.tag == "A_Const" && node.Flag("isnull");
+}
+
+// As the user calls it: stats(x) stands for others.
+std::string WrittenName(const Syntax& call) { return StringOf(call.List("funcname").back()); }
+
 // How many arguments stand in the parentheses.
 size_t WrittenArguments(const AggregateInfo& info) {
   const bool second = info.second != With::kNone && info.second != With::kEventTime;
@@ -105,7 +113,7 @@ std::optional<AggregateCollector::Parts> AggregateCollector::TakeApart(
 
 bool AggregateCollector::TakeArguments(const Syntax& call, const AggregateInfo& info,
                                        Parts* parts) const {
-  const std::string name(info.name);
+  const std::string name = WrittenName(call);
   const std::vector<Syntax>& args = call.List("args");
   if (call.Flag("agg_star")) {
     if (info.function == AggregateFunction::kCount) return true;
@@ -195,8 +203,13 @@ bool AggregateCollector::BindArgument(const Syntax& call, const AggregateInfo& i
            : TakesArgument(info, Type::kBoolean) ? Type::kBoolean
                                                  : Type::kDouble;
   }
+  if (!TakesArgument(info, type) && info.second == With::kPair) {
+    sql_.Error(node, std::string(info.name) + "'s first argument must be a number, not " +
+                         std::string(TypeName(type)));
+    return false;
+  }
   if (!TakesArgument(info, type)) {
-    sql_.Error(call, "function does not exist: " + std::string(info.name) + "(" +
+    sql_.Error(call, "function does not exist: " + WrittenName(call) + "(" +
                          std::string(TypeName(type)) + ")");
     return false;
   }
@@ -226,11 +239,12 @@ bool AggregateCollector::BindSecond(const Syntax& call, const AggregateInfo& inf
     case With::kFraction:
       return BindFraction(*parts.second, info, aggregate);
     case With::kSeparator: {
+      if (IsNull(*parts.second)) break;  // nothing between them
       const std::optional<Literal> text = BindConstant(*parts.second, "the separator of " + name);
       if (!text.has_value()) return false;
       const auto* separator = std::get_if<std::string>(&*text);
       if (separator == nullptr) {
-        sql_.Error(*parts.second, "the separator of " + name + " must be a text");
+        sql_.Error(*parts.second, "the separator of " + name + " must be a literal text");
         return false;
       }
       aggregate->separator = *separator;
@@ -304,7 +318,8 @@ bool AggregateCollector::BindFraction(const Syntax& node, const AggregateInfo& i
   const auto* number = std::get_if<double>(&*literal);
   aggregate->fraction = number != nullptr ? *number : integer != nullptr ? double(*integer) : -1;
   if (!(aggregate->fraction >= 0 && aggregate->fraction <= 1)) {
-    sql_.Error(node, what + " must be a number between 0 and 1");
+    sql_.Error(node, what + " must be a number between 0 and 1",
+               node.tag == "A_Const" ? "" : "write it as a literal, such as 0.95");
     return false;
   }
   return true;

@@ -52,6 +52,13 @@ bool IsKnownOperator(std::string_view name) {
   });
 }
 
+// How a literal of a type is written, where that is not plain.
+std::string LiteralHint(Type type) {
+  if (type == Type::kInterval) return "write numbers with units, such as '90 minutes'";
+  if (type == Type::kTimestamp) return "write it like '2026-06-13 14:14:45', with or without +02";
+  return "";
+}
+
 // What may help where no operator takes these types.
 std::string OperatorHint(std::string_view symbol, Type left, Type right) {
   if (left == Type::kTimestamp && right == Type::kTimestamp && symbol == "-") {
@@ -122,8 +129,8 @@ std::optional<Expr> ExpressionBinder::Coerce(const Syntax& node, Bound bound, Ty
     const std::string& text = std::get<std::string>(expr.literal);
     std::optional<Literal> literal = ParseLiteral(text, type);
     if (!literal.has_value()) {
-      sql_.Error(node,
-                 "invalid input for type " + std::string(TypeName(type)) + ": '" + text + "'");
+      sql_.Error(node, "invalid input for type " + std::string(TypeName(type)) + ": '" + text + "'",
+                 LiteralHint(type));
       return std::nullopt;
     }
     return LiteralExpr(std::move(*literal), type);
@@ -176,7 +183,9 @@ std::optional<Bound> ExpressionBinder::ColumnNamed(const Syntax& node, const std
   if (index < 0) {
     std::vector<std::string> known = scope_.columns->Names();
     if (scope_.window_columns) known.insert(known.end(), {"window_start", "window_end"});
-    sql_.Error(node, "unknown column '" + name + "'", SuggestName(name, known));
+    sql_.Error(node, "unknown column '" + name + "'",
+               window_column ? "it comes of a window: FROM tumble(...) or hop(...)"
+                             : SuggestName(name, known));
     return std::nullopt;
   }
   references_.push_back({index, node.offset});
@@ -303,6 +312,10 @@ std::optional<Bound> ExpressionBinder::BindFunction(const Syntax& node) {
   if (sql_syntax && name == "position") name = "strpos";
   if (sql_syntax && name == "timezone") {
     sql_.Error(node, "AT TIME ZONE is not supported", "timestamps are in UTC");
+    return std::nullopt;
+  }
+  if (name == "stats") {
+    sql_.Error(node, "stats() stands for five columns and must be a select item of its own");
     return std::nullopt;
   }
   const std::vector<std::string>& known = FunctionNames();

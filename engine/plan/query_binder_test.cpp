@@ -76,7 +76,8 @@ TEST(QueryBinder, RefusesBadWindows) {
        "10:39 a window's size must have a fixed length; months and years differ in length; write "
        "days\n"},
       {with("tumble(readings, INTERVAL '1 fortnight')"),
-       "10:48 invalid input for type interval: '1 fortnight'\n"},
+       "10:48 invalid input for type interval: '1 fortnight'; write numbers with units, such as "
+       "'90 minutes'\n"},
       {with("tumble(readings, level)"),
        "10:39 a window's size must be an interval; write INTERVAL '5 minutes'\n"},
       {with("tumble(readings, 60)"),
@@ -361,7 +362,8 @@ TEST(QueryBinder, AggregatesHavePostgresTypes) {
        "approx_percentile(level::double precision, 0.9) | level::double precision double "
        "precision | - -> double precision"},
       {"approx_percentile(level, level)",
-       "10:33 the fraction of approx_percentile must be a number between 0 and 1\n"},
+       "10:33 the fraction of approx_percentile must be a number between 0 and 1; write it as a "
+       "literal, such as 0.95\n"},
       {"string_agg(device_id, ', ' ORDER BY level DESC)",
        "string_agg(device_id, ', ' ORDER BY level DESC) | device_id text | - -> text"},
       {"string_agg(DISTINCT device_id, ',')",
@@ -369,7 +371,8 @@ TEST(QueryBinder, AggregatesHavePostgresTypes) {
       {"string_agg(DISTINCT device_id, ',' ORDER BY level)",
        "10:52 with DISTINCT, ORDER BY must be the argument\n"},
       {"string_agg(level, ',')", "10:8 function does not exist: string_agg(integer)\n"},
-      {"string_agg(device_id, device_id)", "10:30 the separator of string_agg must be a text\n"},
+      {"string_agg(device_id, device_id)",
+       "10:30 the separator of string_agg must be a literal text\n"},
       {"array_agg(level)", "array_agg(level) | level integer | - -> text"},
       {"rate(level)",
        "rate(level::double precision) | level::double precision double precision | - -> double "

@@ -19,22 +19,42 @@ std::string_view UnicodeClass(std::string_view name) {
   return {};
 }
 
+bool IsDigit(char c) { return c >= '0' && c <= '9'; }
+
+// What begins at a '{' that a digit follows is {m}, {m,} or {m,n}: RE2 takes anything else for
+// plain characters.
+bool IsBound(std::string_view text) {
+  size_t i = 1;
+  while (i < text.size() && IsDigit(text[i])) ++i;
+  if (i < text.size() && text[i] == ',') ++i;
+  while (i < text.size() && IsDigit(text[i])) ++i;
+  return i < text.size() && text[i] == '}';
+}
+
 class Translator {
  public:
   explicit Translator(std::string_view pattern) : rest_(pattern) {}
 
-  // False where RE2 has no equivalent.
-  bool Run(std::string* out) {
-    while (!rest_.empty()) {
+  // False where RE2 has no equivalent, or would take for another thing what PostgreSQL refuses;
+  // then `error` says what.
+  bool Run(std::string* out, std::string* error) {
+    while (!rest_.empty() && error_.empty()) {
       if (rest_.size() > 1 && rest_[0] == '\\') {
-        if (!TakeEscape(out)) return false;
+        TakeEscape(out);
       } else if (in_brackets_ && rest_.starts_with("[:")) {
         TakeClass(out);
+      } else if (in_brackets_ && (rest_.starts_with("[.") || rest_.starts_with("[="))) {
+        error_ = "[. .] and [= =] in brackets are not supported";
+      } else if (!in_brackets_ && rest_[0] == '{' && rest_.size() > 1 && IsDigit(rest_[1]) &&
+                 !IsBound(rest_)) {
+        error_ = "expected {m}, {m,} or {m,n}: ";
+        error_ += rest_.substr(0, rest_.find('}'));
       } else {
         TakeCharacter(out);
       }
     }
-    return true;
+    *error = error_;
+    return error_.empty();
   }
 
  private:
@@ -64,13 +84,27 @@ class Translator {
     }
   }
 
-  bool TakeEscape(std::string* out) {
+  void TakeEscape(std::string* out) {
     const char escape = rest_[1];
     std::string_view other;
     switch (escape) {
       case 'm':
       case 'M':
-        return false;
+      case 'b':  // a backspace in PostgreSQL
+      case 'B':  // a backslash there
+        error_.append({'\\', escape});
+        error_ += " is not supported; \\y is a word's beginning or end";
+        return;
+      // Of RE2 only.
+      case 'C':
+      case 'E':
+      case 'P':
+      case 'Q':
+      case 'p':
+      case 'z':
+        error_ += "invalid escape sequence: ";
+        error_.append({'\\', escape});
+        return;
       case 'y':
         other = "\\b";
         break;
@@ -84,17 +118,19 @@ class Translator {
         other = in_brackets_ ? UnicodeClass("\\w") : "[\\pL\\p{Nd}_]";
         break;
       case 'W':
-        if (in_brackets_) return false;
+        if (in_brackets_) {
+          error_ = "\\W in brackets is not supported";
+          return;
+        }
         other = "[^\\pL\\p{Nd}_]";
         break;
       default:
         // A digit would be a back reference, which RE2 refuses by itself.
         Take(2, out);
-        return true;
+        return;
     }
     out->append(other);
     rest_.remove_prefix(2);
-    return true;
   }
 
   void Take(size_t size, std::string* out) {
@@ -104,6 +140,7 @@ class Translator {
 
   std::string_view rest_;
   bool in_brackets_ = false;
+  std::string error_;
 };
 
 // A quantifier followed by '?', outside of brackets and not escaped.
@@ -113,8 +150,11 @@ bool IsNonGreedy(std::string_view pattern) {
     const char c = pattern[i];
     if (c == '\\') {
       ++i;
-    } else if (c == '[') {
+    } else if (c == '[' && !in_brackets) {
       in_brackets = true;
+      // A bracket that comes first is one of the characters.
+      if (pattern[i + 1] == '^') ++i;
+      if (i + 1 < pattern.size() && pattern[i + 1] == ']') ++i;
     } else if (c == ']') {
       in_brackets = false;
     } else if (!in_brackets && (c == '*' || c == '+' || c == '?' || c == '}') &&
@@ -140,7 +180,8 @@ std::unique_ptr<RE2> CompilePattern(std::string_view pattern, std::string_view f
     } else if (flag == 'g' && global != nullptr) {
       *global = true;
     } else {
-      *error = "option '" + std::string(1, flag) + "' is not supported";
+      *error = "option '" + std::string(1, flag) + "' is not supported; known: i, c" +
+               (global != nullptr ? ", g" : "");
       return nullptr;
     }
   }
@@ -149,10 +190,7 @@ std::unique_ptr<RE2> CompilePattern(std::string_view pattern, std::string_view f
     return nullptr;
   }
   std::string translated;
-  if (!Translator(pattern).Run(&translated)) {
-    *error = "\\m, \\M and \\W in brackets are not supported; \\y is a word's beginning or end";
-    return nullptr;
-  }
+  if (!Translator(pattern).Run(&translated, error)) return nullptr;
   auto compiled = std::make_unique<RE2>(translated, options);
   if (compiled->ok()) return compiled;
   *error = compiled->error();

@@ -1,7 +1,8 @@
 // Regular expressions in PostgreSQL's syntax (its "advanced" one), on RE2, which takes time in
 // proportion to the text, whatever the pattern. What RE2 has no equivalent for (back references,
-// looking ahead, \m and \M) is refused. As in PostgreSQL the longest match is taken; where a
-// pattern holds a non-greedy quantifier, the one that Perl would take.
+// looking ahead, \m and \M) is refused, and so is what means another thing to RE2 (\b, \Q, \p,
+// `{2` without an end). As in PostgreSQL the longest match is taken; where a pattern holds a
+// non-greedy quantifier, the one that Perl would take.
 #pragma once
 
 #include <re2/re2.h>

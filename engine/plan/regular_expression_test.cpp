@@ -49,6 +49,9 @@ TEST(RegularExpression, IsPostgres) {
   EXPECT_TRUE(Matches("RIG", "rig", "i"));
   EXPECT_FALSE(Matches("RIG", "rig", "ic"));
   EXPECT_TRUE(Matches("(?i)RIG", "rig"));
+  EXPECT_TRUE(Matches("^a{2,}b{1}c{1,2}$", "aaabc"));
+  EXPECT_TRUE(Matches("^a{x}$", "a{x}"));
+  EXPECT_TRUE(Matches("^[{2]$", "{"));
 }
 
 TEST(RegularExpression, TakesTheLongestUnlessToldOtherwise) {
@@ -58,16 +61,25 @@ TEST(RegularExpression, TakesTheLongestUnlessToldOtherwise) {
   text = "aab";
   RE2::Replace(&text, *CompilePattern("a+?", "", nullptr, &error), "x");
   EXPECT_EQ(text, "xab");
+  // No quantifier is within brackets.
+  text = "]*?aa";
+  RE2::GlobalReplace(&text, *CompilePattern("[]*?]+|a|aa", "", nullptr, &error), "x");
+  EXPECT_EQ(text, "xx");
 }
 
 TEST(RegularExpression, SaysWhatItCannotDo) {
   EXPECT_EQ(ErrorOf("("), "missing ): (");
   EXPECT_EQ(ErrorOf("(a)\\1"), "invalid escape sequence: \\1");
   EXPECT_EQ(ErrorOf("a(?=b)"), "invalid perl operator: (?=");
-  EXPECT_EQ(ErrorOf("\\mword"),
-            "\\m, \\M and \\W in brackets are not supported; \\y is a word's beginning or end");
-  EXPECT_EQ(ErrorOf("a", "n"), "option 'n' is not supported");
-  EXPECT_EQ(ErrorOf("a", "g"), "option 'g' is not supported");
+  EXPECT_EQ(ErrorOf("\\mword"), "\\m is not supported; \\y is a word's beginning or end");
+  EXPECT_EQ(ErrorOf("\\bword"), "\\b is not supported; \\y is a word's beginning or end");
+  EXPECT_EQ(ErrorOf("[\\W]"), "\\W in brackets is not supported");
+  EXPECT_EQ(ErrorOf("\\pL"), "invalid escape sequence: \\p");
+  EXPECT_EQ(ErrorOf("a{2"), "expected {m}, {m,} or {m,n}: {2");
+  EXPECT_EQ(ErrorOf("a{2,x}"), "expected {m}, {m,} or {m,n}: {2,x");
+  EXPECT_EQ(ErrorOf("[[=a=]]"), "[. .] and [= =] in brackets are not supported");
+  EXPECT_EQ(ErrorOf("a", "n"), "option 'n' is not supported; known: i, c");
+  EXPECT_EQ(ErrorOf("a", "g"), "option 'g' is not supported; known: i, c");
   EXPECT_EQ(ErrorOf(std::string(20'000, 'a')), "longer than 10000 bytes");
   EXPECT_EQ(ErrorOf("(((a{1,900}){1,900}){1,900})"), "invalid repetition size: {1,900}");
 }
