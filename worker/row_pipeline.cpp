@@ -168,7 +168,13 @@ Status RowPipeline::VisitWindow(const Step& step, const Flow& flow, const Pipeli
   }
   const int64_t rows = flow.rows.size();
   selection_.resize(size_t(rows));
+  // What is in time for the panes that it takes comes with them.
+  const WindowAggregateNode* const giver =
+      window.panes_of.value() < 0
+          ? nullptr
+          : &std::get<WindowAggregateNode>(plan_.node(window.panes_of).kind);
   if (context.watermark_before == nullptr) {
+    if (giver != nullptr) return Status::OK();
     std::iota(selection_.begin(), selection_.end(), 0u);
     outlet->ToWindow(step.node->id, flow.rows, std::move(hashes), selection_);
     return Status::OK();
@@ -183,9 +189,12 @@ Status RowPipeline::VisitWindow(const Step& step, const Flow& flow, const Pipeli
   for (int64_t row = 0; row < rows; ++row) {
     const int64_t source_row = SourceRow(flow.source_rows, row);
     const EventTime watermark = (*context.watermark_before)[size_t(source_row)];
-    if (!IsLate(EventTime(Micros(values[row])), window.pane, window.offset,
-                MovedBack(watermark, window.allowed_lateness))) [[likely]] {
-      selection_[selected++] = uint32_t(row);
+    const EventTime time(Micros(values[row]));
+    if (!IsLate(time, window.pane, window.offset, MovedBack(watermark, window.allowed_lateness)))
+        [[likely]] {
+      if (giver == nullptr || IsLate(time, giver->pane, giver->offset, watermark)) {
+        selection_[selected++] = uint32_t(row);
+      }
       continue;
     }
     ++late;

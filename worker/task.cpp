@@ -1,6 +1,9 @@
 #include "worker/task.h"
 
+#include <arrow/array.h>
+
 #include <algorithm>
+#include <numeric>
 #include <utility>
 
 namespace millrace {
@@ -40,6 +43,7 @@ Result<std::unique_ptr<Task>> Task::Make(const JobPlan& plan, const TaskOptions&
   const PlanNode& spec = task->node_;
   ARROW_ASSIGN_OR_RAISE(
       task->window_, WindowAggregate::Make(task->spec_, plan.node(spec.input).output, spec.output));
+  task->takers_ = plan.TakersOfPanes(options.node);
   ARROW_RETURN_NOT_OK(task->window_->Open(store, kWindowOperator));
   task->reported_ = task->window_->stats();
   task->window_->AdvanceTo(options.watermark);
@@ -217,6 +221,9 @@ bool Task::ShowRunning(TaskHost* host) {
 
 Status Task::Take(size_t input, const Frame& frame, TaskHost* host) {
   if (const auto* data = std::get_if<DataFrame>(&frame.body)) {
+    if (data->rows.are_panes) {
+      return window_->AddPanes(*data->rows.batch, *data->hashes, data->selection);
+    }
     return window_->Add(*data->rows.batch, *data->hashes, data->selection);
   }
   if (const auto* moved = std::get_if<WatermarkFrame>(&frame.body)) {
@@ -235,17 +242,33 @@ Status Task::Take(size_t input, const Frame& frame, TaskHost* host) {
 Status Task::EmitOne(TaskHost* host) {
   ARROW_ASSIGN_OR_RAISE(WindowOutput output, window_->NextOutput(kOutputRowsMax));
   if (output.batch == nullptr || output.batch->num_rows() == 0) return Status::OK();
+  host->SetFetched(fetched_);
+  if (output.audience == RowAudience::kPanes) {
+    HandOnPanes(std::move(output.batch), host->outlet());
+    return Status::OK();
+  }
   const int64_t rows = output.batch->num_rows();
   if (spec_.top.has_value()) {
     top_given_ += rows;
   } else if (output.audience != RowAudience::kChanges) {
     account_->windows_fired += rows;
   }
-  host->SetFetched(fetched_);
   PipelineContext context;
   context.audience = output.audience;
   return pipeline_->Push(Rows{std::move(output.batch), nullptr, output.kind}, context,
                          host->outlet());
+}
+
+void Task::HandOnPanes(std::shared_ptr<arrow::RecordBatch> batch, Outlet* outlet) {
+  const auto& column = static_cast<const arrow::UInt64Array&>(*batch->GetColumnByName("hash"));
+  const auto hashes = std::make_shared<const std::vector<uint64_t>>(
+      column.raw_values(), column.raw_values() + column.length());
+  std::vector<uint32_t> selection(hashes->size());
+  std::iota(selection.begin(), selection.end(), 0u);
+  Rows panes;
+  panes.batch = std::move(batch);
+  panes.are_panes = true;
+  for (const NodeId taker : takers_) outlet->ToWindow(taker, panes, hashes, selection);
 }
 
 // Adds what changed since the last call: several tasks share the stream's account.
@@ -260,6 +283,13 @@ void Task::ReportCounts() {
   }
   account_->counted += now.rows_counted - reported_.rows_counted;
   account_->open += now.rows_open() - reported_.rows_open();
+  // Rows of those who take panes are here until their pane has ended.
+  const auto waiting = [](const WindowAggregateStats& stats) {
+    return stats.rows_added - stats.rows_too_late - stats.rows_handed_on;
+  };
+  for (const NodeId taker : takers_) {
+    job_account_->stream(plan_.node(taker).stream).open += waiting(now) - waiting(reported_);
+  }
   reported_ = now;
 }
 

@@ -84,6 +84,7 @@ class Task {
   Result<bool> RunFrames(TaskHost* host, int frames_max);
   Status Take(size_t input, const Frame& frame, TaskHost* host);
   Status EmitOne(TaskHost* host);
+  void HandOnPanes(std::shared_ptr<arrow::RecordBatch> batch, Outlet* outlet);
   Status ReachBarrier(Epoch epoch, TaskHost* host);
   Status WriteSlice(TaskHost* host);
   int64_t SliceEntries() const;
@@ -100,6 +101,7 @@ class Task {
   StreamAccount* account_;
   std::unique_ptr<WindowAggregate> window_;
   std::unique_ptr<RowPipeline> pipeline_;
+  std::vector<NodeId> takers_;  // of its panes
   FrameAligner aligner_;
   std::vector<EventTime> input_watermarks_;
   EventTime watermark_ = kEventTimeMin;

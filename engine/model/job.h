@@ -99,6 +99,8 @@ struct QueryStreamSpec {
   std::optional<PlacedDuration> allowed_lateness = {};
   // Of windows: how often rows of open windows come out (wall time) for those who take changes.
   std::optional<PlacedDuration> changes_every = {};
+  // Of windows: the stream whose panes are put together, in place of adding each reading again.
+  std::optional<PlacedText> panes_of = {};
 };
 
 struct StreamSpec {

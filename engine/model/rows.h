@@ -31,6 +31,7 @@ struct Rows {
   std::shared_ptr<arrow::RecordBatch> batch;
   std::shared_ptr<const Origins> origins;  // null below a window
   RowKind kind = RowKind::kOnTime;         // of all rows; below a window
+  bool are_panes = false;  // accumulators of panes (WindowAggregate::AddPanes) in place of rows
 
   int64_t size() const { return batch == nullptr ? 0 : batch->num_rows(); }
 };

@@ -261,14 +261,14 @@ std::optional<StreamSpec> ReadStream(const JobFileContext& context, const YamlEn
   stream.name = entry.key;
   stream.place = entry.place;
   CheckSqlName(context, entry.place, entry.key, "stream name");
-  const MapFields fields(
-      context, *entry.value, entry.place, "stream " + Quoted(entry.key),
-      {"kafka", "files", "sql", "format", "columns", "event_time", "allowed_lateness", "emit"});
+  const MapFields fields(context, *entry.value, entry.place, "stream " + Quoted(entry.key),
+                         {"kafka", "files", "sql", "format", "columns", "event_time",
+                          "allowed_lateness", "emit", "panes_of"});
   if (!fields.is_map()) return std::nullopt;
   const YamlEntry* kind = fields.RequireOneOf(kinds);
   if (kind == nullptr) return stream;
   if (kind->key != "sql") {
-    for (const char* key : {"allowed_lateness", "emit"}) {
+    for (const char* key : {"allowed_lateness", "emit", "panes_of"}) {
       if (const YamlEntry* found = fields.Find(key)) {
         context.Error(found->place, "'" + found->key + "' goes with 'sql' over a window only");
       }
@@ -294,6 +294,9 @@ std::optional<StreamSpec> ReadStream(const JobFileContext& context, const YamlEn
       query.changes_every =
           ReadPlacedDuration(context, *every, std::chrono::milliseconds(100), std::chrono::days(1));
     }
+  }
+  if (const YamlEntry* found = fields.Find("panes_of")) {
+    query.panes_of = ReadPlacedText(context, *found->value, "the name of a stream");
   }
   stream.kind = std::move(query);
   return stream;

@@ -19,7 +19,8 @@ struct GroupingColumn {
 
 struct BoundStream {
   const StreamSpec* spec = nullptr;
-  int input = -1;  // the stream in FROM; -1 for a source
+  int input = -1;     // the stream in FROM; -1 for a source
+  int panes_of = -1;  // the stream whose panes it takes; -1: none
   FromClause from;
   BoundQuery query;  // over all columns of the input
   bool bound = false;

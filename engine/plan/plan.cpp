@@ -2,12 +2,43 @@
 
 namespace millrace {
 
+bool HasFixedState(const AggregateSpec& aggregate) {
+  if (aggregate.distinct) return false;
+  if (aggregate.argument_type == Type::kText || aggregate.second_type == Type::kText) {
+    return aggregate.function == AggregateFunction::kCount;
+  }
+  switch (aggregate.function) {
+    case AggregateFunction::kPercentileCont:
+    case AggregateFunction::kPercentileDisc:
+    case AggregateFunction::kApproxPercentile:
+    case AggregateFunction::kMode:
+    case AggregateFunction::kApproxCountDistinct:
+    case AggregateFunction::kTimeWeightedAvg:
+    case AggregateFunction::kIncrease:
+    case AggregateFunction::kRate:
+    case AggregateFunction::kStringAgg:
+    case AggregateFunction::kArrayAgg:
+      return false;
+    default:
+      return true;
+  }
+}
+
 std::vector<NodeId> JobPlan::Children(NodeId id) const {
   std::vector<NodeId> children;
   for (const PlanNode& candidate : nodes) {
     if (candidate.input == id) children.push_back(candidate.id);
   }
   return children;
+}
+
+std::vector<NodeId> JobPlan::TakersOfPanes(NodeId id) const {
+  std::vector<NodeId> takers;
+  for (const PlanNode& node : nodes) {
+    const auto* window = std::get_if<WindowAggregateNode>(&node.kind);
+    if (window != nullptr && window->panes_of == id) takers.push_back(node.id);
+  }
+  return takers;
 }
 
 NodeId JobPlan::OwnerOf(NodeId id) const {

@@ -84,7 +84,12 @@ struct AggregateSpec {
   Type argument_type = Type::kNull;
   Type second_type = Type::kNull;
   Type result = Type::kNull;
+
+  friend bool operator==(const AggregateSpec&, const AggregateSpec&) = default;
 };
+
+// Whether what it needs to remember has a fixed size, so that panes may be handed on.
+bool HasFixedState(const AggregateSpec& aggregate);
 
 // Which of two rows comes first.
 struct SortKey {
@@ -129,9 +134,13 @@ struct WindowAggregateNode {
   // corrects them, and running ones.
   bool gives_changes = false;
   Micros changes_every{0};  // of running rows, wall time; 0: none
-  int event_time = -1;      // column of the input
-  std::vector<int> keys;    // columns of the input, each boolean, integer, bigint, double, text or
-                            // timestamp; may be empty
+  // A window node over the same rows with the same keys and aggregates, and panes that these are
+  // put together from: it gives each pane when it has ended; what was late for it comes as rows.
+  NodeId panes_of{-1};
+  bool gives_panes = false;  // another node's panes_of is this one
+  int event_time = -1;       // column of the input
+  std::vector<int> keys;     // columns of the input, each boolean, integer, bigint, double, text or
+                             // timestamp; may be empty
   std::vector<AggregateSpec> aggregates;
   // Gives out of each window only these, in their order; columns are those of the output.
   std::optional<TopRows> top;
@@ -187,6 +196,8 @@ struct JobPlan {
 
   const PlanNode& node(NodeId id) const { return nodes[size_t(id.value())]; }
   std::vector<NodeId> Children(NodeId id) const;
+  // The window nodes that take the panes of `id`.
+  std::vector<NodeId> TakersOfPanes(NodeId id) const;
   // The nearest ancestor-or-self that is a source or a window aggregate: who runs this node.
   NodeId OwnerOf(NodeId id) const;
   // The source that a node descends from.

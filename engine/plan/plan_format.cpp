@@ -152,6 +152,9 @@ class PlanFormatter {
     if (window.offset != Micros(0)) kind += ", offset " + FormatDuration(window.offset);
     Line(depth, "window " + node.name + ": " + kind);
     Detail(depth, "event time", input.fields[size_t(window.event_time)].name);
+    if (window.panes_of.value() >= 0) {
+      Detail(depth, "panes of", plan_.node(window.panes_of).name);
+    }
     if (window.allowed_lateness > Micros(0)) {
       Detail(depth, "final", FormatDuration(window.allowed_lateness) + " after the window's end");
     }
@@ -215,7 +218,10 @@ std::string FormatWindowInput(const JobPlan& plan, const PlanNode& window) {
     text += (text.empty() ? "" : ", ") + FormatExpr(column, input);
   }
   if (project->filter.has_value()) text += " where " + FormatExpr(*project->filter, input);
-  return text + " of " + plan.node(node.input).stream;
+  text += " of " + plan.node(node.input).stream;
+  // What is in a pane that has not ended is in the other one's state.
+  const NodeId giver = std::get<WindowAggregateNode>(window.kind).panes_of;
+  return giver.value() < 0 ? text : text + " by panes of " + plan.node(giver).name;
 }
 
 std::string FormatPlan(const JobPlan& plan) { return PlanFormatter(plan).Format(); }

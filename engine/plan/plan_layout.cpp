@@ -96,7 +96,10 @@ void VisitInputColumns(PlanNode* node, const ColumnVisitor& visit) {
 class Layout {
  public:
   Layout(const JobSpec& job, const BoundJob& bound)
-      : job_(job), bound_(bound), node_of_stream_(bound.streams.size()) {}
+      : job_(job),
+        bound_(bound),
+        node_of_stream_(bound.streams.size()),
+        window_of_stream_(bound.streams.size()) {}
 
   JobPlan Build() {
     plan_.job = job_.name;
@@ -111,6 +114,7 @@ class Layout {
         AddPlain(index, stream);
       }
     }
+    LinkPanes();
     for (const BoundAlerts& alerts : bound_.alerts) AddAlerts(alerts);
     for (const BoundSink& sink : bound_.sinks) AddSinks(sink);
     for (size_t i = 0; i < plan_.nodes.size(); ++i) {
@@ -208,6 +212,7 @@ class Layout {
     node->output = std::move(after.schema);
     node->event_time = 1;
     node->window_end = 1;
+    window_of_stream_[size_t(index)] = node->id;
     node = AddNode(name + ".output", name, node->id);
     node->kind = ProjectNode{stream.query.having, SelectList(stream)};
     if (!stream.query.top.has_value()) {
@@ -215,6 +220,19 @@ class Layout {
     } else {
       AddTop(index, stream, node);
     }
+  }
+
+  void LinkPanes() {
+    for (size_t i = 0; i < bound_.streams.size(); ++i) {
+      const BoundStream& stream = bound_.streams[i];
+      if (!stream.used || stream.panes_of < 0) continue;
+      const NodeId giver = window_of_stream_[size_t(stream.panes_of)];
+      WindowOf(window_of_stream_[i]).panes_of = giver;
+      WindowOf(giver).gives_panes = true;
+    }
+  }
+  WindowAggregateNode& WindowOf(NodeId id) {
+    return std::get<WindowAggregateNode>(plan_.nodes[size_t(id.value())].kind);
   }
 
   void SetEmission(int index, const BoundStream& stream, WindowAggregateNode* window) const {
@@ -432,6 +450,7 @@ class Layout {
   const BoundJob& bound_;
   JobPlan plan_;
   std::vector<NodeId> node_of_stream_;
+  std::vector<NodeId> window_of_stream_;  // its window node, where it has one
   std::vector<NodeId> alert_nodes_;
 };
 

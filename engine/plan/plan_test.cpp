@@ -210,6 +210,102 @@ TEST(Plan, RefusesChangesThatCouldNotBeTakenBackOrKnown) {
       "sink of it\n");
 }
 
+TestJob TwoWindows(const std::string& giver, const std::string& taker) {
+  TestJob job;
+  job.Readings().Query("minutes", giver).Query("fives", taker).Sink("fives");
+  std::get<QueryStreamSpec>(job.spec().streams[2].kind).panes_of = PlacedText{"minutes", {7, 1}};
+  return job;
+}
+
+TEST(Plan, ShowsWhosePanesAWindowTakes) {
+  TestJob job = TwoWindows(
+      "SELECT window_end, device_id, count(*) AS n FROM tumble(readings, INTERVAL '1 minute') "
+      "GROUP BY window_end, device_id",
+      "SELECT window_end, device_id, count(*) + 1 AS n FROM tumble(readings, "
+      "INTERVAL '5 minutes') GROUP BY window_end, device_id");
+  EXPECT_EQ(job.Messages(), "");
+  const JobPlan plan = job.Plan();
+  const std::string shown = FormatPlan(plan);
+  EXPECT_EQ(shown.substr(shown.find("  project minutes.input")),
+            R"(  project minutes.input
+      columns: observed_at, device_id
+    exchange by hash(device_id)
+    window minutes.window: tumble 1m
+        event time: observed_at
+        keys: device_id
+        aggregates: count(*)
+      project minutes.output
+          columns: window_end, device_id, count(*) AS n
+  project fives.input
+      columns: observed_at, device_id
+    exchange by hash(device_id)
+    window fives.window: tumble 5m
+        event time: observed_at
+        panes of: minutes.window
+        keys: device_id
+        aggregates: count(*)
+      project fives.output
+          columns: window_end, device_id, count(*) + 1 AS n
+        sink sink.0: console
+            keys: device_id
+            time: window_end
+)");
+  const NodeId giver = NodeNamed(plan, "minutes.window").id;
+  EXPECT_EQ(plan.TakersOfPanes(giver), std::vector<NodeId>{NodeNamed(plan, "fives.window").id});
+  EXPECT_TRUE(std::get<WindowAggregateNode>(plan.node(giver).kind).gives_panes);
+  // State that lacks what is in the other's panes is not taken for one that has all.
+  EXPECT_TRUE(FormatWindowInput(plan, NodeNamed(plan, "fives.window"))
+                  .ends_with(" of readings by panes of minutes.window"));
+}
+
+TEST(Plan, RefusesPanesThatAreNotWhatAWindowNeeds) {
+  const std::string from = " FROM tumble(readings, INTERVAL '1 minute') ";
+  const std::string group = "GROUP BY window_end, device_id";
+  const std::string fives = "SELECT count(*) AS n FROM tumble(readings, INTERVAL '5 minutes') ";
+  const auto message = [](const std::string& giver, const std::string& taker) {
+    return TwoWindows(giver, taker).Messages();
+  };
+  const std::string count = "SELECT count(*) AS n";
+  EXPECT_EQ(message("SELECT device_id FROM readings", fives + group),
+            "7:1 'minutes' is not a window over 'readings'\n");
+  EXPECT_EQ(message(count + from + "WHERE level > 1 " + group, fives + group),
+            "7:1 'minutes' has another WHERE\n");
+  EXPECT_EQ(message(count + from + "GROUP BY window_end", fives + group),
+            "7:1 'minutes' is grouped by other columns\n");
+  EXPECT_EQ(message("SELECT max(level) AS n" + from + group, fives + group),
+            "7:1 'minutes' has other aggregates, or in another order\n");
+  const std::string median = "SELECT median(temperature) AS n FROM tumble(readings, INTERVAL '";
+  EXPECT_EQ(message(median + "1 minute') " + group, median + "5 minutes') " + group),
+            "7:1 median(temperature) needs all readings of a window: its panes are not handed "
+            "on\n");
+  EXPECT_EQ(message(count + " FROM tumble(readings, INTERVAL '2 minutes') " + group, fives + group),
+            "7:1 its windows are not put together from panes of 'minutes', 2m long\n");
+  EXPECT_EQ(
+      message(count + " FROM tumble(readings, INTERVAL '1 minute', INTERVAL '30 seconds') " + group,
+              fives + group),
+      "7:1 its windows are not put together from panes of 'minutes', 1m long\n");
+  EXPECT_EQ(message(count + from + group, "SELECT device_id FROM readings"),
+            "7:1 panes_of needs a window in this query\n");
+  EXPECT_EQ(message(count + from + group,
+                    count + " FROM session(readings, INTERVAL '1 minute') " + group),
+            "7:1 panes_of does not go with session: it has no panes\n");
+
+  TestJob job = TwoWindows(count + from + group, fives + group);
+  auto& giver = std::get<QueryStreamSpec>(job.spec().streams[1].kind);
+  auto& taker = std::get<QueryStreamSpec>(job.spec().streams[2].kind);
+  giver.allowed_lateness = PlacedDuration{std::chrono::minutes(1), {8, 1}};
+  EXPECT_EQ(job.Messages(),
+            "7:1 panes of 'minutes' change after their end: it has allowed_lateness\n");
+  giver.allowed_lateness.reset();
+  taker.panes_of = PlacedText{"minute", {7, 1}};
+  EXPECT_EQ(job.Messages(), "7:1 unknown stream 'minute'; did you mean 'minutes'?\n");
+  taker.panes_of = PlacedText{"fives", {7, 1}};
+  EXPECT_EQ(job.Messages(),
+            "7:1 streams take each other's panes in a cycle\n"
+            "2:5 warning: nothing uses stream 'minutes'; add a sink, an alert or a query that "
+            "reads it\n");
+}
+
 TEST(Plan, SettlesKeysTimesAndOwners) {
   TestJob job = SmokeJob();
   const JobPlan plan = job.Plan();

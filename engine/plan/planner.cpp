@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <map>
+#include <numeric>
 #include <optional>
 
 #include "engine/plan/bound_job.h"
@@ -33,6 +34,7 @@ class Planner {
     ReadStreams();
     PutInOrder();
     for (const int index : bound_.order) BindStream(index);
+    for (const int index : bound_.order) BindPanes(index);
     for (const AlertSpec& alert : job_.alerts) BindAlert(alert);
     for (size_t i = 0; i < job_.sinks.size(); ++i) BindSink(int(i));
     if (job_.sinks.empty() && whole_) {
@@ -182,15 +184,90 @@ class Planner {
     };
     if (!stream.from.windowed) {
       const std::string hint = "say it of the stream with tumble(...) or hop(...)";
-      const bool good =
+      bool good =
           refuse(spec.allowed_lateness, "allowed_lateness needs a window in this query", hint);
-      return refuse(spec.changes_every, "emit needs a window in this query", hint) && good;
+      good = refuse(spec.changes_every, "emit needs a window in this query", hint) && good;
+      return RefusePanes(spec, "panes_of needs a window in this query") && good;
     }
     if (stream.from.gap > Micros(0)) {
-      return refuse(spec.changes_every, "emit does not go with session",
-                    "what a session's row is known by, its start and end, changes as it grows");
+      const bool good =
+          refuse(spec.changes_every, "emit does not go with session",
+                 "what a session's row is known by, its start and end, changes as it grows");
+      return RefusePanes(spec, "panes_of does not go with session: it has no panes") && good;
     }
     return true;
+  }
+
+  bool RefusePanes(const QueryStreamSpec& spec, const std::string& why) {
+    if (spec.panes_of.has_value()) Error(spec.panes_of->place, why);
+    return !spec.panes_of.has_value();
+  }
+
+  // Finds the stream whose panes another one takes, and whether they are what that one needs.
+  void BindPanes(int index) {
+    BoundStream& stream = At(index);
+    const auto* spec = std::get_if<QueryStreamSpec>(&stream.spec->kind);
+    if (spec == nullptr || !spec->panes_of.has_value() || !stream.bound) return;
+    const std::string& name = spec->panes_of->text;
+    const std::optional<int> giver = StreamNamed(name);
+    if (!giver.has_value()) {
+      Error(spec->panes_of->place, "unknown stream '" + name + "'", SuggestStream(name));
+      return;
+    }
+    if (!At(*giver).bound) return;
+    const std::string problem = WhyNotPanesOf(stream, At(*giver));
+    if (!problem.empty()) {
+      Error(spec->panes_of->place, problem);
+      return;
+    }
+    int at = *giver;
+    for (size_t steps = 0; at >= 0 && at != index && steps <= bound_.streams.size(); ++steps) {
+      at = At(at).panes_of;
+    }
+    if (at == index) {
+      Error(spec->panes_of->place, "streams take each other's panes in a cycle");
+      return;
+    }
+    stream.panes_of = *giver;
+  }
+
+  static Micros PaneOf(const FromClause& from) {
+    return Micros(std::gcd(from.size.count(), from.slide.count()));
+  }
+
+  static std::string WhyNotPanesOf(const BoundStream& taker, const BoundStream& giver) {
+    const std::string& name = giver.spec->name;
+    if (!giver.from.windowed || giver.input != taker.input || giver.from.gap > Micros(0)) {
+      return "'" + name + "' is not a window over '" + taker.from.stream + "'";
+    }
+    if (giver.query.where != taker.query.where) return "'" + name + "' has another WHERE";
+    const auto same_key = [](const BoundKey& a, const BoundKey& b) { return a.expr == b.expr; };
+    if (!std::ranges::equal(giver.query.keys, taker.query.keys, same_key)) {
+      return "'" + name + "' is grouped by other columns";
+    }
+    const auto same = [](const BoundAggregate& a, const BoundAggregate& b) { return a.SameAs(b); };
+    if (!std::ranges::equal(giver.query.aggregates, taker.query.aggregates, same)) {
+      return "'" + name + "' has other aggregates, or in another order";
+    }
+    for (const BoundAggregate& aggregate : taker.query.aggregates) {
+      AggregateSpec spec;
+      spec.function = aggregate.function;
+      spec.distinct = aggregate.distinct;
+      if (aggregate.argument.has_value()) spec.argument_type = aggregate.argument->type;
+      if (aggregate.second.has_value()) spec.second_type = aggregate.second->type;
+      if (HasFixedState(spec)) continue;
+      return aggregate.name + " needs all readings of a window: its panes are not handed on";
+    }
+    if (std::get<QueryStreamSpec>(giver.spec->kind).allowed_lateness.has_value()) {
+      return "panes of '" + name + "' change after their end: it has allowed_lateness";
+    }
+    const Micros pane = PaneOf(giver.from);
+    if (PaneOf(taker.from) % pane == Micros(0) &&
+        (taker.from.window_offset - giver.from.window_offset) % pane == Micros(0)) {
+      return "";
+    }
+    return "its windows are not put together from panes of '" + name + "', " +
+           FormatDuration(pane) + " long";
   }
 
   // Rows that change replace each other: who takes them needs what they are known by.
@@ -212,6 +289,11 @@ class Planner {
                 (stream.query.top.has_value() ? "ORDER BY and LIMIT" : "HAVING") + " in '" + name +
                 "': a row that was given out and then left out could not be taken back",
             "filter in a stream over '" + name + "', or take final rows");
+      return;
+    }
+    if (spec->panes_of.has_value()) {
+      Error(sink.rows_place, "rows: changes does not go with panes_of in '" + name + "'",
+            "its readings come a pane at a time: take the rows of '" + spec->panes_of->text + "'");
       return;
     }
     std::string missing = stream.window_columns.empty() ? "window_end" : "";
@@ -447,6 +529,7 @@ class Planner {
   void MarkUsed(int index) {
     while (index >= 0 && !At(index).used) {
       At(index).used = true;
+      if (At(index).panes_of >= 0) MarkUsed(At(index).panes_of);
       index = At(index).input;
     }
   }
@@ -455,6 +538,7 @@ class Planner {
     std::vector<bool> read(job_.streams.size(), false);
     for (const BoundStream& stream : bound_.streams) {
       if (stream.input >= 0) read[size_t(stream.input)] = true;
+      if (stream.panes_of >= 0) read[size_t(stream.panes_of)] = true;
     }
     // A query that could not be read may have named any stream.
     const bool all_read = std::ranges::all_of(bound_.streams, [](const BoundStream& stream) {

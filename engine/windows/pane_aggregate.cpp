@@ -12,10 +12,15 @@ namespace millrace {
 PaneAggregate::PaneAggregate(const WindowAggregateNode& node, std::shared_ptr<arrow::Schema> output,
                              AccumulatorLayout layout)
     : StoredWindowAggregate(node, std::move(output), std::move(layout)), geometry_(node) {
-  const bool twice = node.gives_changes && node.allowed_lateness > Micros(0);
-  if (twice) views_.push_back({.delay = Micros(0), .audience = RowAudience::kChanges});
-  views_.push_back({.delay = node.allowed_lateness,
-                    .audience = twice ? RowAudience::kFinal : RowAudience::kAll});
+  gives_twice_ = node.gives_changes && node.allowed_lateness > Micros(0);
+  if (node.gives_panes) views_.push_back({geometry_.PanesAlone(), RowAudience::kPanes});
+  if (gives_twice_) views_.push_back({geometry_, RowAudience::kChanges});
+  views_.push_back(
+      {geometry_, gives_twice_ ? RowAudience::kFinal : RowAudience::kAll, node.allowed_lateness});
+  const auto row = arrow::fixed_size_binary(int32_t(layout_.row_bytes()));
+  pane_schema_ =
+      arrow::schema({arrow::field("time", arrow::int64()), arrow::field("key", arrow::binary()),
+                     arrow::field("hash", arrow::uint64()), arrow::field("row", row)});
 }
 
 PaneAggregate::~PaneAggregate() {
@@ -96,6 +101,46 @@ void PaneAggregate::AddBlock(std::span<const uint64_t> hashes) {
   object_bytes_ += update_.Apply({rows_, row_accumulators_});
 }
 
+// Accumulators of a fixed size, added to those of the pane that they are in here.
+Status PaneAggregate::AddPanes(const arrow::RecordBatch& batch, std::span<const uint64_t> hashes,
+                               std::span<const uint32_t> selection) {
+  if (layout_.has_objects() || !batch.schema()->Equals(*pane_schema_)) {
+    return InternalError("bad_window", "panes of other aggregates were handed to a window");
+  }
+  const auto& times = static_cast<const arrow::Int64Array&>(*batch.column(0));
+  const auto& keys = static_cast<const arrow::BinaryArray&>(*batch.column(1));
+  const auto& rows = static_cast<const arrow::FixedSizeBinaryArray&>(*batch.column(3));
+  const auto row_at = [&rows](uint32_t row) {
+    return reinterpret_cast<const char*>(rows.GetValue(row));
+  };
+  for (size_t begin = 0; begin < selection.size(); begin += kBlockRows) {
+    rows_.clear();
+    row_panes_.clear();
+    row_keys_.clear();
+    row_accumulators_.clear();
+    for (const uint32_t row :
+         selection.subspan(begin, std::min(kBlockRows, selection.size() - begin))) {
+      const int64_t count = FieldAt<int64_t>(row_at(row), 0);
+      counts_.rows_added += count;
+      const PaneRange range = RangeOf(times.Value(row));
+      if (!range.open) {
+        counts_.rows_too_late += count;
+        continue;
+      }
+      rows_.push_back(row);
+      row_panes_.push_back(range.pane);
+      row_keys_.push_back(keys_.FindOrInsert(hashes[row], keys.GetView(row)));
+      row_accumulators_.push_back(AccumulatorsOf(row_keys_.back(), range.pane));
+    }
+    if (store_ != nullptr) MarkTouched();
+    for (size_t i = 0; i < rows_.size(); ++i) {
+      layout_.Merge(row_accumulators_[i], row_at(rows_[i]));
+    }
+    ARROW_RETURN_NOT_OK(writer_.FlushIfLarge());
+  }
+  return Status::OK();
+}
+
 char* PaneAggregate::AccumulatorsOf(uint32_t key, int64_t pane) {
   uint32_t* slot = slots_.FindOrInsert(key, pane);
   if (*slot == PaneTable::kNoSlot) [[unlikely]]
@@ -134,9 +179,9 @@ void PaneAggregate::AdvanceTo(EventTime watermark) {
 }
 
 bool PaneAggregate::FindNext(const View& view, int64_t* window) const {
-  const auto pane = panes_.lower_bound(geometry_.FirstPaneOf(view.next_window));
+  const auto pane = panes_.lower_bound(view.geometry.FirstPaneOf(view.next_window));
   if (pane == panes_.end()) return false;
-  *window = std::max(view.next_window, geometry_.FirstWindowOf(pane->first));
+  *window = std::max(view.next_window, view.geometry.FirstWindowOf(pane->first));
   return true;
 }
 
@@ -152,20 +197,20 @@ bool PaneAggregate::HasOutput() const {
 
 void PaneAggregate::SkipEmptyWindows(View* view) {
   if (HasDue(*view)) return;
-  view->next_window =
-      std::max(view->next_window, geometry_.FirstWindowAfter(MovedBack(watermark_, view->delay)));
+  view->next_window = std::max(view->next_window,
+                               view->geometry.FirstWindowAfter(MovedBack(watermark_, view->delay)));
 }
 
 std::pair<std::map<int64_t, PaneAggregate::Pane>::iterator,
           std::map<int64_t, PaneAggregate::Pane>::iterator>
-PaneAggregate::PanesOf(int64_t window) {
-  return {panes_.lower_bound(geometry_.FirstPaneOf(window)),
-          panes_.upper_bound(geometry_.LastPaneOf(window))};
+PaneAggregate::PanesOf(const WindowGeometry& geometry, int64_t window) {
+  return {panes_.lower_bound(geometry.FirstPaneOf(window)),
+          panes_.upper_bound(geometry.LastPaneOf(window))};
 }
 
-std::vector<PaneAggregate::Cursor> PaneAggregate::CursorsOf(int64_t window) {
+std::vector<PaneAggregate::Cursor> PaneAggregate::CursorsOf(const WindowRows& out) {
   std::vector<Cursor> cursors;
-  auto [pane, end] = PanesOf(window);
+  auto [pane, end] = PanesOf(out.view->geometry, out.window);
   for (; pane != end; ++pane) {
     std::vector<Member>& members = pane->second.members;
     if (!pane->second.sorted) std::ranges::sort(members);
@@ -206,7 +251,7 @@ Result<WindowOutput> PaneAggregate::NextOutput(int64_t rows_max) {
   if (!showing_.empty()) {
     output.kind = showing_.front().kind;
     output.audience = RowAudience::kChanges;
-    out.is_final = false;
+    out.view = &final();
     ARROW_RETURN_NOT_OK(BuildRows(
         &out, rows_max, [&] { return GiveChanges(&out); }, &output));
     return output;
@@ -217,7 +262,8 @@ Result<WindowOutput> PaneAggregate::NextOutput(int64_t rows_max) {
     view.next_window = out.window;
     given_out_ = i;
     output.audience = view.audience;
-    out.is_final = view.audience != RowAudience::kChanges;
+    out.view = &view;
+    out.is_final = &view == &final();
     ARROW_RETURN_NOT_OK(BuildRows(
         &out, rows_max, [&] { return GiveWindow(&view, &out); }, &output));
     if (node_.top.has_value()) {
@@ -231,9 +277,10 @@ Result<WindowOutput> PaneAggregate::NextOutput(int64_t rows_max) {
 Status PaneAggregate::BuildRows(WindowRows* out, int64_t rows_max,
                                 const std::function<Status()>& give, WindowOutput* output) {
   out->left = node_.top.has_value() ? INT64_MAX : std::max<int64_t>(rows_max, 1);
+  const auto& schema = out->view->audience == RowAudience::kPanes ? pane_schema_ : output_;
   ARROW_ASSIGN_OR_RAISE(const auto builder,
-                        arrow::RecordBatchBuilder::Make(output_, arrow::default_memory_pool()));
-  for (int i = 0; i < output_->num_fields(); ++i) out->columns.push_back(builder->GetField(i));
+                        arrow::RecordBatchBuilder::Make(schema, arrow::default_memory_pool()));
+  for (int i = 0; i < schema->num_fields(); ++i) out->columns.push_back(builder->GetField(i));
   ARROW_RETURN_NOT_OK(give());
   return builder->Flush().Value(&output->batch);
 }
@@ -242,7 +289,7 @@ Status PaneAggregate::GiveWindow(View* view, WindowRows* out) {
   ARROW_RETURN_NOT_OK(OpenStoredWindow(*out));
   if (stored_window_ != nullptr) ARROW_RETURN_NOT_OK(GiveFromStore(out));
   if (stored_window_ == nullptr || !stored_window_->merge->Valid()) {
-    std::vector<Cursor> cursors = CursorsOf(out->window);
+    std::vector<Cursor> cursors = CursorsOf(*out);
     ARROW_RETURN_NOT_OK(GiveFromMemory(&cursors, out));
     if (cursors.empty()) FinishWindow(view, out->window);
   }
@@ -258,13 +305,13 @@ Status PaneAggregate::GiveFromMemory(std::vector<Cursor>* cursors, WindowRows* o
     const bool is_shared =
         layout_.has_values() && AccumulatorSlab::HeaderOf(parts_.front()).parts > 0;
     if (parts_.size() == 1 && !is_shared) {
-      ARROW_RETURN_NOT_OK(AppendRow(parts_.front(), keys_.bytes(key), out));
+      ARROW_RETURN_NOT_OK(AppendRow(parts_.front(), keys_.bytes(key), keys_.hash(key), out));
       continue;
     }
     char* const row = merged_.get();
     layout_.Initialise(row);
     for (const char* part : parts_) layout_.Merge(row, part);
-    const Status status = AppendRow(row, keys_.bytes(key), out);
+    const Status status = AppendRow(row, keys_.bytes(key), keys_.hash(key), out);
     layout_.Destroy(row);
     ARROW_RETURN_NOT_OK(status);
   }
@@ -273,7 +320,7 @@ Status PaneAggregate::GiveFromMemory(std::vector<Cursor>* cursors, WindowRows* o
 Status PaneAggregate::OpenStoredWindow(const WindowRows& out) {
   if (stored_window_ != nullptr) return Status::OK();
   std::vector<StoredPane> panes;
-  auto [pane, end] = PanesOf(out.window);
+  auto [pane, end] = PanesOf(out.view->geometry, out.window);
   for (; pane != end; ++pane) {
     if (!pane->second.has_lower) continue;
     const bool is_last = out.is_final && geometry_.LastWindowOf(pane->first) == out.window;
@@ -294,8 +341,8 @@ Status PaneAggregate::GiveFromStore(WindowRows* out) {
     Status status = merge.Next(row);
     if (status.ok()) {
       const uint32_t key = keys_.Find(merge.hash(), merge.key());
-      if (key != KeyTable::kNone) MergeMemoryOf(key, out->window, row);
-      status = AppendRow(row, merge.key(), out);
+      if (key != KeyTable::kNone) MergeMemoryOf(key, *out, row);
+      status = AppendRow(row, merge.key(), merge.hash(), out);
     }
     layout_.Destroy(row);
     ARROW_RETURN_NOT_OK(status);
@@ -303,9 +350,9 @@ Status PaneAggregate::GiveFromStore(WindowRows* out) {
   return Status::OK();
 }
 
-void PaneAggregate::MergeMemoryOf(uint32_t key, int64_t window, char* row) {
+void PaneAggregate::MergeMemoryOf(uint32_t key, const WindowRows& out, char* row) {
   stored_window_->SetDone(key);
-  auto [pane, end] = PanesOf(window);
+  auto [pane, end] = PanesOf(out.view->geometry, out.window);
   for (; pane != end; ++pane) {
     if (pane->second.members.empty()) continue;
     const uint32_t slot = slots_.Find(key, pane->first);
@@ -313,7 +360,21 @@ void PaneAggregate::MergeMemoryOf(uint32_t key, int64_t window, char* row) {
   }
 }
 
-Status PaneAggregate::AppendRow(char* row, std::string_view key, WindowRows* out) {
+Status PaneAggregate::AppendPane(const char* row, std::string_view key, uint64_t hash,
+                                 WindowRows* out) {
+  const auto column = [out]<typename Builder>(size_t index, Builder*) {
+    return static_cast<Builder*>(out->columns[index]);
+  };
+  counts_.rows_handed_on += FieldAt<int64_t>(row, 0);
+  ARROW_RETURN_NOT_OK(column(0, static_cast<arrow::Int64Builder*>(nullptr))
+                          ->Append(geometry_.PaneStart(out->window)));
+  ARROW_RETURN_NOT_OK(column(1, static_cast<arrow::BinaryBuilder*>(nullptr))->Append(key));
+  ARROW_RETURN_NOT_OK(column(2, static_cast<arrow::UInt64Builder*>(nullptr))->Append(hash));
+  return column(3, static_cast<arrow::FixedSizeBinaryBuilder*>(nullptr))->Append(row);
+}
+
+Status PaneAggregate::AppendRow(char* row, std::string_view key, uint64_t hash, WindowRows* out) {
+  if (out->view->audience == RowAudience::kPanes) return AppendPane(row, key, hash, out);
   const WindowTimes times{geometry_.WindowStart(out->window), geometry_.WindowEnd(out->window)};
   int64_t not_final = 0;
   int64_t* const out_of_range = out->is_final ? &counts_.results_out_of_range : &not_final;
@@ -330,7 +391,7 @@ Status PaneAggregate::AppendRow(char* row, std::string_view key, WindowRows* out
 void PaneAggregate::FinishWindow(View* view, int64_t window) {
   if (stored_window_ != nullptr) counts_.rows_counted += stored_window_->merge->rows_counted();
   stored_window_.reset();
-  if (view->audience != RowAudience::kChanges) {
+  if (view == &views_.back()) {
     while (!panes_.empty() && geometry_.LastWindowOf(panes_.begin()->first) <= window) {
       ClosePane(&*panes_.begin());
       panes_.erase(panes_.begin());

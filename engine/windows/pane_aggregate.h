@@ -44,6 +44,8 @@ class PaneAggregate final : public StoredWindowAggregate {
 
   Status Add(const arrow::RecordBatch& batch, std::span<const uint64_t> hashes,
              std::span<const uint32_t> selection) override;
+  Status AddPanes(const arrow::RecordBatch& batch, std::span<const uint64_t> hashes,
+                  std::span<const uint32_t> selection) override;
   void AdvanceTo(EventTime watermark) override;
   Result<WindowOutput> NextOutput(int64_t rows_max) override;
   bool HasOutput() const override;
@@ -70,10 +72,11 @@ class PaneAggregate final : public StoredWindowAggregate {
     bool has_lower = false;   // of chunks before the current one
   };
   using PaneEntry = std::pair<const int64_t, Pane>;
-  // Windows are given out this long after their end.
+  // Windows, or panes as windows of their own, are given out this long after their end.
   struct View {
-    Micros delay{0};
+    WindowGeometry geometry;
     RowAudience audience = RowAudience::kAll;
+    Micros delay{0};
     int64_t next_window = INT64_MIN;
   };
   // Groups that have changed, while their rows are given out: window after window from `window` on,
@@ -98,8 +101,9 @@ class PaneAggregate final : public StoredWindowAggregate {
   };
   // Where rows of a window go.
   struct WindowRows {
+    const View* view = nullptr;
     int64_t window = 0;
-    bool is_final = true;
+    bool is_final = false;
     std::vector<arrow::ArrayBuilder*> columns;
     int64_t left = 0;  // how many may still come
   };
@@ -131,27 +135,29 @@ class PaneAggregate final : public StoredWindowAggregate {
   // The next window with rows, and whether there is one.
   bool FindNext(const View& view, int64_t* window) const;
   bool IsDue(const View& view, int64_t window) const {
-    return geometry_.IsDue(window, MovedBack(watermark_, view.delay));
+    return view.geometry.IsDue(window, MovedBack(watermark_, view.delay));
   }
   bool HasDue(const View& view) const;
   void SkipEmptyWindows(View* view);
-  const View& on_time() const { return views_.front(); }
   const View& final() const { return views_.back(); }
+  const View& on_time() const { return gives_twice_ ? views_[views_.size() - 2] : final(); }
   Status BuildRows(WindowRows* out, int64_t rows_max, const std::function<Status()>& give,
                    WindowOutput* output);
   // The panes of a window that are there.
   std::pair<std::map<int64_t, Pane>::iterator, std::map<int64_t, Pane>::iterator> PanesOf(
-      int64_t window);
-  std::vector<Cursor> CursorsOf(int64_t window);
+      const WindowGeometry& geometry, int64_t window);
+  std::vector<Cursor> CursorsOf(const WindowRows& out);
   // The accumulators of the least key, into parts_; goes past them.
   uint32_t TakeKey(std::vector<Cursor>* cursors);
   void SkipDone(std::vector<Cursor>* cursors);
   Status GiveFromMemory(std::vector<Cursor>* cursors, WindowRows* out);
   Status OpenStoredWindow(const WindowRows& out);
   Status GiveFromStore(WindowRows* out);
-  void MergeMemoryOf(uint32_t key, int64_t window, char* row);
+  void MergeMemoryOf(uint32_t key, const WindowRows& out, char* row);
   // One row of a window, whose accumulators are merged.
-  Status AppendRow(char* row, std::string_view key, WindowRows* out);
+  Status AppendRow(char* row, std::string_view key, uint64_t hash, WindowRows* out);
+  // The accumulators themselves, as AddPanes takes them.
+  Status AppendPane(const char* row, std::string_view key, uint64_t hash, WindowRows* out);
   Status GiveWindow(View* view, WindowRows* out);
   void FinishWindow(View* view, int64_t window);
   // Counts its rows, and frees it or, if a sealed epoch needs it, retires it.
@@ -187,7 +193,11 @@ class PaneAggregate final : public StoredWindowAggregate {
   PaneTable slots_;
   std::map<int64_t, Pane> panes_;
 
-  std::vector<View> views_;          // in order of their delay
+  // Panes for others, windows at their end for those who take changes, windows that are final: the
+  // last one is always there.
+  std::vector<View> views_;
+  bool gives_twice_ = false;  // there is one of windows at their end
+  std::shared_ptr<arrow::Schema> pane_schema_;
   std::optional<size_t> given_out_;  // the view of which a window has been given out in part
   uint32_t next_key_ = 0;            // of that window
   std::deque<Changes> showing_;

@@ -12,7 +12,7 @@ void PaneAggregate::MarkChanged() {
   int64_t late_end = INT64_MIN;
   int64_t open_begin = INT64_MIN;
   if (const int64_t next = on_time().next_window; next > INT64_MIN) {
-    if (views_.size() > 1) late_end = geometry_.LastPaneOf(next - 1) + 1;
+    if (gives_twice_) late_end = geometry_.LastPaneOf(next - 1) + 1;
     open_begin = geometry_.FirstPaneOf(next);
   }
   for (size_t i = 0; i < row_accumulators_.size(); ++i) {
@@ -95,7 +95,7 @@ Status PaneAggregate::GiveChanges(WindowRows* out) {
     const uint32_t key = changes.group[changes.next];
     layout_.Initialise(row);
     Status status = MergeGroup(key, changes.window, row);
-    if (status.ok()) status = AppendRow(row, keys_.bytes(key), out);
+    if (status.ok()) status = AppendRow(row, keys_.bytes(key), keys_.hash(key), out);
     layout_.Destroy(row);
     ARROW_RETURN_NOT_OK(status);
     if (++changes.next < changes.group.size()) continue;
@@ -109,7 +109,7 @@ Status PaneAggregate::GiveChanges(WindowRows* out) {
 
 Status PaneAggregate::MergeGroup(uint32_t key, int64_t window, char* row) {
   std::vector<StoredPane> stored;
-  auto [pane, end] = PanesOf(window);
+  auto [pane, end] = PanesOf(geometry_, window);
   for (; pane != end; ++pane) {
     const uint32_t slot = slots_.Find(key, pane->first);
     if (slot != PaneTable::kNoSlot) layout_.Merge(row, slab_.Row(slot));

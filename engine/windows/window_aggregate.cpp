@@ -85,6 +85,11 @@ Status CheckResult(const AggregateSpec& spec) {
 
 }  // namespace
 
+Status WindowAggregate::AddPanes(const arrow::RecordBatch&, std::span<const uint64_t>,
+                                 std::span<const uint32_t>) {
+  return InternalError("bad_window", "panes were handed to a window that has none");
+}
+
 Result<std::unique_ptr<WindowAggregate>> WindowAggregate::Make(const WindowAggregateNode& node,
                                                                const Schema& input,
                                                                const Schema& output) {

@@ -28,17 +28,19 @@ struct WindowAggregateStats {
   // Values of sum(integer) that do not fit a bigint, joined texts above their limit: null in the
   // output.
   int64_t results_out_of_range = 0;
-  int64_t open_panes = 0;   // pairs of (key, pane), in memory
-  int64_t keys = 0;         // in memory
-  int64_t state_bytes = 0;  // in memory, approximately
-  int64_t index_bytes = 0;  // of them, what Evict leaves
+  int64_t rows_handed_on = 0;  // rows of panes given out for kPanes, since this object was made
+  int64_t open_panes = 0;      // pairs of (key, pane), in memory
+  int64_t keys = 0;            // in memory
+  int64_t state_bytes = 0;     // in memory, approximately
+  int64_t index_bytes = 0;     // of them, what Evict leaves
   // Rows of open panes, in memory or in the store.
   int64_t rows_open() const { return rows_added - rows_counted - rows_too_late; }
   int64_t sealed_entries = 0;  // pairs of (key, pane) written for the last epoch
 };
 
-// Who takes rows of a window: those who take changes and those who take final rows.
-enum class RowAudience { kAll, kChanges, kFinal };
+// Who takes what comes out: of rows of a window those who take changes and those who take final
+// ones; windows that are put together from panes.
+enum class RowAudience { kAll, kChanges, kFinal, kPanes };
 
 struct WindowOutput {
   std::shared_ptr<arrow::RecordBatch> batch;  // null: nothing is due
@@ -60,6 +62,11 @@ class WindowAggregate {
   // lists the rows to add. Fails (internal) only on a batch that is not of the planned types.
   virtual Status Add(const arrow::RecordBatch& batch, std::span<const uint64_t> hashes,
                      std::span<const uint32_t> selection) = 0;
+
+  // Adds what another aggregate gave out for kPanes: `batch` has a time in the pane (its first
+  // microsecond), the bytes of its key, and its accumulators.
+  virtual Status AddPanes(const arrow::RecordBatch& batch, std::span<const uint64_t> hashes,
+                          std::span<const uint32_t> selection);
 
   // Every window whose end, and what is allowed after it, is at or before `watermark` is due. Never
   // goes back (an older one changes nothing). kEventTimeMax closes everything.

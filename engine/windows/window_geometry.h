@@ -25,6 +25,14 @@ struct WindowGeometry {
     if (offset < 0) offset += period;
   }
 
+  // The same panes, each as a window of its own.
+  WindowGeometry PanesAlone() const {
+    WindowGeometry panes = *this;
+    panes.cumulates = false;
+    panes.panes_per_slide = panes.panes_per_window = 1;
+    return panes;
+  }
+
   static constexpr int64_t Clamp(Wide value) {
     if (value > INT64_MAX) return INT64_MAX;
     if (value < INT64_MIN) return INT64_MIN;

@@ -105,6 +105,7 @@ struct TestQuery {
   Micros allowed_lateness{0};
   bool gives_changes = false;
   Micros changes_every{0};
+  bool gives_panes = false;
 
   WindowAggregateNode Node() const {
     WindowAggregateNode node;
@@ -112,6 +113,7 @@ struct TestQuery {
     node.allowed_lateness = allowed_lateness;
     node.gives_changes = gives_changes;
     node.changes_every = changes_every;
+    node.gives_panes = gives_panes;
     node.size = size;
     node.slide = slide;
     node.pane = Micros(std::gcd(size.count(), slide.count()));

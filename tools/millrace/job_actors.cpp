@@ -313,7 +313,10 @@ const std::vector<size_t>& JobActors::SendersOf(NodeId owner) const {
 // Asked before the window above has its tasks, if there is one: each has as many.
 size_t JobActors::InputsOf(NodeId window) const {
   const auto readers = readers_of_.find(parts_.plan->OwnerOf(parts_.plan->node(window).input));
-  return readers != readers_of_.end() ? readers->second.size() : size_t(parts_.parallelism);
+  const size_t rows =
+      readers != readers_of_.end() ? readers->second.size() : size_t(parts_.parallelism);
+  const auto& node = std::get<WindowAggregateNode>(parts_.plan->node(window).kind);
+  return node.panes_of.value() < 0 ? rows : rows + size_t(parts_.parallelism);
 }
 
 void JobActors::Link(size_t sender, size_t receiver, Connect::Channel channel) {
@@ -340,7 +343,14 @@ void JobActors::LinkSinks(size_t sender, size_t receiver, std::vector<int32_t> s
 
 void JobActors::WireTasks() {
   for (const auto& [window, tasks] : tasks_of_) {
-    for (size_t sender : SendersOf(parts_.plan->OwnerOf(parts_.plan->node(window).input))) {
+    const PlanNode& node = parts_.plan->node(window);
+    std::vector<size_t> senders = SendersOf(parts_.plan->OwnerOf(node.input));
+    const NodeId giver = std::get<WindowAggregateNode>(node.kind).panes_of;
+    if (giver.value() >= 0) {
+      const std::vector<size_t>& givers = tasks_of_.at(giver);
+      senders.insert(senders.end(), givers.begin(), givers.end());
+    }
+    for (size_t sender : senders) {
       for (size_t index = 0; index < tasks.size(); ++index) {
         LinkTask(sender, tasks[index], window, TaskIndex(int32_t(index)));
       }
