@@ -538,7 +538,11 @@ class Planner {
     std::vector<bool> read(job_.streams.size(), false);
     for (const BoundStream& stream : bound_.streams) {
       if (stream.input >= 0) read[size_t(stream.input)] = true;
-      if (stream.panes_of >= 0) read[size_t(stream.panes_of)] = true;
+      // Though it may be no stream whose panes fit.
+      const auto* query = std::get_if<QueryStreamSpec>(&stream.spec->kind);
+      if (query == nullptr || !query->panes_of.has_value()) continue;
+      const std::optional<int> giver = StreamNamed(query->panes_of->text);
+      if (giver.has_value()) read[size_t(*giver)] = true;
     }
     // A query that could not be read may have named any stream.
     const bool all_read = std::ranges::all_of(bound_.streams, [](const BoundStream& stream) {
