@@ -13,7 +13,12 @@ if(MILLRACE_CCACHE)
   set(CMAKE_CXX_COMPILER_LAUNCHER
     ${CMAKE_COMMAND} -E env CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime,include_file_ctime
     ${MILLRACE_CCACHE})
-  add_compile_options(-fpch-preprocess)
+  # So that the cache sees through a precompiled header.
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+    add_compile_options(-fpch-preprocess)
+  else()
+    add_compile_options("SHELL:-Xclang -fno-pch-timestamp")
+  endif()
 endif()
 
 function(millrace_import NAME)
@@ -106,7 +111,7 @@ add_library(millrace_import_spdlog INTERFACE)
 add_library(millrace::spdlog ALIAS millrace_import_spdlog)
 target_link_libraries(millrace_import_spdlog INTERFACE spdlog::spdlog)
 
-if(MILLRACE_BUILD_TESTS)
+if(MILLRACE_BUILD_TESTS OR MILLRACE_FUZZ)
   find_package(GTest REQUIRED)
   add_library(millrace_import_gtest_main INTERFACE)
   add_library(millrace::gtest_main ALIAS millrace_import_gtest_main)

@@ -7,12 +7,22 @@ add_library(millrace_compile_options INTERFACE)
 target_compile_options(millrace_compile_options INTERFACE
   -Wall -Wextra -Werror -Wshadow -Wnon-virtual-dtor -Wno-unused-parameter)
 target_include_directories(millrace_compile_options INTERFACE "${CMAKE_SOURCE_DIR}")
+if(NOT CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  # Loops over columns use & where && would be a branch.
+  target_compile_options(millrace_compile_options INTERFACE
+    -Wno-bitwise-conditional-parentheses -Wno-bitwise-instead-of-logical)
+endif()
+if(MILLRACE_FUZZ)
+  target_compile_options(millrace_compile_options INTERFACE -fsanitize=fuzzer-no-link)
+endif()
 if(MILLRACE_SANITIZE)
   target_compile_options(millrace_compile_options INTERFACE
     -fsanitize=${MILLRACE_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=undefined
     -fno-sanitize=vptr)
   # g++ says so itself: its instrumentation makes this warning wrong about variants and optionals.
-  target_compile_options(millrace_compile_options INTERFACE -Wno-maybe-uninitialized)
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+    target_compile_options(millrace_compile_options INTERFACE -Wno-maybe-uninitialized)
+  endif()
   target_link_options(millrace_compile_options INTERFACE -fsanitize=${MILLRACE_SANITIZE})
 endif()
 

@@ -64,6 +64,11 @@ int64_t FirstYear(TimeUnit unit, int64_t year) {
   }
 }
 
+std::optional<int64_t> InRange(__int128 micros) {
+  if (micros < INT64_MIN || micros > INT64_MAX) return std::nullopt;
+  return int64_t(micros);
+}
+
 std::optional<int64_t> FloorMicros(int64_t micros, int64_t step, int64_t offset = 0) {
   int64_t shifted;
   if (__builtin_sub_overflow(micros, offset, &shifted)) return std::nullopt;
@@ -91,7 +96,9 @@ int DaysInMonth(int64_t year, int month) {
 
 CivilTime ToCivil(int64_t micros) {
   const int64_t days = FloorDivide(micros, kMicrosPerDay);
-  const int64_t of_day = micros - days * kMicrosPerDay;
+  // Not from the day's beginning: that of the earliest day there is lies below the range.
+  int64_t of_day = micros % kMicrosPerDay;
+  if (of_day < 0) of_day += kMicrosPerDay;
   const CivilDate date = DateFromDays(days);
   CivilTime civil;
   civil.year = date.year;
@@ -108,13 +115,8 @@ std::optional<int64_t> FromCivil(const CivilTime& civil) {
   const int64_t of_day =
       ((int64_t(civil.hour) * 60 + civil.minute) * 60 + civil.second) * kMicrosPerSecond +
       civil.micros;
-  int64_t micros;
-  if (__builtin_mul_overflow(DaysFromCivil(civil.year, civil.month, civil.day), kMicrosPerDay,
-                             &micros) ||
-      __builtin_add_overflow(micros, of_day, &micros)) {
-    return std::nullopt;
-  }
-  return micros;
+  return InRange(__int128(DaysFromCivil(civil.year, civil.month, civil.day)) * kMicrosPerDay +
+                 of_day);
 }
 
 std::optional<int64_t> AddInterval(int64_t micros, const Interval& interval, int sign) {
@@ -129,13 +131,10 @@ std::optional<int64_t> AddInterval(int64_t micros, const Interval& interval, int
     if (!moved.has_value()) return std::nullopt;
     result = *moved;
   }
-  int64_t time;
-  if (__builtin_add_overflow(result, sign * int64_t(interval.days) * kMicrosPerDay, &result) ||
-      __builtin_mul_overflow(interval.micros, int64_t(sign), &time) ||
-      __builtin_add_overflow(result, time, &result)) {
-    return std::nullopt;
-  }
-  return result;
+  const std::optional<int64_t> day =
+      InRange(result + sign * (__int128(interval.days) * kMicrosPerDay));
+  if (!day.has_value()) return std::nullopt;
+  return InRange(*day + sign * __int128(interval.micros));
 }
 
 std::optional<int64_t> TruncateTime(TimeUnit unit, int64_t micros) {

@@ -20,11 +20,11 @@ def configure(preset: str = "release") -> None:
     console.run_step(f"configure {preset}", ["cmake", "--preset", preset], f"configure-{preset}")
 
 
-def build(preset: str = "release") -> None:
+def build(preset: str = "release", *targets: str) -> None:
     configure(preset)  # always: it takes a second, and finds folders that have become parts
     taken = console.run_step(
         f"build {preset}",
-        ["ninja", "-C", paths.build_dir(preset), f"-j{parallel_jobs()}"],
+        ["ninja", "-C", paths.build_dir(preset), f"-j{parallel_jobs()}", *targets],
         f"build-{preset}",
         env={"NINJA_STATUS": "[%f/%t] "},
     )

@@ -21,15 +21,22 @@ from devtool import console, paths
 from devtool.console import ToolError
 
 APT_LIST = paths.DEPENDENCIES / "apt.txt"
+FUZZ_LIST = paths.DEPENDENCIES / "apt-fuzz.txt"
 REQUIREMENTS = paths.DEPENDENCIES / "requirements.txt"
 BROKER_POM = paths.DEPENDENCIES / "broker" / "pom.xml"
 
 
 def setup() -> None:
     with _lock():
-        _install_packages()
+        _install_packages(APT_LIST)
         _install_python()
         _install_broker()
+
+
+def setup_fuzzing() -> None:
+    """What only `tools/dev fuzz` needs."""
+    with _lock():
+        _install_packages(FUZZ_LIST)
 
 
 @contextlib.contextmanager
@@ -63,13 +70,13 @@ def missing_packages(wanted: list[str]) -> list[str]:
     return [name for name in wanted if name not in installed]
 
 
-def _install_packages() -> None:
+def _install_packages(list_file: Path) -> None:
     if shutil.which("dpkg-query") is None:
         raise ToolError(
             "set-up knows Debian 12 only. Elsewhere, install the equivalents of "
-            f"{APT_LIST.relative_to(paths.ROOT)} and build with cmake --preset release"
+            f"{list_file.relative_to(paths.ROOT)} and build with cmake --preset release"
         )
-    missing = missing_packages(read_list(APT_LIST))
+    missing = missing_packages(read_list(list_file))
     if not missing:
         return
     prefix: list[str] = []
