@@ -86,7 +86,9 @@ struct Int128 {
 
   __int128 value() const { return (__int128(high) << 64) | low; }
   void Add(__int128 by) {
-    const __int128 sum = value() + by;
+    // Wraps where saved state is none that was ever summed up.
+    const auto sum =
+        __int128(static_cast<unsigned __int128>(value()) + static_cast<unsigned __int128>(by));
     low = uint64_t(sum);
     high = int64_t(sum >> 64);
   }

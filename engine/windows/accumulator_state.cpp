@@ -134,12 +134,15 @@ void AccumulatorLayout::Save(const char* row, std::string* bytes) const {
 Status AccumulatorLayout::Restore(std::string_view* bytes, char* row) const {
   StateDecoder in(bytes);
   for (size_t offset = 0; offset < FilterOffset(filters_.size()); offset += sizeof(int64_t)) {
-    FieldAt<uint64_t>(row, offset) = in.Take64();
+    FieldAt<int64_t>(row, offset) = in.TakeTally();
   }
   for (const Measure& measure : measures_) {
-    FieldAt<uint64_t>(row, measure.base) = in.Take64();
+    FieldAt<int64_t>(row, measure.base) = in.TakeTally();
     const bool is_text = measure.type == Type::kText;
     ForEachField(measure, [&](size_t offset) { FieldAt<uint64_t>(row, offset) = in.Take64(); });
+    if (measure.Has(kTrues)) {
+      in.Require(FieldAt<uint64_t>(row, measure.Offset(kTrues)) <= kTallyMax);
+    }
     if (is_text) {
       for (const unsigned part : {kMin, kMax}) {
         if (!measure.Has(part) || in.Take8() == 0) continue;

@@ -83,7 +83,10 @@ void QuantileSketch::Restore(StateDecoder* in, bool) {
   const uint64_t entries = in->TakeCount(12);
   for (uint64_t i = 0; i < entries; ++i) {
     const auto bucket = int32_t(in->Take32());
-    AddTo(bucket, int64_t(in->Take64()));
+    in->Require(bucket >= -kInfinity && bucket <= kNaN);
+    const int64_t count = in->TakeTally();
+    if (!in->status().ok()) return;
+    AddTo(bucket, count);
   }
 }
 

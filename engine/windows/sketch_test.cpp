@@ -46,6 +46,28 @@ std::vector<double> Values(int distribution, size_t count, uint64_t seed) {
   return values;
 }
 
+// Found by fuzzing: sums of such counts overflowed.
+TEST(QuantileSketch, WhatIsNoSketchIsRefused) {
+  const auto restored = [](int32_t bucket, uint64_t count) {
+    std::string saved;
+    StateEncoder out(&saved);
+    out.Put64(1);
+    out.Put32(uint32_t(bucket));
+    out.Put64(count);
+    std::string_view bytes = saved;
+    StateDecoder in(&bytes);
+    QuantileSketch sketch;
+    sketch.Restore(&in, /*is_text=*/false);
+    return in.status().ok();
+  };
+  EXPECT_TRUE(restored(80'001, kTallyMax));
+  EXPECT_TRUE(restored(-80'000, 1));
+  EXPECT_FALSE(restored(0, kTallyMax + 1));
+  EXPECT_FALSE(restored(0, UINT64_MAX));
+  EXPECT_FALSE(restored(80'002, 1));
+  EXPECT_FALSE(restored(INT32_MIN, 1));
+}
+
 TEST(QuantileSketch, IsWithinOnePerCentOfTheValueAtTheRank) {
   for (const int distribution : {0, 1, 2, 3}) {
     std::vector<double> values = Values(distribution, 20'000, 7);

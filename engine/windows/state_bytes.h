@@ -31,8 +31,11 @@ class StateEncoder {
   std::string* bytes_;
 };
 
-// Consumes a view that it does not own. After the first value that is cut short every value is 0
-// and the status says so.
+// Of rows or values: more are never counted, so that sums of saved counts do not overflow.
+inline constexpr uint64_t kTallyMax = uint64_t(1) << 48;
+
+// Consumes a view that it does not own. After the first value that is cut short, or cannot be,
+// every value is 0 and the status says so.
 class StateDecoder {
  public:
   explicit StateDecoder(std::string_view* bytes) : bytes_(bytes) {}
@@ -53,15 +56,28 @@ class StateDecoder {
     if (count > bytes_->size() / width) is_cut_ = true;
     return is_cut_ ? 0 : count;
   }
+  // How many rows or values were counted.
+  int64_t TakeTally() {
+    const uint64_t tally = Take64();
+    Require(tally <= kTallyMax);
+    return is_impossible_ ? 0 : int64_t(tally);
+  }
+  // Of what was taken: false where it cannot be.
+  void Require(bool possible) { is_impossible_ = is_impossible_ || !possible; }
   Status status() const {
-    if (!is_cut_) return Status::OK();
-    return ExternalError("state_damaged", "saved window state is cut short", Retry::kNo);
+    if (is_cut_) {
+      return ExternalError("state_damaged", "saved window state is cut short", Retry::kNo);
+    }
+    if (is_impossible_) {
+      return ExternalError("state_damaged", "saved window state holds what cannot be", Retry::kNo);
+    }
+    return Status::OK();
   }
 
  private:
   bool Has(size_t size) {
     if (bytes_->size() < size) is_cut_ = true;
-    return !is_cut_;
+    return !is_cut_ && !is_impossible_;
   }
   uint64_t TakeLittle(size_t width) {
     if (!Has(width)) return 0;
@@ -73,6 +89,7 @@ class StateDecoder {
 
   std::string_view* bytes_;
   bool is_cut_ = false;
+  bool is_impossible_ = false;
 };
 
 }  // namespace millrace

@@ -68,10 +68,10 @@ void ValueCounts::Restore(StateDecoder* in, bool is_text) {
   for (uint64_t i = 0; i < entries; ++i) {
     if (is_text) {
       const std::string_view text = in->TakeText();
-      AddText(text, int64_t(in->Take64()));
+      AddText(text, in->TakeTally());
     } else {
       const auto bits = int64_t(in->Take64());
-      Add(bits, int64_t(in->Take64()));
+      Add(bits, in->TakeTally());
     }
   }
 }
