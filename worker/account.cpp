@@ -47,6 +47,8 @@ constexpr Counter kCounters[] = {
      &proto::StreamCounts::set_output_filtered},
     {&StreamAccount::output_failed, &proto::StreamCounts::output_failed,
      &proto::StreamCounts::set_output_failed},
+    {&StreamAccount::empty_records, &proto::StreamCounts::empty_records,
+     &proto::StreamCounts::set_empty_records},
 };
 
 }  // namespace

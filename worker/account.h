@@ -29,6 +29,7 @@ struct StreamAccount {
   std::atomic<int64_t> open{0};           // in windows that are still open
   std::atomic<int64_t> bytes_in{0};       // of records; sources only
   std::atomic<int64_t> lost{0};           // records that were gone before they were read
+  std::atomic<int64_t> empty_records{0};  // that held no reading
   std::atomic<int64_t> late{0};           // of the dead letters, those for lateness
   std::atomic<int64_t> windows_fired{0};  // rows out of the window, before HAVING
   std::atomic<int64_t> rows_out{0};       // rows of the stream itself

@@ -21,7 +21,7 @@ Status KeepRows(const std::vector<uint8_t>& keep, SourceBatch* batch, ClockedBat
   for (size_t row = 0; row < keep.size(); ++row) {
     if (!keep[row]) continue;
     kept->push_back(int64_t(row));
-    origins->offsets.push_back(batch->rows.origins->offsets[row]);
+    origins->Append(*batch->rows.origins, int64_t(row));
     if (!batch->record_timestamps.empty()) timestamps.push_back(batch->record_timestamps[row]);
     watermarks.push_back(clocked->watermark_before[row]);
   }
@@ -131,7 +131,8 @@ Status Reader::TakeBatch(SourceBatch batch, MonotonicTime now, ReaderHost* host)
   if (partition.ended && options_.end_when_idle.has_value()) return Status::OK();
   // Only the position moves (transaction markers, compacted records): nothing to judge, and the
   // partition is no less idle.
-  if (batch.rows.size() == 0 && batch.rejected.empty() && partition.held.empty()) {
+  if (batch.last_record_offset < 0 && batch.rows.size() == 0 && batch.rejected.empty() &&
+      partition.held.empty()) {
     return Process(&partition, std::move(batch), host);
   }
   partition.idleness.OnRecord();
@@ -166,6 +167,7 @@ Status Reader::Process(Partition* partition, SourceBatch batch, ReaderHost* host
   partition->next_offset = batch.next_offset;
   stream_->rows_in += batch.rows.size() + int64_t(batch.rejected.size());
   stream_->bytes_in += batch.bytes;
+  stream_->empty_records += batch.empty_records;
   if (batch.last_record_offset >= 0) {
     partition->last_offset = batch.last_record_offset;
     partition->last_hash = batch.last_record_hash;
@@ -202,6 +204,7 @@ void Reader::Refuse(SourceBatch* batch, ReaderHost* host) {
     letter.stream = stream_name_;
     letter.source = batch->partition;
     letter.offset = record.offset;
+    letter.index = record.index;
     letters.push_back(std::move(letter));
   }
   if (!letters.empty()) host->outlet()->ToDeadLetters(std::move(letters));
@@ -227,6 +230,7 @@ Status Reader::DropFuture(SourceBatch* batch, ClockedBatch* clocked, ReaderHost*
     letter.stream = stream_name_;
     letter.source = batch->partition;
     letter.offset = batch->rows.origins->offsets[row];
+    letter.index = batch->rows.origins->IndexOf(int64_t(row));
     letters.push_back(std::move(letter));
   }
   if (!letters.empty()) host->outlet()->ToDeadLetters(std::move(letters));

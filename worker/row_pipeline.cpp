@@ -23,6 +23,7 @@ DeadLetter LetterOf(const SourceBatch& batch, int64_t row) {
   letter.key = std::string(batch.originals->KeyOfRow(row));
   letter.source = batch.partition;
   letter.offset = batch.rows.origins->offsets[size_t(row)];
+  letter.index = batch.rows.origins->IndexOf(row);
   return letter;
 }
 

@@ -23,8 +23,9 @@ namespace millrace {
 class OriginalRecords {
  public:
   virtual ~OriginalRecords() = default;
-  // Value of the record that decoded row `row` came from. For formats whose rows are not separate
-  // records (CSV, Parquet): the row written again in its format.
+  // Value of the record that decoded row `row` came from; of a record that holds several readings
+  // its part that is this one. For files whose rows are not separate records (CSV, Parquet): the
+  // row written again in its format.
   virtual std::string_view ValueOfRow(int64_t row) const = 0;
   virtual std::string_view KeyOfRow(int64_t row) const = 0;
 };
@@ -36,6 +37,7 @@ struct RejectedRecord {
   std::string message;
   std::string value;  // original bytes
   std::string key;
+  int32_t index = -1;  // of the reading in a record that holds several; -1: all of the record
 };
 
 struct SourceBatch {
@@ -44,8 +46,9 @@ struct SourceBatch {
   std::vector<int64_t> record_timestamps;  // microseconds, one a row; INT64_MIN: none
   std::vector<RejectedRecord> rejected;
   std::shared_ptr<const OriginalRecords> originals;
-  int64_t next_offset = 0;  // position after this batch
-  int64_t bytes = 0;        // of the records' values
+  int64_t next_offset = 0;    // position after this batch
+  int64_t bytes = 0;          // of the records' values
+  int64_t empty_records = 0;  // that held no reading: an empty array, no line
   // The last record read, decoded or not: with its hash (of timestamp and value) it is known again
   // after a restart, see Source::VerifyRecord. -1: the batch only moves the position.
   int64_t last_record_offset = -1;

@@ -1,4 +1,4 @@
-#include "engine/connectors/json/json_document.h"
+#include "engine/json/json_document.h"
 
 namespace millrace {
 namespace {
@@ -135,8 +135,10 @@ const char* JsonDocument::Index(std::string_view text) {
   text_ = text.data();
   tokens_ = indexer_->structural_indexes.get();
   count_ = indexer_->n_structural_indexes;
-  if (Char(0) != '{') return "not an object";
-  if (Char(count_ - 1) != '}') return "cut off, or followed by something else";
+  if (Char(0) != '{' && Char(0) != '[') return "neither an object nor an array";
+  if (Char(count_ - 1) != (Char(0) == '{' ? '}' : ']')) {
+    return "cut off, or followed by something else";
+  }
   return nullptr;
 }
 
@@ -148,6 +150,14 @@ bool JsonDocument::RawString(uint32_t token, std::string_view* raw) const {
   while (*end != '"') --end;
   *raw = {begin + 1, size_t(end - begin - 1)};
   return end > begin;
+}
+
+std::string_view JsonDocument::ValueText(uint32_t token, uint32_t next) const {
+  const char* const begin = At(token);
+  if (*begin == '{' || *begin == '[') return {begin, size_t(At(next - 1) + 1 - begin)};
+  const char* end = At(next);
+  while (end > begin && EndsJsonScalar(end[-1])) --end;
+  return {begin, size_t(end - begin)};
 }
 
 uint32_t JsonDocument::SkipValue(uint32_t token, int depth, bool* too_deep) {

@@ -14,7 +14,7 @@
 #include <string>
 #include <string_view>
 
-#include "engine/connectors/json/json_number.h"
+#include "engine/json/json_number.h"
 
 namespace millrace {
 
@@ -30,7 +30,7 @@ class JsonDocument {
   JsonDocument();
 
   // Finds the tokens of `text`, which must stay valid while they are used. Returns null, or what is
-  // wrong. The document is seen to be an object that ends in '}'.
+  // wrong. The document is seen to be an object that ends in '}', or an array that ends in ']'.
   const char* Index(std::string_view text);
 
   // Tokens 0 .. count() - 1; beyond them Char() is 0.
@@ -39,12 +39,15 @@ class JsonDocument {
   const char* At(uint32_t token) const { return text_ + tokens_[token]; }
 
   // The inside of the string that begins at `token`, escapes unresolved. The next token exists,
-  // because the document ends in '}'. False where it is no string.
+  // because the document ends in a bracket. False where it is no string.
   bool RawString(uint32_t token, std::string_view* raw) const;
 
   // Checks the value that begins at `token` and returns the token after it, or 0 where it is
   // malformed or, with `too_deep` set, nested beyond kJsonDepthMax.
   uint32_t SkipValue(uint32_t token, int depth, bool* too_deep);
+
+  // The text of the value from `token` up to `next`, the token after it.
+  std::string_view ValueText(uint32_t token, uint32_t next) const;
 
  private:
   uint32_t SkipObject(uint32_t token, int depth, bool* too_deep);

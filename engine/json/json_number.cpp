@@ -1,4 +1,4 @@
-#include "engine/connectors/json/json_number.h"
+#include "engine/json/json_number.h"
 
 #include <fast_float/fast_float.h>
 

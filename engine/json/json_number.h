@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <string_view>
 
-#include "engine/connectors/json/json_words.h"
+#include "engine/json/json_words.h"
 
 namespace millrace {
 

@@ -123,6 +123,12 @@ prometheus::Counter& Metrics::SourceBytes(std::string_view stream) {
                       {{"stream", Label(stream)}});
 }
 
+prometheus::Counter& Metrics::EmptyRecords(std::string_view stream) {
+  return CounterChild("millrace_empty_records_total",
+                      "Records of a stream's source that held no reading",
+                      {{"stream", Label(stream)}});
+}
+
 prometheus::Counter& Metrics::LostOffsets(std::string_view topic) {
   return CounterChild("millrace_lost_offsets_total",
                       "Offsets that were gone from a topic before they were read",

@@ -36,6 +36,7 @@ class Metrics {
   prometheus::Counter& LateRecords(std::string_view stream);
   prometheus::Counter& DeadLetterRecords(std::string_view stream, std::string_view reason);
   prometheus::Counter& SourceBytes(std::string_view stream);
+  prometheus::Counter& EmptyRecords(std::string_view stream);
   prometheus::Counter& LostOffsets(std::string_view topic);
   prometheus::Gauge& SourceLagRecords(std::string_view stream);
   prometheus::Gauge& WatermarkDelaySeconds(std::string_view stream);

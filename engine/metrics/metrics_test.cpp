@@ -52,6 +52,7 @@ TEST(MetricsTest, EveryFamilyHasItsName) {
   metrics.LateRecords("s");
   metrics.SourceBytes("s");
   metrics.LostOffsets("t");
+  metrics.EmptyRecords("s");
   metrics.SourceLagRecords("s");
   metrics.WatermarkDelaySeconds("s");
   metrics.RecordsOut("o");
@@ -67,22 +68,26 @@ TEST(MetricsTest, EveryFamilyHasItsName) {
   metrics.JobState("running");
   metrics.CoordinatorTerm();
   const std::string text = metrics.Text();
-  for (const char* line :
-       {"millrace_counted_records_total{stream=\"s\"} 0",
-        "millrace_filtered_records_total{stream=\"s\"} 0",
-        "millrace_late_records_total{stream=\"s\"} 0",
-        "millrace_source_bytes_total{stream=\"s\"} 0", "millrace_lost_offsets_total{topic=\"t\"} 0",
-        "millrace_source_lag_records{stream=\"s\"} 0",
-        "millrace_watermark_delay_seconds{stream=\"s\"} 0",
-        "millrace_records_out_total{sink=\"o\"} 0",
-        "millrace_non_finite_values_total{sink=\"o\"} 0",
-        "millrace_checkpoint_duration_seconds_count 0",
-        "millrace_checkpoint_alignment_seconds_count 0", "millrace_checkpoint_size_bytes 0",
-        "millrace_checkpoints_total{result=\"completed\"} 0",
-        "millrace_last_checkpoint_timestamp_seconds 0", "millrace_unpublished_epochs 0",
-        "millrace_task_time_seconds_total{state=\"busy\",task=\"w\"} 0",
-        "millrace_state_size_bytes 0", "millrace_job_state{state=\"running\"} 0",
-        "millrace_coordinator_term 0"}) {
+  for (const char* line : {"millrace_counted_records_total{stream=\"s\"} 0",
+                           "millrace_filtered_records_total{stream=\"s\"} 0",
+                           "millrace_late_records_total{stream=\"s\"} 0",
+                           "millrace_source_bytes_total{stream=\"s\"} 0",
+                           "millrace_lost_offsets_total{topic=\"t\"} 0",
+                           "millrace_empty_records_total{stream=\"s\"} 0",
+                           "millrace_source_lag_records{stream=\"s\"} 0",
+                           "millrace_watermark_delay_seconds{stream=\"s\"} 0",
+                           "millrace_records_out_total{sink=\"o\"} 0",
+                           "millrace_non_finite_values_total{sink=\"o\"} 0",
+                           "millrace_checkpoint_duration_seconds_count 0",
+                           "millrace_checkpoint_alignment_seconds_count 0",
+                           "millrace_checkpoint_size_bytes 0",
+                           "millrace_checkpoints_total{result=\"completed\"} 0",
+                           "millrace_last_checkpoint_timestamp_seconds 0",
+                           "millrace_unpublished_epochs 0",
+                           "millrace_task_time_seconds_total{state=\"busy\",task=\"w\"} 0",
+                           "millrace_state_size_bytes 0",
+                           "millrace_job_state{state=\"running\"} 0",
+                           "millrace_coordinator_term 0"}) {
     EXPECT_THAT(text, HasSubstr(std::string(line) + "\n"));
   }
 }

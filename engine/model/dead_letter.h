@@ -16,6 +16,7 @@ struct DeadLetter {
   std::string stream;
   TopicPartition source;  // topic empty: not from a source record (a window's row)
   int64_t offset = -1;
+  int32_t index = -1;  // of the reading in a record that holds several; -1: all of the record
 };
 
 }  // namespace millrace

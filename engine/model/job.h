@@ -53,10 +53,20 @@ struct KafkaSourceSpec {
 struct FilesSourceSpec {
   // Local files, folders (every file in them with the format's ending, by name) or globs.
   std::vector<std::string> paths;
-  std::string null_text = "";  // CSV: cells with exactly this text are null (besides empty ones)
 };
 
-enum class Format { kJson, kCsv, kParquet };
+enum class Format { kJson, kCsv, kParquet, kSenml };
+
+// How CSV is written.
+struct CsvSpec {
+  char delimiter = ',';
+  std::optional<char> quote = '"';  // unset: quotes mean nothing
+  // The cells of a line, in order; columns are read by these names. Empty: from Kafka the columns
+  // themselves, in their order; in files the first line is a header.
+  std::vector<std::string> fields;
+  bool rest = false;      // the last field is the rest of the line, whatever stands in it
+  std::string null_text;  // cells with exactly this text are null (besides empty ones)
+};
 
 // How a timestamp column is written: ISO 8601 text, or a number since the epoch in a unit.
 enum class TimestampUnit { kIso8601, kSeconds, kMillis, kMicros, kNanos };
@@ -82,6 +92,7 @@ struct EventTimeSpec {
 struct SourceStreamSpec {
   std::variant<KafkaSourceSpec, FilesSourceSpec> input;
   Format format = Format::kJson;
+  CsvSpec csv;  // kCsv
   std::vector<SourceColumn> columns;
   std::optional<EventTimeSpec> event_time;
 };

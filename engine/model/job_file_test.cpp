@@ -127,7 +127,7 @@ TEST(JobFile, ReadsTheDocumentedExample) {
   EXPECT_EQ(history.format, Format::kCsv);
   EXPECT_EQ(std::get<FilesSourceSpec>(history.input).paths,
             (std::vector<std::string>{"/data/2024", "/data/2025/*.csv"}));
-  EXPECT_EQ(std::get<FilesSourceSpec>(history.input).null_text, "NA");
+  EXPECT_EQ(history.csv.null_text, "NA");
   EXPECT_THAT(std::get<QueryStreamSpec>(job.streams[2].kind).sql.text,
               testing::StartsWith("SELECT window_start, window_end, device_id,\n       avg"));
   ASSERT_EQ(job.alerts.size(), 1u);
@@ -154,6 +154,48 @@ TEST(JobFile, ReadsTheDocumentedExample) {
   EXPECT_EQ(std::get<ConsoleSinkSpec>(job.sinks[4].target).rows_per_second_max, 20);
   ASSERT_TRUE(job.dead_letters);
   EXPECT_EQ(std::get<KafkaSinkSpec>(job.dead_letters->target).topic, "smoke_dead_letters");
+}
+
+TEST(JobFile, HowCsvIsWritten) {
+  const Read read = ReadText(R"(apiVersion: millrace.dev/v1
+kind: StreamJob
+metadata: {name: csv}
+spec:
+  kafka: {properties: {bootstrap.servers: b}}
+  streams:
+    own:
+      kafka: {topic: a}
+      format: csv
+      columns: {b: {type: json, from: Second}, a: text}
+    told:
+      kafka: {topic: b}
+      format: csv
+      csv: {delimiter: "\t", quote: none, fields: [x, y z], rest: true, null_text: NA}
+      columns: {a: {type: text, from: y z}}
+    packs:
+      kafka: {topic: c}
+      format: senml
+      columns: {v: {type: double, accept_text: true}}
+  sinks:
+    - {stream: own, console: {}}
+)");
+  EXPECT_EQ(read.told, "");
+  const auto source = [&](size_t index) -> const SourceStreamSpec& {
+    return std::get<SourceStreamSpec>(read.job.streams[index].kind);
+  };
+  // Without fields: the columns, in their order.
+  EXPECT_EQ(source(0).csv.fields, (std::vector<std::string>{"Second", "a"}));
+  EXPECT_EQ(source(0).csv.delimiter, ',');
+  EXPECT_EQ(source(0).csv.quote, '"');
+  EXPECT_FALSE(source(0).csv.rest);
+  EXPECT_EQ(source(0).columns[0].field.type, Type::kJson);
+  EXPECT_EQ(source(1).csv.fields, (std::vector<std::string>{"x", "y z"}));
+  EXPECT_EQ(source(1).csv.delimiter, '\t');
+  EXPECT_EQ(source(1).csv.quote, std::nullopt);
+  EXPECT_TRUE(source(1).csv.rest);
+  EXPECT_EQ(source(1).csv.null_text, "NA");
+  EXPECT_EQ(source(2).format, Format::kSenml);
+  EXPECT_TRUE(source(2).columns[0].accept_text);
 }
 
 TEST(JobFile, DefaultsAreTheSpecs) {

@@ -14,11 +14,29 @@
 
 namespace millrace {
 
-// One entry a row: topic, partition and offset of the record that a row was decoded from.
+// One entry a row: topic, partition and offset of the record that a row was decoded from, and which
+// of its readings it is.
 // A batch holds rows of one partition only.
 struct Origins {
   TopicPartition source;
   std::vector<int64_t> offsets;
+  // Of records that hold several readings: which of them the row is, from 0; -1: all of the record.
+  // Empty where every row is a record.
+  std::vector<int32_t> indexes = {};
+
+  int32_t IndexOf(int64_t row) const { return indexes.empty() ? -1 : indexes[size_t(row)]; }
+  // Indexes are kept from the first row on that has one.
+  void Add(int64_t offset, int32_t index) {
+    if (index >= 0 || !indexes.empty()) {
+      indexes.resize(offsets.size(), -1);
+      indexes.push_back(index);
+    }
+    offsets.push_back(offset);
+  }
+  void Append(const Origins& from, int64_t row) {
+    offsets.push_back(from.offsets[size_t(row)]);
+    if (!from.indexes.empty()) indexes.push_back(from.indexes[size_t(row)]);
+  }
 };
 
 // What a row of a window is: the first one at the window's end, one before it, one after it.

@@ -3,6 +3,7 @@
 #include <cctype>
 #include <map>
 
+#include "engine/model/csv_fields.h"
 #include "engine/model/json_path.h"
 #include "engine/model/kafka_fields.h"
 
@@ -11,7 +12,7 @@ namespace {
 
 constexpr Micros kLongest = std::chrono::days(365);
 
-const std::vector<std::string> kFormats = {"json", "csv", "parquet"};
+const std::vector<std::string> kFormats = {"json", "csv", "parquet", "senml"};
 const std::vector<std::string> kTimestampUnits = {"iso8601", "seconds", "millis", "micros",
                                                   "nanos"};
 
@@ -43,12 +44,14 @@ std::optional<Type> ReadColumnType(const JobFileContext& context, const YamlNode
   return std::nullopt;
 }
 
+bool IsJson(Format format) { return format == Format::kJson || format == Format::kSenml; }
+
 // What a column says beyond its type, and whether that goes with its type and the format.
 void ReadColumnOptions(const JobFileContext& context, const MapFields& fields, Format format,
                        SourceColumn* column) {
   if (const YamlEntry* entry = fields.Find("from")) {
     Assign(ReadText(context, *entry->value), &column->from);
-    if (format == Format::kJson) {
+    if (IsJson(format)) {
       std::string error;
       ParseJsonPath(column->from, &error);
       if (!error.empty()) {
@@ -69,10 +72,10 @@ void ReadColumnOptions(const JobFileContext& context, const MapFields& fields, F
     }
   }
   if (const YamlEntry* entry = fields.Find("accept_text")) {
-    const bool is_text = column->field.type == Type::kText ||
+    const bool is_text = IsTextual(column->field.type) ||
                          (is_timestamp && column->timestamp_unit == TimestampUnit::kIso8601);
-    if (format != Format::kJson) {
-      context.Error(entry->place, "'accept_text' goes with format json only");
+    if (!IsJson(format)) {
+      context.Error(entry->place, "'accept_text' goes with formats json and senml only");
     } else if (is_text) {
       context.Error(entry->place, "'accept_text' goes with numbers and booleans only");
     } else {
@@ -184,7 +187,8 @@ std::optional<PlacedDuration> ReadPlacedDuration(const JobFileContext& context,
 }
 
 std::optional<FilesSourceSpec> ReadFilesSource(const JobFileContext& context,
-                                               const YamlEntry& entry, Format format) {
+                                               const YamlEntry& entry, Format format,
+                                               CsvSpec* csv) {
   static const std::vector<std::string> keys = {"paths", "path"};
   FilesSourceSpec spec;
   const MapFields fields(context, *entry.value, entry.place, "'files'",
@@ -203,7 +207,7 @@ std::optional<FilesSourceSpec> ReadFilesSource(const JobFileContext& context,
     if (format != Format::kCsv) {
       context.Error(found->place, "'null_text' goes with format csv only");
     } else {
-      Assign(ReadText(context, *found->value), &spec.null_text);
+      Assign(ReadText(context, *found->value), &csv->null_text);
     }
   }
   return spec;
@@ -214,9 +218,9 @@ Format ReadSourceFormat(const JobFileContext& context, const MapFields& fields, 
   if (entry == nullptr) return Format::kJson;
   const auto choice = ReadChoice(context, *entry->value, kFormats);
   if (!choice) return Format::kJson;
-  if (is_kafka && Format(*choice) != Format::kJson) {
-    context.Error(entry->value->place,
-                  "from Kafka only json can be read, found '" + entry->value->text + "'");
+  if (is_kafka && Format(*choice) == Format::kParquet) {
+    context.Error(entry->value->place, "parquet cannot be read from Kafka",
+                  "known: json, csv or senml");
   }
   return Format(*choice);
 }
@@ -225,13 +229,23 @@ void ReadSource(const JobFileContext& context, const MapFields& fields, const Ya
                 SourceStreamSpec* spec) {
   const bool is_kafka = input.key == "kafka";
   spec->format = ReadSourceFormat(context, fields, is_kafka);
+  const YamlEntry* const csv = fields.Find("csv");
+  if (csv != nullptr && spec->format != Format::kCsv) {
+    context.Error(csv->place, "'csv' goes with format csv only");
+  } else if (csv != nullptr) {
+    spec->csv = ReadCsv(context, *csv);
+  }
   if (is_kafka) {
     spec->input = ReadKafkaSource(context, input).value_or(KafkaSourceSpec{});
   } else {
-    spec->input = ReadFilesSource(context, input, spec->format).value_or(FilesSourceSpec{});
+    spec->input =
+        ReadFilesSource(context, input, spec->format, &spec->csv).value_or(FilesSourceSpec{});
   }
   if (const YamlEntry* entry = fields.Require("columns")) {
     spec->columns = ReadColumns(context, *entry, spec->format);
+  }
+  if (spec->format == Format::kCsv) {
+    SettleCsvFields(context, csv == nullptr ? input.place : csv->place, spec);
   }
   if (const YamlEntry* entry = fields.Find("event_time")) {
     spec->event_time = ReadEventTime(context, *entry, *spec);
@@ -262,7 +276,7 @@ std::optional<StreamSpec> ReadStream(const JobFileContext& context, const YamlEn
   stream.place = entry.place;
   CheckSqlName(context, entry.place, entry.key, "stream name");
   const MapFields fields(context, *entry.value, entry.place, "stream " + Quoted(entry.key),
-                         {"kafka", "files", "sql", "format", "columns", "event_time",
+                         {"kafka", "files", "sql", "format", "csv", "columns", "event_time",
                           "allowed_lateness", "emit", "panes_of"});
   if (!fields.is_map()) return std::nullopt;
   const YamlEntry* kind = fields.RequireOneOf(kinds);
@@ -278,7 +292,7 @@ std::optional<StreamSpec> ReadStream(const JobFileContext& context, const YamlEn
     stream.kind = std::move(source);
     return stream;
   }
-  for (const char* key : {"format", "columns", "event_time"}) {
+  for (const char* key : {"format", "csv", "columns", "event_time"}) {
     if (const YamlEntry* found = fields.Find(key)) {
       context.Error(found->place, "'" + found->key + "' does not go with 'sql'");
     }

@@ -15,7 +15,7 @@ struct TypeSynonym {
 
 // PostgreSQL's names and its parser's internal ones, plus `double` and `string`. Types that would
 // be something else here (smallint, real, char(n) with its padding) are not among them.
-constexpr std::array<TypeSynonym, 22> kSynonyms = {{
+constexpr std::array<TypeSynonym, 23> kSynonyms = {{
     {"boolean", Type::kBoolean},
     {"bool", Type::kBoolean},
     {"integer", Type::kInteger},
@@ -38,6 +38,7 @@ constexpr std::array<TypeSynonym, 22> kSynonyms = {{
     {"timestamp with time zone", Type::kTimestamp},
     {"timestamp without time zone", Type::kTimestamp},
     {"interval", Type::kInterval},
+    {"json", Type::kJson},
 }};
 
 // Lower case, with single spaces between words and none around them.
@@ -75,6 +76,8 @@ std::string_view TypeName(Type type) {
       return "timestamp";
     case Type::kInterval:
       return "interval";
+    case Type::kJson:
+      return "json";
   }
   return "unknown";
 }
@@ -88,8 +91,8 @@ std::optional<Type> TypeFromName(std::string_view name) {
 }
 
 std::span<const std::string> ColumnTypeNames() {
-  static const std::vector<std::string> names = {"boolean", "integer", "bigint",
-                                                 "double",  "text",    "timestamp"};
+  static const std::vector<std::string> names = {"boolean", "integer",   "bigint", "double",
+                                                 "text",    "timestamp", "json"};
   return names;
 }
 
@@ -104,6 +107,7 @@ std::shared_ptr<arrow::DataType> ArrowType(Type type) {
     case Type::kDouble:
       return arrow::float64();
     case Type::kText:
+    case Type::kJson:
       return arrow::utf8();
     case Type::kTimestamp:
       return arrow::timestamp(arrow::TimeUnit::MICRO, "UTC");

@@ -20,9 +20,10 @@ enum class Type {
   kText,       // UTF-8, arrow utf8
   kTimestamp,  // microseconds UTC, arrow timestamp(us, "UTC")
   kInterval,   // literals only; never a column
+  kJson,       // one JSON value as it is written, arrow utf8
 };
 
-// "boolean", "integer", "bigint", "double precision", "text", "timestamp", "interval".
+// "boolean", "integer", "bigint", "double precision", "text", "timestamp", "interval", "json".
 std::string_view TypeName(Type type);
 // From a type name in a job file or a cast, in any letter case, with PostgreSQL's and the job
 // file's synonyms (int, int4, int8, float8, double, numeric, varchar, timestamptz, bool, ...).
@@ -35,6 +36,9 @@ std::shared_ptr<arrow::DataType> ArrowType(Type type);
 constexpr bool IsNumeric(Type type) {
   return type == Type::kInteger || type == Type::kBigint || type == Type::kDouble;
 }
+
+// UTF-8 in arrow utf8.
+constexpr bool IsTextual(Type type) { return type == Type::kText || type == Type::kJson; }
 
 struct Field {
   std::string name;

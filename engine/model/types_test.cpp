@@ -25,10 +25,10 @@ TEST(Types, NamesInAnyCaseAndWithSynonyms) {
 
 TEST(Types, EveryColumnTypeHasANameThatReadsBack) {
   for (const Type type : {Type::kBoolean, Type::kInteger, Type::kBigint, Type::kDouble, Type::kText,
-                          Type::kTimestamp, Type::kInterval}) {
+                          Type::kTimestamp, Type::kInterval, Type::kJson}) {
     EXPECT_EQ(TypeFromName(TypeName(type)), type) << TypeName(type);
   }
-  EXPECT_EQ(ColumnTypeNames().size(), 6u);
+  EXPECT_EQ(ColumnTypeNames().size(), 7u);
   for (const std::string& name : ColumnTypeNames()) EXPECT_TRUE(TypeFromName(name)) << name;
 }
 

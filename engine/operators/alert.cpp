@@ -92,7 +92,7 @@ class AlertOperatorImpl final : public AlertOperator {
       for (size_t rule = 0; rule < rules_.size(); ++rule) {
         if (!IsTrue(*conditions_[rule], row)) continue;
         ARROW_RETURN_NOT_OK(Append(*rules_[rule].spec, input, row));
-        if (origins != nullptr) origins->offsets.push_back(input.origins->offsets[size_t(row)]);
+        if (origins != nullptr) origins->Append(*input.origins, row);
       }
     }
     ARROW_ASSIGN_OR_RAISE(alerted.rows.batch, builders_.Finish());
@@ -178,6 +178,9 @@ class AlertOperatorImpl final : public AlertOperator {
       AppendHashed(input.origins->source.topic, &hashed_);
       AppendHashed(int64_t(input.origins->source.partition), &hashed_);
       AppendHashed(input.origins->offsets[size_t(row)], &hashed_);
+      if (const int32_t index = input.origins->IndexOf(row); index >= 0) {
+        AppendHashed(int64_t(index), &hashed_);
+      }
     } else if (node_.time_column >= 0) {
       rendered_.clear();
       AppendCellText(*input.batch->columns()[size_t(node_.time_column)], row, &rendered_);

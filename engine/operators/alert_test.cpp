@@ -115,6 +115,24 @@ TEST(AlertTest, ReadingsAreIdentifiedByTheirRecord) {
   EXPECT_NE(Cell(alerted, "id", 0), Cell(Raise(node, input, moved), "id", 0));
 }
 
+// Readings of one record have one offset; which of them it is tells them apart.
+TEST(AlertTest, ReadingsOfOneRecordHaveIdsOfTheirOwn) {
+  const TestBatch input = Windows();
+  AlertNode node = NodeFor(input);
+  node.windowed = false;
+  node.keys = {};
+  const auto ids = [&](std::vector<int32_t> indexes) {
+    const Alerted alerted =
+        Raise(node, input,
+              std::make_shared<Origins>(Origins{{"readings", 1}, {7, 7, 7}, std::move(indexes)}));
+    return std::vector<std::string>{Cell(alerted, "id", 0), Cell(alerted, "id", 2)};
+  };
+  const auto plain = ids({});
+  const auto items = ids({0, 1, 2});
+  EXPECT_EQ(ids({-1, -1, -1}), plain);
+  EXPECT_EQ(std::set<std::string>({plain[0], items[0], items[1]}).size(), 3u);
+}
+
 TEST(AlertTest, NothingRaised) {
   TestBatch input = Windows();
   input.batch = input.batch->Slice(0, 0);

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <limits>
 
+#include "engine/json/json_text.h"
 #include "engine/model/number.h"
 #include "engine/model/timestamp.h"
 #include "engine/operators/kernel_loops.h"
@@ -170,6 +171,31 @@ struct TimestampToText {
   }
 };
 
+// Checks with memory that is kept.
+class JsonCheck : public KernelState {
+ public:
+  JsonText json;
+};
+
+struct TextToJson {
+  static constexpr bool kShowsArgument = true;
+  static Fault Call(CallMemory* memory, std::string_view text, std::string_view* value) {
+    if (memory->state == nullptr) memory->state = std::make_unique<JsonCheck>();
+    if (static_cast<JsonCheck*>(memory->state.get())->json.Check(text) != nullptr) {
+      return Fault::kInvalidJson;
+    }
+    *value = text;
+    return Fault::kNone;
+  }
+};
+
+struct JsonToText {
+  static Fault Call(CallMemory*, std::string_view json, std::string_view* value) {
+    *value = json;
+    return Fault::kNone;
+  }
+};
+
 struct CastEntry {
   Type from;
   Type to;
@@ -200,6 +226,8 @@ const std::vector<CastEntry>& Casts() {
       {kBig, kTxt, &Custom<IntegerToText<int64_t>, Text, int64_t>, true},
       {kDbl, kTxt, &Custom<DoubleToText, Text, double>, true},
       {kTime, kTxt, &Custom<TimestampToText, Text, int64_t>, true},
+      {kTxt, Type::kJson, &Custom<TextToJson, Text, Text>, true},
+      {Type::kJson, kTxt, &Custom<JsonToText, Text, Text>, false},
   };
   return casts;
 }

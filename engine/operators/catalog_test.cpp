@@ -34,6 +34,11 @@ std::shared_ptr<arrow::Array> Values(Type type, int64_t rows, bool nulls) {
     case Type::kTimestamp:
       return Filled(arrow::TimestampBuilder(ArrowType(type), arrow::default_memory_pool()), rows,
                     nulls, [](int64_t r) { return r * 3'600'123'456 - 1'000'000'000'000; });
+    case Type::kJson:
+      return Filled(arrow::StringBuilder(), rows, nulls, [](int64_t r) {
+        return std::vector<std::string>{"{\"hour\":\"a\\n\",\"a\":[1]}", "[1, null]", "\"q\"",
+                                        "5"}[size_t(r % 4)];
+      });
     default:
       return Filled(arrow::StringBuilder(), rows, nulls, [](int64_t r) {
         return std::vector<std::string>{"hour", "", "a%", "day"}[size_t(r % 4)];

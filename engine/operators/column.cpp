@@ -86,6 +86,16 @@ FaultText TextOf(Fault fault) {
       return {"timestamp_out_of_range", "date or time field value out of range"};
     case Fault::kStride:
       return {"invalid_argument", "stride must be greater than zero, without months and years"};
+    case Fault::kInvalidJson:
+      return {"invalid_cast", "invalid input syntax for type json"};
+    case Fault::kInvalidTextArray:
+      return {"invalid_cast", "malformed array literal"};
+    case Fault::kNulInText:
+      return {"invalid_argument", "\\u0000 cannot be converted to text"};
+    case Fault::kNonArray:
+      return {"invalid_argument", "cannot get array length of a non-array"};
+    case Fault::kScalarArray:
+      return {"invalid_argument", "cannot get array length of a scalar"};
   }
   return {"", ""};
 }
@@ -139,7 +149,7 @@ Column NullColumn(Type type) {
   Column column;
   column.type = type;
   column.constant = true;
-  column.values = type == Type::kText ? static_cast<const void*>(&kEmpty) : &kZero;
+  column.values = IsTextual(type) ? static_cast<const void*>(&kEmpty) : &kZero;
   column.nulls = &kIsNull;
   return column;
 }
@@ -332,6 +342,7 @@ Result<std::shared_ptr<arrow::Array>> ToArray(const Column& column, Frame* frame
     case Type::kDouble:
       return FixedArray<double>(column, frame);
     case Type::kText:
+    case Type::kJson:
       return TextArray(column, frame);
     case Type::kInterval:
       break;

@@ -78,6 +78,11 @@ enum class Fault : uint8_t {
   kInvalidCharacter,
   kDateOutOfRange,
   kStride,
+  kInvalidJson,
+  kInvalidTextArray,
+  kNulInText,
+  kNonArray,
+  kScalarArray,
 };
 std::string_view FaultReason(Fault fault);
 std::string_view FaultMessage(Fault fault);

@@ -56,6 +56,7 @@ class Gathered {
       case Type::kDouble:
         return WriteAs<double>(column, rows);
       case Type::kText:
+      case Type::kJson:
         return WriteAs<std::string_view>(column, rows);
       case Type::kInterval:
         return WriteAs<Interval>(column, rows);
@@ -69,13 +70,14 @@ class Gathered {
     out->type = type_;
     out->values = values_;
     out->nulls = has_nulls_ ? nulls_ : nullptr;
-    if (type_ != Type::kText && type_ != Type::kBoolean) out->scratch = &values_memory_;
+    if (!IsTextual(type_) && type_ != Type::kBoolean) out->scratch = &values_memory_;
   }
 
  private:
   static int64_t WidthOf(Type type) {
     switch (type) {
       case Type::kText:
+      case Type::kJson:
         return sizeof(std::string_view);
       case Type::kInterval:
         return sizeof(Interval);

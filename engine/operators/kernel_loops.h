@@ -166,7 +166,7 @@ Status RunCustom(const KernelCall& call, Column* out, std::index_sequence<I...>)
   out->constant = false;
   out->values = values;
   out->nulls = nulls.bytes();
-  if (call.result != Type::kText && call.result != Type::kBoolean) {
+  if (!IsTextual(call.result) && call.result != Type::kBoolean) {
     out->scratch = &call.memory->values;
   }
   return Status::OK();

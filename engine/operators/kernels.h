@@ -59,5 +59,6 @@ std::vector<NamedKernel> TextKernels();
 std::vector<NamedKernel> TextSearchKernels();
 std::vector<NamedKernel> RegularExpressionKernels();
 std::vector<NamedKernel> TimeKernels();
+std::vector<NamedKernel> JsonKernels();
 
 }  // namespace millrace

@@ -57,6 +57,7 @@ class ColumnNode final : public Node {
         out->values = data.GetValues<double>(1);
         return Status::OK();
       case Type::kText:
+      case Type::kJson:
         return ReadText(static_cast<const arrow::StringArray&>(array), rows, out);
       case Type::kNull: {
         const std::shared_ptr<arrow::Array>* const own = out->array;
@@ -123,6 +124,7 @@ class LiteralNode final : public Node {
         if (const double* value = std::get_if<double>(&literal_)) return Hold(*value);
         break;
       case Type::kText:
+      case Type::kJson:
         if (const std::string* value = std::get_if<std::string>(&literal_)) {
           return Hold(text_ = *value);
         }
@@ -160,6 +162,7 @@ bool LiteralFits(const Expr& expr) {
     case Type::kDouble:
       return std::holds_alternative<double>(expr.literal);
     case Type::kText:
+    case Type::kJson:
       return std::holds_alternative<std::string>(expr.literal);
     case Type::kInterval:
       return std::holds_alternative<Interval>(expr.literal);
@@ -271,6 +274,7 @@ Literal ToLiteral(const Column& column) {
     case Type::kDouble:
       return *column.Values<double>();
     case Type::kText:
+    case Type::kJson:
       return std::string(*column.Values<std::string_view>());
     case Type::kInterval:
       return *column.Values<Interval>();

@@ -56,7 +56,7 @@ std::shared_ptr<const Origins> OriginsOf(const std::shared_ptr<const Origins>& o
   auto kept = std::make_shared<Origins>();
   kept->source = origins->source;
   kept->offsets.reserve(rows.size());
-  for (const int32_t row : rows) kept->offsets.push_back(origins->offsets[size_t(row)]);
+  for (const int32_t row : rows) kept->Append(*origins, row);
   return kept;
 }
 

@@ -203,16 +203,25 @@ bool AggregateCollector::BindArgument(const Syntax& call, const AggregateInfo& i
            : TakesArgument(info, Type::kBoolean) ? Type::kBoolean
                                                  : Type::kDouble;
   }
+  if (type == Type::kJson && aggregate->distinct) {
+    sql_.Error(call, "could not identify an equality operator for type json",
+               "take it as text: x::text");
+    return false;
+  }
   if (!TakesArgument(info, type) && info.second == With::kPair) {
     sql_.Error(node, std::string(info.name) + "'s first argument must be a number, not " +
                          std::string(TypeName(type)));
     return false;
   }
   if (!TakesArgument(info, type)) {
-    sql_.Error(call, "function does not exist: " + WrittenName(call) + "(" +
-                         std::string(TypeName(type)) + ")");
+    sql_.Error(call,
+               "function does not exist: " + WrittenName(call) + "(" +
+                   std::string(TypeName(type)) + ")",
+               type == Type::kJson ? "take a part of it: x->>'key'" : "");
     return false;
   }
+  // Windows know it as its text.
+  if (type == Type::kJson) type = Type::kText;
   if (info.argument == AggregateArgument::kDouble) type = Type::kDouble;
   std::optional<Expr> argument = binder.Coerce(node, std::move(*bound), type);
   if (!argument.has_value()) return false;

@@ -147,7 +147,8 @@ const std::vector<std::string>& AggregateNames() {
 bool TakesArgument(const AggregateInfo& info, Type type) {
   switch (info.argument) {
     case Arg::kAny:
-      return type != Type::kInterval;
+      return type != Type::kInterval &&
+             (type != Type::kJson || info.function == AggregateFunction::kCount);
     case Arg::kNumber:
     case Arg::kDouble:
       return IsNumeric(type);

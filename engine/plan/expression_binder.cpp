@@ -10,6 +10,7 @@
 #include "engine/plan/functions.h"
 #include "engine/plan/literals.h"
 #include "engine/plan/regular_expression.h"
+#include "engine/plan/text_array.h"
 #include "engine/plan/time_unit.h"
 #include "engine/plan/type_syntax.h"
 
@@ -69,6 +70,9 @@ std::string OperatorHint(std::string_view symbol, Type left, Type right) {
   }
   const bool text_and_number =
       (left == Type::kText && IsNumeric(right)) || (IsNumeric(left) && right == Type::kText);
+  if (left == Type::kText && (symbol.starts_with("->") || symbol.starts_with("#>"))) {
+    return "a cast may be needed: x::json";
+  }
   return text_and_number ? "a cast may be needed, such as x::double precision" : "";
 }
 
@@ -375,7 +379,10 @@ std::optional<Bound> ExpressionBinder::Call(const Syntax& node, const std::strin
     return std::nullopt;
   }
   const FunctionSignature& signature = FunctionCatalog()[size_t(function)];
-  if (!CheckTimeUnit(name, operands) || !CheckPattern(name, operands)) return std::nullopt;
+  if (!CheckTimeUnit(name, operands) || !CheckPattern(name, operands) ||
+      !CheckPath(name, operands)) {
+    return std::nullopt;
+  }
   Expr call = MakeExpr(Expr::Kind::kCall, signature.result, {});
   call.function = function;
   for (size_t i = 0; i < operands.size(); ++i) {
@@ -419,6 +426,20 @@ bool ExpressionBinder::CheckPattern(const std::string& name, const std::vector<O
     return true;
   }
   sql_.Error(*operands[1].node, "invalid regular expression: " + error);
+  return false;
+}
+
+// #> and #>> take an array, which only a literal can be.
+bool ExpressionBinder::CheckPath(const std::string& name, const std::vector<Operand>& operands) {
+  if (name != "#>" && name != "#>>") return true;
+  const Operand& path = operands[1];
+  const auto* text = std::get_if<std::string>(&path.bound.expr.literal);
+  if (text != nullptr && ParseTextArray(*text).has_value()) return true;
+  if (IsOpen(path.bound) && text == nullptr) return true;  // NULL
+  sql_.Error(*path.node,
+             text == nullptr ? "the path of " + name + " must be a literal"
+                             : "malformed array literal: '" + *text + "'",
+             "write '{key,0}', or json_extract_path()");
   return false;
 }
 

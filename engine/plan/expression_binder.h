@@ -104,6 +104,7 @@ class ExpressionBinder {
   std::optional<Bound> Call(const Syntax& node, const std::string& name,
                             std::vector<Operand> operands);
   bool CheckTimeUnit(const std::string& name, const std::vector<Operand>& operands);
+  bool CheckPath(const std::string& name, const std::vector<Operand>& operands);
   bool CheckPattern(const std::string& name, const std::vector<Operand>& operands);
   void NoSuchCall(const Syntax& node, const std::string& name,
                   const std::vector<Operand>& operands);

@@ -101,7 +101,7 @@ TEST(ExpressionBinder, CastsAreThoseOfPostgres) {
       {"temperature::numeric(10, 2)", "10:29 a type modifier such as (10, 2) is not supported\n"},
       {"device_id::date",
        "10:19 type 'date' is not supported; known: boolean, integer, bigint, "
-       "double, text, timestamp\n"},
+       "double, text, timestamp, json\n"},
       {"level::int[]", "10:15 an array type is not supported\n"},
   });
 }

@@ -15,6 +15,7 @@ constexpr Type kDbl = Type::kDouble;
 constexpr Type kTxt = Type::kText;
 constexpr Type kTime = Type::kTimestamp;
 constexpr Type kSpan = Type::kInterval;
+constexpr Type kJson = Type::kJson;
 
 constexpr std::array kNumbers = {kInt, kBig, kDbl};
 constexpr std::array kOrdered = {kBool, kInt, kBig, kDbl, kTxt, kTime};
@@ -235,6 +236,24 @@ void AddTime(CatalogBuilder* catalog) {
   catalog->Add("to_timestamp", {kDbl}, kTime, kFallible, "seconds since 1970-01-01 UTC");
 }
 
+void AddJson(CatalogBuilder* catalog) {
+  catalog->Add("->", {kJson, kTxt}, kJson, kNullable, "the value under a key; null: there is none");
+  catalog->Add("->", {kJson, kInt}, kJson, kNullable,
+               "the item of an array, from 0, or from the end (-1); null: there is none");
+  catalog->Add("->>", {kJson, kTxt}, kTxt, kNullable | kFallible, "the value under a key, as text");
+  catalog->Add("->>", {kJson, kInt}, kTxt, kNullable | kFallible, "the item of an array, as text");
+  catalog->Add("#>", {kJson, kTxt}, kJson, kNullable | kFallible,
+               "the value at a path: `x #> '{readings,0,value}'`");
+  catalog->Add("#>>", {kJson, kTxt}, kTxt, kNullable | kFallible, "the value at a path, as text");
+  catalog->Add("json_extract_path", {kJson, kTxt}, kJson, kVariadic | kNullable,
+               "the value at a path of keys and indexes");
+  catalog->Add("json_extract_path_text", {kJson, kTxt}, kTxt, kVariadic | kNullable | kFallible,
+               "the value at a path of keys and indexes, as text");
+  catalog->Add("json_array_length", {kJson}, kInt, kFallible, "number of items of an array");
+  catalog->Add("json_typeof", {kJson}, kTxt, kTotal,
+               "`object`, `array`, `string`, `number`, `boolean` or `null`");
+}
+
 std::vector<FunctionSignature> BuildCatalog() {
   CatalogBuilder catalog;
   AddArithmetic(&catalog);
@@ -242,11 +261,12 @@ std::vector<FunctionSignature> BuildCatalog() {
   AddMathematics(&catalog);
   AddText(&catalog);
   AddTime(&catalog);
+  AddJson(&catalog);
   return catalog.Take();
 }
 
 // PostgreSQL's type categories and the preferred type of each ("Type conversion", chapter 10).
-enum class Category { kBoolean, kNumeric, kString, kDateTime, kTimespan, kUnknown };
+enum class Category { kBoolean, kNumeric, kString, kDateTime, kTimespan, kDocument, kUnknown };
 
 Category CategoryOf(Type type) {
   switch (type) {
@@ -262,6 +282,8 @@ Category CategoryOf(Type type) {
       return Category::kDateTime;
     case Type::kInterval:
       return Category::kTimespan;
+    case Type::kJson:
+      return Category::kDocument;
     case Type::kNull:
       break;
   }

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <limits>
 
+#include "engine/json/json_text.h"
 #include "engine/model/number.h"
 #include "engine/model/timestamp.h"
 
@@ -249,6 +250,9 @@ std::optional<Literal> ParseLiteral(std::string_view text, Type type) {
   switch (type) {
     case Type::kText:
       return Literal(std::string(text));
+    case Type::kJson:
+      if (JsonText().Check(text) != nullptr) return std::nullopt;
+      return Literal(std::string(text));
     case Type::kBoolean:
       if (const auto value = ParseBoolean(text)) return Literal(*value);
       return std::nullopt;
@@ -281,7 +285,9 @@ std::optional<Literal> ParseLiteral(std::string_view text, Type type) {
 std::string FormatLiteral(const Literal& literal, Type type) {
   if (const bool* value = std::get_if<bool>(&literal)) return *value ? "true" : "false";
   if (const double* value = std::get_if<double>(&literal)) return FormatDouble(*value);
-  if (const auto* value = std::get_if<std::string>(&literal)) return Quote(*value);
+  if (const auto* value = std::get_if<std::string>(&literal)) {
+    return Quote(*value) + (type == Type::kJson ? "::json" : "");
+  }
   if (const auto* value = std::get_if<Interval>(&literal)) {
     return "INTERVAL '" + FormatInterval(*value) + "'";
   }

@@ -26,6 +26,8 @@ std::string_view FormatName(Format format) {
       return "json";
     case Format::kCsv:
       return "csv";
+    case Format::kSenml:
+      return "senml";
     case Format::kParquet:
       return "parquet";
   }

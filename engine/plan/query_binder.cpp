@@ -195,6 +195,11 @@ class QueryBinder {
            "group by window_start and window_end; the expression may stand in SELECT");
       return;
     }
+    if (key->type == Type::kJson) {
+      Fail(item, "could not identify an equality operator for type json",
+           "group by a part of it as text: x->>'key'");
+      return;
+    }
     for (const BoundKey& other : query_.keys) {
       if (other.expr == *key) return;
     }
@@ -405,6 +410,11 @@ class QueryBinder {
     }
     std::optional<Expr> expr = BindGrouped(*syntax, "");
     if (!expr.has_value()) return;
+    if (expr->type == Type::kJson) {
+      Fail(*node, "could not identify an ordering operator for type json",
+           "take it as text: x::text");
+      return;
+    }
     key.expr = std::move(*expr);
     top->order.push_back(std::move(key));
   }

@@ -81,7 +81,7 @@ def test_missing_output_topics_are_created(
     source, out, dead = topic(), unique_name("made"), unique_name("made-dead")
     readings = ordered(180, devices=2, partitions=1)
     produce(kafka, source, readings)
-    kafka.produce(source, [Record(b"[]", partition=0)])
+    kafka.produce(source, [Record(b"5", partition=0)])
     job_file = write_job(tmp_path, source, sink=kafka_sink(out), more=dead_letters_to(dead))
     with Job(job_file, tmp_path, brokers=kafka.bootstrap, arguments=END_WHEN_IDLE) as job:
         assert job.wait() == 0, job.output

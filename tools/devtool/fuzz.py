@@ -26,7 +26,13 @@ WORKERS = 2
 PRESET = "fuzz"
 MINUTES = 20
 # By program: the longest input that is tried.
-BYTES_MAX = {"sql-reader": 4096, "job-file": 8192, "json-decoder": 4096, "restore": 8192}
+BYTES_MAX = {
+    "sql-reader": 4096,
+    "job-file": 8192,
+    "json-decoder": 4096,
+    "messages": 4096,
+    "restore": 8192,
+}
 INPUT_SECONDS_MAX = 30
 MEMORY_MB_MAX = 4096
 

@@ -12,7 +12,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-BELOW_STATE = ("engine/base", "engine/env", "engine/json", "engine/model", "engine/plan", "engine/event_time")
+BELOW_STATE = (
+    "engine/base",
+    "engine/env",
+    "engine/json",
+    "engine/model",
+    "engine/plan",
+    "engine/event_time",
+)
 ENGINE = "engine"
 
 # Part -> the parts it may include (besides itself). An entry allows the folders under it too.
@@ -65,7 +72,14 @@ class Confined:
         return any(_is_under(path, folder) for folder in self.never_in)
 
 
-PURE = ("engine/base", "engine/json", "engine/model", "engine/plan", "engine/event_time", "engine/checkpoint")
+PURE = (
+    "engine/base",
+    "engine/json",
+    "engine/model",
+    "engine/plan",
+    "engine/event_time",
+    "engine/checkpoint",
+)
 
 CONFINED = (
     Confined(

@@ -25,6 +25,9 @@ void JobMetrics::UpdateStream(const std::string& name, const StreamAccount& stre
     Raise("bytes." + name, metrics_->SourceBytes(name), double(stream.bytes_in));
   }
   if (stream.lost > 0) Raise("lost." + name, metrics_->LostOffsets(name), double(stream.lost));
+  if (stream.empty_records > 0) {
+    Raise("empty." + name, metrics_->EmptyRecords(name), double(stream.empty_records));
+  }
   const int64_t watermark = stream.watermark;
   if (watermark != INT64_MIN && watermark != INT64_MAX) {
     const double now = double(wall.time_since_epoch().count());

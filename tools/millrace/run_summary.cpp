@@ -99,6 +99,7 @@ RunSummary Summarize(const JobPlan& plan, const JobAccount& account, const RunFi
     if (is_source[name]) summary.readings_in += row.rows_in;
     if (is_windowed[name]) summary.windows_out += row.rows_out;
     summary.lost += stream->lost;
+    summary.empty_records += stream->empty_records;
     summary.balanced = summary.balanced && row.difference == 0;
     summary.streams.push_back(std::move(row));
   }
@@ -116,6 +117,9 @@ std::string FormatSummary(const RunSummary& summary, bool colour) {
   text += fmt::format("  alerts        {}\n", Listed(summary.alerts_by_severity));
   text += fmt::format("  dead letters  {}\n", Listed(summary.dead_letters_by_reason));
   if (summary.lost > 0) text += fmt::format("  lost          {} offsets\n", summary.lost);
+  if (summary.empty_records > 0) {
+    text += fmt::format("  empty         {} records without a reading\n", summary.empty_records);
+  }
   text += fmt::format("  latency       p50 {:.0f} ms, p99 {:.0f} ms (fetched to delivered)\n",
                       summary.latency_p50_seconds * 1e3, summary.latency_p99_seconds * 1e3);
   text += fmt::format("  checkpoints   {}\n", summary.checkpoints);
@@ -140,15 +144,17 @@ std::string SummaryJson(const RunSummary& summary) {
   }
   return fmt::format(
       "{{\"ok\":{},\"error\":{},\"seconds\":{:.3f},\"readings_in\":{},\"windows_out\":{},"
-      "\"lost\":{},\"checkpoints\":{},\"checkpoint_stall_p99_seconds\":{:.6f},\"alerts_by_"
+      "\"lost\":{},\"empty_records\":{},\"checkpoints\":{},\"checkpoint_stall_p99_seconds\":{:.6f},"
+      "\"alerts_by_"
       "severity\":{},\"alerts_by_name\":{},"
       "\"dead_letters_by_reason\":{},\"rows_by_sink\":{},\"latency_p50_seconds\":{:.6f},"
       "\"latency_p99_seconds\":{:.6f},\"balanced\":{},\"streams\":{{{}}}}}\n",
       summary.ok, Quoted(summary.error), summary.seconds, summary.readings_in, summary.windows_out,
-      summary.lost, summary.checkpoints, summary.checkpoint_stall_p99_seconds,
-      JsonObject(summary.alerts_by_severity), JsonObject(summary.alerts_by_name),
-      JsonObject(summary.dead_letters_by_reason), JsonObject(summary.rows_by_sink),
-      summary.latency_p50_seconds, summary.latency_p99_seconds, summary.balanced, streams);
+      summary.lost, summary.empty_records, summary.checkpoints,
+      summary.checkpoint_stall_p99_seconds, JsonObject(summary.alerts_by_severity),
+      JsonObject(summary.alerts_by_name), JsonObject(summary.dead_letters_by_reason),
+      JsonObject(summary.rows_by_sink), summary.latency_p50_seconds, summary.latency_p99_seconds,
+      summary.balanced, streams);
 }
 
 Status WriteSummary(const RunSummary& summary, const std::string& path) {

@@ -28,6 +28,7 @@ struct RunSummary {
   int64_t readings_in = 0;  // records of all sources
   int64_t windows_out = 0;  // rows of windowed streams
   int64_t lost = 0;
+  int64_t empty_records = 0;  // that held no reading
   int64_t checkpoints = 0;
   std::map<std::string, int64_t> alerts_by_severity;
   std::map<std::string, int64_t> alerts_by_name;

@@ -99,6 +99,7 @@ std::string CellText(const arrow::Array& array, Type type, int64_t row, int widt
     case Type::kDouble:
       return ShortNumber(static_cast<const arrow::DoubleArray&>(array).Value(row));
     case Type::kText:
+    case Type::kJson:
       return CleanText(static_cast<const arrow::StringArray&>(array).GetView(row), width_max);
     case Type::kTimestamp:
       return DateOf(TimeAt(array, row)) + " " + TimeOfDay(TimeAt(array, row));

@@ -8,18 +8,20 @@
 
 namespace millrace {
 
-void AppendCsvCell(std::string_view text, std::string* line) {
+void AppendCsvCell(std::string_view text, std::string* line, char delimiter, char quote) {
   const bool space_at_end = !text.empty() && (text.front() == ' ' || text.back() == ' ');
-  if (!text.empty() && !space_at_end && text.find_first_of(",\"\r\n") == std::string_view::npos) {
+  const char special[] = {delimiter, quote, '\r', '\n'};
+  if (!text.empty() && !space_at_end &&
+      text.find_first_of({special, sizeof(special)}) == std::string_view::npos) {
     line->append(text);
     return;
   }
-  line->push_back('"');
+  line->push_back(quote);
   for (const char c : text) {
-    if (c == '"') line->push_back('"');
+    if (c == quote) line->push_back(quote);
     line->push_back(c);
   }
-  line->push_back('"');
+  line->push_back(quote);
 }
 
 std::string CsvRowEncoder::Header() const {

@@ -16,7 +16,8 @@
 namespace millrace {
 
 // Appends one cell, quoted where it must be.
-void AppendCsvCell(std::string_view text, std::string* line);
+void AppendCsvCell(std::string_view text, std::string* line, char delimiter = ',',
+                   char quote = '"');
 
 class CsvRowEncoder {
  public:

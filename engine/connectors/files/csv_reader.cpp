@@ -6,19 +6,12 @@
 #include <mutex>
 
 #include "engine/base/diagnostics.h"
-#include "engine/connectors/files/csv_cells.h"
 #include "engine/connectors/files/csv_encoder.h"
 #include "engine/connectors/files/file_reader.h"
+#include "engine/connectors/message/csv_cells.h"
 
 namespace millrace {
 namespace {
-
-constexpr size_t kCellShownMax = 60;
-
-std::string Shown(std::string_view cell) {
-  std::string text = "'" + std::string(cell.substr(0, kCellShownMax));
-  return text + (cell.size() > kCellShownMax ? "...'" : "'");
-}
 
 // Rows with a wrong number of cells, by row number; Arrow tells them while it parses.
 struct MalformedRows {
@@ -39,10 +32,17 @@ class CsvReader final : public FileReader {
     read.block_size = block_bytes;
     auto parse = arrow::csv::ParseOptions::Defaults();
     parse.newlines_in_values = true;
-    parse.invalid_row_handler = [malformed = malformed_](const arrow::csv::InvalidRow& row) {
+    parse.delimiter = columns_.csv.delimiter;
+    parse.quoting = columns_.csv.quote.has_value();
+    parse.quote_char = columns_.csv.quote.value_or('"');
+    // Rows are numbered from 0; Arrow counts the header as row 1.
+    const int64_t first_row = columns_.csv.fields.empty() ? 2 : 1;
+    read.column_names = columns_.csv.fields;
+    parse.invalid_row_handler = [malformed = malformed_,
+                                 first_row](const arrow::csv::InvalidRow& row) {
       std::lock_guard lock(malformed->mutex);
-      RejectedRecord& record = malformed->rows[row.number - 2];  // 1 is the header
-      record.offset = row.number - 2;
+      RejectedRecord& record = malformed->rows[row.number - first_row];
+      record.offset = row.number - first_row;
       record.reason = "malformed";
       record.message = "expected " + std::to_string(row.expected_columns) + " cells, found " +
                        std::to_string(row.actual_columns);
@@ -70,7 +70,7 @@ class CsvReader final : public FileReader {
       SourceBatch batch;
       batch.partition = {path_, 0};
       batch.rows.batch = arrow::RecordBatch::MakeEmpty(columns_.schema).ValueOrDie();
-      batch.rows.origins = std::make_shared<Origins>(Origins{batch.partition, {}});
+      batch.rows.origins = std::make_shared<Origins>(Origins{batch.partition, {}, {}});
       batch.rejected = std::move(malformed);
       batch.next_offset = next_offset_;
       return batch;
@@ -146,11 +146,11 @@ class CsvReader final : public FileReader {
         auto [entry, is_new] = refused.try_emplace(row);
         if (!is_new) return;
         entry->second.reason = is_event_time ? "missing_event_time" : "type_mismatch";
-        entry->second.message = "column " + column.field.name + ": expected " +
-                                std::string(TypeName(column.field.type)) + ", found " + Shown(cell);
+        entry->second.message = CellMismatch(column.field, cell);
       };
       const auto& cells = static_cast<const arrow::BinaryArray&>(*raw->column(indexes_[i]));
-      ARROW_ASSIGN_OR_RAISE(auto array, ConvertCells(cells, column, columns_.null_text, refuse));
+      ARROW_ASSIGN_OR_RAISE(auto array,
+                            ConvertCells(cells, column, columns_.csv.null_text, refuse));
       for (int64_t row = 0; is_event_time && row < array->length(); ++row) {
         if (array->IsValid(row)) continue;
         auto [entry, is_new] = refused.try_emplace(row);
@@ -162,11 +162,15 @@ class CsvReader final : public FileReader {
     }
     chunk->batch = arrow::RecordBatch::Make(columns_.schema, raw->num_rows(), std::move(arrays));
     for (auto& [row, record] : refused) chunk->refused.emplace_back(row, std::move(record));
-    chunk->write_again = [raw](int64_t row, std::string* text) {
+    chunk->write_again = [raw, csv = columns_.csv](int64_t row, std::string* text) {
       for (int i = 0; i < raw->num_columns(); ++i) {
-        if (i != 0) text->push_back(',');
+        if (i != 0) text->push_back(csv.delimiter);
         const auto cell = static_cast<const arrow::BinaryArray&>(*raw->column(i)).GetView(row);
-        if (!cell.empty()) AppendCsvCell(cell, text);
+        if (!csv.quote.has_value()) {
+          text->append(cell);
+        } else if (!cell.empty()) {
+          AppendCsvCell(cell, text, csv.delimiter, *csv.quote);
+        }
       }
     };
     return Status::OK();

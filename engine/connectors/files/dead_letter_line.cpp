@@ -1,7 +1,7 @@
 #include <arrow/util/base64.h>
 
 #include "engine/connectors/files/roll_writer.h"
-#include "engine/connectors/files/utf8.h"
+#include "engine/connectors/message/utf8.h"
 
 namespace millrace {
 namespace {
@@ -43,6 +43,7 @@ std::string DeadLetterLine(const DeadLetter& letter) {
     AppendBytes("topic", letter.source.topic, &line);
     line.append(",\"partition\":").append(std::to_string(letter.source.partition));
     line.append(",\"offset\":").append(std::to_string(letter.offset));
+    if (letter.index >= 0) line.append(",\"index\":").append(std::to_string(letter.index));
   }
   if (!letter.key.empty()) AppendBytes("key", letter.key, &line);
   AppendBytes("value", letter.value, &line);

@@ -14,12 +14,15 @@ using arrow::fs::FileType;
 std::span<const std::string_view> EndingsOf(Format format) {
   static constexpr std::string_view kCsv[] = {".csv"};
   static constexpr std::string_view kJson[] = {".json", ".jsonl", ".ndjson"};
+  static constexpr std::string_view kSenml[] = {".senml", ".senmlj", ".json", ".jsonl"};
   static constexpr std::string_view kParquet[] = {".parquet"};
   switch (format) {
     case Format::kCsv:
       return kCsv;
     case Format::kJson:
       return kJson;
+    case Format::kSenml:
+      return kSenml;
     case Format::kParquet:
       return kParquet;
   }

@@ -29,7 +29,7 @@ class FileReader {
 struct FileColumns {
   std::vector<SourceColumn> columns;  // the used ones, in output order
   int event_time = -1;                // among them; rows without it are rejected
-  std::string null_text;
+  CsvSpec csv;
   std::shared_ptr<arrow::Schema> schema;
 };
 
@@ -40,10 +40,10 @@ Result<std::unique_ptr<FileReader>> OpenCsvFile(const FileColumns& columns, cons
 Result<std::unique_ptr<FileReader>> OpenParquetFile(const FileColumns& columns,
                                                     const std::string& path,
                                                     arrow::fs::FileSystem* filesystem);
-Result<std::unique_ptr<FileReader>> OpenJsonLinesFile(const SourceStreamSpec& spec,
-                                                      const std::vector<int>& used_columns,
-                                                      const std::string& path,
-                                                      arrow::fs::FileSystem* filesystem);
+Result<std::unique_ptr<FileReader>> OpenLinesFile(const SourceStreamSpec& spec,
+                                                  const std::vector<int>& used_columns,
+                                                  const std::string& path,
+                                                  arrow::fs::FileSystem* filesystem);
 
 Status BadFile(const std::string& path, const std::string& message);
 

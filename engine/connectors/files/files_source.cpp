@@ -29,11 +29,14 @@ struct FilesInput {
   Result<std::unique_ptr<FileReader>> Open(const std::string& path, int32_t block_bytes) const {
     switch (spec.format) {
       case Format::kCsv:
+        // Arrow knows no cell that is the rest of its line.
+        if (spec.csv.rest) return OpenLinesFile(spec, used_columns, path, filesystem.get());
         return OpenCsvFile(columns, path, block_bytes, filesystem.get());
       case Format::kParquet:
         return OpenParquetFile(columns, path, filesystem.get());
       case Format::kJson:
-        return OpenJsonLinesFile(spec, used_columns, path, filesystem.get());
+      case Format::kSenml:
+        return OpenLinesFile(spec, used_columns, path, filesystem.get());
     }
     return InternalError("bad_format", "no such format");
   }
@@ -59,7 +62,10 @@ SourceBatch From(SourceBatch batch, int64_t offset) {
     const int64_t by_;
   };
   batch.originals = std::make_shared<Shifted>(batch.originals, skipped);
-  batch.rows.origins = std::make_shared<Origins>(Origins{batch.partition, {first, offsets.end()}});
+  auto origins = std::make_shared<Origins>(Origins{batch.partition, {first, offsets.end()}, {}});
+  const auto& indexes = batch.rows.origins->indexes;
+  if (!indexes.empty()) origins->indexes.assign(indexes.begin() + skipped, indexes.end());
+  batch.rows.origins = std::move(origins);
   batch.rows.batch = batch.rows.batch->Slice(skipped);
   batch.record_timestamps.resize(size_t(batch.rows.size()));
   return batch;
@@ -174,7 +180,7 @@ Result<std::unique_ptr<Source>> MakeFilesSource(const SourceNode& node, const Pl
   input->used_columns = node.used_columns;
   input->filesystem = std::move(filesystem);
   input->stream = plan_node.stream;
-  input->columns.null_text = files->null_text;
+  input->columns.csv = node.spec.csv;
   Schema schema;
   for (const int index : node.used_columns) {
     const SourceColumn& column = node.spec.columns[size_t(index)];

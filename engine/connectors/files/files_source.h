@@ -1,6 +1,6 @@
-// A source over files: CSV, JSON lines or Parquet, read once from beginning to end. Each file is a
-// partition (TopicPartition{path, 0}) whose offsets are row numbers from 0 (JSON lines: line
-// numbers).
+// A source over files: CSV, JSON or SenML lines, or Parquet, read once from beginning to end. Each
+// file is a partition (TopicPartition{path, 0}) whose offsets are row numbers from 0 (JSON and
+// SenML: line numbers; a line may hold several readings).
 //
 // Files are replayed together by event time, without sorting or loading them: Poll reads the next
 // chunk of the file that is least far. Each file's own rows keep their order. At most 256 files,

@@ -37,7 +37,8 @@ class FilesSourceTest : public testing::Test {
   }
 
   std::unique_ptr<Source> MakeSource(std::vector<std::string> paths, std::string null_text = "") {
-    node_.spec.input = FilesSourceSpec{std::move(paths), std::move(null_text)};
+    node_.spec.input = FilesSourceSpec{std::move(paths)};
+    node_.spec.csv.null_text = std::move(null_text);
     return *MakeFilesSource(node_, plan_node_, filesystem_);
   }
 
@@ -116,6 +117,59 @@ TEST_F(FilesSourceTest, ReadsCsv) {
                                         "1,\"line\none\",2022-06-13 10:00:01,\"q\"\"q\",,3.0"));
   EXPECT_THAT(output->rejected, IsEmpty());
   EXPECT_THAT(output->ended, ElementsAre("a.csv:2"));
+}
+
+TEST_F(FilesSourceTest, ReadsCsvWithoutAHeaderAndAsItIsWritten) {
+  node_.spec.csv.delimiter = ';';
+  node_.spec.csv.quote = '\'';
+  node_.spec.csv.fields = {"device_id", "skipped", "at", "value", "count"};
+  folder_.Put("a.csv", "'d;1';x;2022-06-13;1.5;7\nd2;x;2022-06-14;;\nd3;x\n");
+  const auto output = ReadAll(MakeSource({"a.csv"}).get());
+  ASSERT_TRUE(output.ok()) << output.status().ToString();
+  EXPECT_THAT(
+      output->rows,
+      ElementsAre("a.csv:0 d;1 2022-06-13 00:00:00.000000Z 1.5 7 | 'd;1';x;2022-06-13;1.5;7",
+                  "a.csv:1 d2 2022-06-14 00:00:00.000000Z null null | d2;x;2022-06-14;;"));
+  EXPECT_THAT(output->rejected, ElementsAre("2 malformed: expected 5 cells, found 2 | d3;x"));
+}
+
+TEST_F(FilesSourceTest, TheRestOfALineMayBeOneCell) {
+  node_.spec.columns[0].field.type = Type::kJson;
+  node_.spec.columns[0].from = "payload";
+  node_.used_columns = {0, 1};
+  node_.spec.csv.fields = {"at", "payload"};
+  node_.spec.csv.rest = true;
+  folder_.Put("a.csv", "2022-06-13,{\"a\":[1,\"x,y\"]}\n2022-06-14,{\"a\"\n2022-06-15,\n");
+  const auto output = ReadAll(MakeSource({"a.csv"}).get());
+  ASSERT_TRUE(output.ok()) << output.status().ToString();
+  EXPECT_THAT(output->rows, ElementsAre("a.csv:0 {\"a\":[1,\"x,y\"]} 2022-06-13 00:00:00.000000Z | "
+                                        "2022-06-13,{\"a\":[1,\"x,y\"]}",
+                                        "a.csv:2 null 2022-06-15 00:00:00.000000Z | 2022-06-15,"));
+  EXPECT_THAT(output->rejected,
+              ElementsAre("1 type_mismatch: column device_id: expected json, found '{\"a\"' | "
+                          "2022-06-14,{\"a\""));
+}
+
+TEST_F(FilesSourceTest, ALineOfJsonMayHoldSeveralReadings) {
+  node_.spec.format = Format::kJson;
+  node_.used_columns = {0, 1};
+  folder_.Put("a.json",
+              "[{\"device_id\":\"a\",\"at\":\"2022-06-13\"},{\"device_id\":\"b\"}]\n[]\n"
+              "{\"device_id\":\"c\",\"at\":\"2022-06-14\"}\n");
+  const auto source = MakeSource({"a.json"});
+  const auto output = ReadAll(source.get());
+  ASSERT_TRUE(output.ok()) << output.status().ToString();
+  EXPECT_THAT(output->rows, ElementsAre("a.json:0 a 2022-06-13 00:00:00.000000Z | "
+                                        "{\"device_id\":\"a\",\"at\":\"2022-06-13\"}",
+                                        "a.json:2 c 2022-06-14 00:00:00.000000Z | "
+                                        "{\"device_id\":\"c\",\"at\":\"2022-06-14\"}"));
+  EXPECT_THAT(output->rejected,
+              ElementsAre("0 missing_event_time: column 'at': key 'at' is missing | "
+                          "{\"device_id\":\"b\"}"));
+  // From a later line on, the indexes go with their rows.
+  const auto later = ReadAll(source.get(), 1000, {{"a.json", 2}});
+  ASSERT_TRUE(later.ok());
+  EXPECT_EQ(later->rows.size(), 1u);
 }
 
 TEST_F(FilesSourceTest, RefusesRowsThatAreWrong) {

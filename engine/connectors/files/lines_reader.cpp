@@ -2,7 +2,7 @@
 #include <arrow/io/interfaces.h>
 
 #include "engine/connectors/files/file_reader.h"
-#include "engine/connectors/json/json_decoder.h"
+#include "engine/connectors/message/message_decoder.h"
 
 namespace millrace {
 namespace {
@@ -28,12 +28,11 @@ class OriginalLines final : public OriginalRecords {
   std::vector<size_t> ends_;
 };
 
-// Lines that are blank are passed over. A line beyond kLineBytesMax is refused ("too_large") with
-// the part of it that was read.
-class JsonLinesReader final : public FileReader {
+// Each line is read as a message is. Lines that are blank are passed over. A line beyond
+// kLineBytesMax is refused ("too_large") with the part of it that was read.
+class LinesReader final : public FileReader {
  public:
-  JsonLinesReader(const SourceStreamSpec& spec, const std::vector<int>& used_columns,
-                  std::string path)
+  LinesReader(const SourceStreamSpec& spec, const std::vector<int>& used_columns, std::string path)
       : decoder_(spec, used_columns), path_(std::move(path)) {}
 
   Status Open(arrow::fs::FileSystem* filesystem) {
@@ -56,15 +55,22 @@ class JsonLinesReader final : public FileReader {
       const int64_t offset = line_number_++;
       if (line_.find_first_not_of(" \t\r") == std::string_view::npos) continue;
       batch.bytes += int64_t(line_.size());
-      JsonFailure failure;
       if (cut_) {
-        failure = {"too_large", "the line is longer than 16 MiB; only its beginning is kept"};
-      } else if (decoder_.Append(line_, &failure)) {
-        origins->offsets.push_back(offset);
-        originals->Add(line_);
+        batch.rejected.push_back({offset, "too_large",
+                                  "the line is longer than 16 MiB; only its beginning is kept",
+                                  std::string(line_), ""});
         continue;
       }
-      batch.rejected.push_back({offset, failure.reason, failure.message, std::string(line_), ""});
+      decoder_.Append(line_, &decoded_);
+      if (decoded_.rows.empty() && decoded_.refused.empty()) ++batch.empty_records;
+      for (const DecodedMessage::Reading& reading : decoded_.rows) {
+        origins->Add(offset, reading.index);
+        originals->Add(reading.value);
+      }
+      for (const DecodedMessage::Refused& refused : decoded_.refused) {
+        batch.rejected.push_back({offset, refused.failure.reason, refused.failure.message,
+                                  std::string(refused.reading.value), "", refused.reading.index});
+      }
     }
     ARROW_ASSIGN_OR_RAISE(batch.rows.batch, decoder_.Finish());
     if (line_number_ == first) return std::nullopt;
@@ -128,7 +134,8 @@ class JsonLinesReader final : public FileReader {
     return Status::OK();
   }
 
-  JsonDecoder decoder_;
+  MessageDecoder decoder_;
+  DecodedMessage decoded_;
   const std::string path_;
   std::shared_ptr<arrow::io::InputStream> input_;
   std::string buffer_;   // read and not yet consumed
@@ -143,11 +150,11 @@ class JsonLinesReader final : public FileReader {
 
 }  // namespace
 
-Result<std::unique_ptr<FileReader>> OpenJsonLinesFile(const SourceStreamSpec& spec,
-                                                      const std::vector<int>& used_columns,
-                                                      const std::string& path,
-                                                      arrow::fs::FileSystem* filesystem) {
-  auto reader = std::make_unique<JsonLinesReader>(spec, used_columns, path);
+Result<std::unique_ptr<FileReader>> OpenLinesFile(const SourceStreamSpec& spec,
+                                                  const std::vector<int>& used_columns,
+                                                  const std::string& path,
+                                                  arrow::fs::FileSystem* filesystem) {
+  auto reader = std::make_unique<LinesReader>(spec, used_columns, path);
   ARROW_RETURN_NOT_OK(reader->Open(filesystem));
   return reader;
 }

@@ -221,6 +221,7 @@ Result<std::unique_ptr<RollWriter>> MakeLinesRollWriter(const FilesSinkSpec& spe
     case Format::kCsv:
       return std::make_unique<LinesRollWriter>(
           spec, "CSV files", "csv", std::make_unique<CsvLineEncoder>(schema), std::move(options));
+    case Format::kSenml:
     case Format::kParquet:
       break;
   }

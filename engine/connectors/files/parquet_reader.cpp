@@ -32,6 +32,7 @@ bool CanBe(const arrow::DataType& type, const SourceColumn& column) {
     case Type::kDouble:
       return number;
     case Type::kText:
+    case Type::kJson:
       return arrow::is_string(type.id());
     case Type::kTimestamp:
       return type.id() == arrow::Type::TIMESTAMP || IsEpoch(type, column);

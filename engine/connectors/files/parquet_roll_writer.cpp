@@ -269,6 +269,7 @@ class ParquetRollWriter final : public RollWriter {
     if (rows.origins != nullptr) {
       letter.source = rows.origins->source;
       letter.offset = rows.origins->offsets[size_t(row)];
+      letter.index = rows.origins->IndexOf(row);
     }
     letters->push_back(std::move(letter));
     return Status::OK();

@@ -59,6 +59,7 @@ void AppendCellText(const arrow::Array& array, Type type, int64_t row, std::stri
       AppendNumber(static_cast<const arrow::DoubleArray&>(array).Value(row), text);
       break;
     case Type::kText:
+    case Type::kJson:
       text->append(static_cast<const arrow::StringArray&>(array).GetView(row));
       break;
     case Type::kTimestamp:

@@ -25,6 +25,7 @@ int64_t ColumnWriter::ValuesBytes(int64_t rows) const {
     case Type::kInteger:
       return rows * 4;
     case Type::kText:
+    case Type::kJson:
       return (rows + 1) * 4;
     default:
       return rows * 8;
@@ -35,7 +36,7 @@ Status ColumnWriter::Reserve(int64_t rows, int64_t used) {
   const bool first = values_buffer_ == nullptr;
   ARROW_RETURN_NOT_OK(Grow(&values_buffer_, ValuesBytes(rows)));
   values_ = values_buffer_->mutable_data();
-  if (first && type_ == Type::kText) Ends()[0] = 0;
+  if (first && IsTextual(type_)) Ends()[0] = 0;
   ARROW_RETURN_NOT_OK(Grow(&validity_buffer_, arrow::bit_util::BytesForBits(rows)));
   validity_bits_ = validity_buffer_->mutable_data();
   arrow::bit_util::SetBitsTo(validity_bits_, used, rows - used, true);
@@ -56,7 +57,7 @@ bool ColumnWriter::GrowText(int64_t used, size_t more) {
 void ColumnWriter::SetNull(int64_t row) {
   has_nulls_ = true;
   validity_bits_[row >> 3] &= uint8_t(~(1 << (row & 7)));
-  if (type_ == Type::kText) {
+  if (IsTextual(type_)) {
     Ends()[row + 1] = Ends()[row];
   } else {
     std::memset(values_ + ValuesBytes(row), 0, size_t(ValuesBytes(1)));
@@ -78,7 +79,7 @@ Result<std::shared_ptr<arrow::Array>> ColumnWriter::Finish(int64_t rows) {
                                           [&bytes] { return *bytes++ != 0; });
     buffers[1] = std::move(bits);
   }
-  if (type_ == Type::kText) {
+  if (IsTextual(type_)) {
     const int64_t size = reinterpret_cast<const int32_t*>(buffers[1]->data())[rows];
     ARROW_RETURN_NOT_OK(Grow(&text_buffer_, size));
     buffers.push_back(std::move(text_buffer_));

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
-#include "engine/connectors/json/json_words.h"
+#include "engine/json/json_words.h"
 #include "engine/model/number.h"
 #include "engine/model/timestamp.h"
 
@@ -50,6 +50,8 @@ JsonTarget TargetOfType(Type type, TimestampUnit unit) {
       return JsonTarget::kDouble;
     case Type::kText:
       return JsonTarget::kText;
+    case Type::kJson:
+      break;
     case Type::kTimestamp:
       return unit == TimestampUnit::kIso8601 ? JsonTarget::kIsoTimestamp
                                              : JsonTarget::kEpochTimestamp;
@@ -96,7 +98,7 @@ JsonDecoder::JsonDecoder(const SourceStreamSpec& spec, const std::vector<int>& u
     const SourceColumn& source = spec.columns[size_t(used)];
     Column column;
     column.type = source.field.type;
-    column.is_json = source.field.is_json;
+    column.is_json = source.field.is_json || source.field.type == Type::kJson;
     column.accept_text = source.accept_text;
     column.unit = source.timestamp_unit;
     column.name = source.field.name;
@@ -134,6 +136,10 @@ bool JsonDecoder::Append(std::string_view message, JsonFailure* failure) {
     *failure = {"malformed", error};
     return false;
   }
+  if (document_.Char(0) != '{') {
+    *failure = {"malformed", "not an object"};
+    return false;
+  }
   for (Column& column : columns_) column.cell = Cell::kMissing;
   position_ = 0;
   surprised_ = false;
@@ -163,6 +169,12 @@ bool JsonDecoder::Append(std::string_view message, JsonFailure* failure) {
   }
   LearnTemplate(message);
   return true;
+}
+
+void JsonDecoder::DropRows(int64_t rows) {
+  for (; rows_ > rows; --rows_) {
+    for (ColumnWriter& writer : writers_) writer.Rewind(rows_ - 1);
+  }
 }
 
 Result<std::shared_ptr<arrow::RecordBatch>> JsonDecoder::Finish() {
@@ -281,6 +293,7 @@ void JsonDecoder::TakeText(Column* column) {
   bool taken = false;
   switch (column->type) {
     case Type::kText:
+    case Type::kJson:
       taken = true;
       break;
     case Type::kTimestamp:
@@ -448,6 +461,7 @@ bool JsonDecoder::WriteCells() {
         writer.SetBoolean(rows_, column.integer != 0);
         break;
       case Type::kText:
+      case Type::kJson:
         if (!writer.SetText(rows_, column.text)) return false;
         break;
       case Type::kNull:

@@ -28,9 +28,9 @@
 
 #include "engine/base/status.h"
 #include "engine/connectors/json/column_writer.h"
-#include "engine/connectors/json/json_document.h"
 #include "engine/connectors/json/json_places.h"
 #include "engine/connectors/json/json_template.h"
+#include "engine/json/json_document.h"
 #include "engine/model/job.h"
 
 namespace millrace {
@@ -58,6 +58,8 @@ class JsonDecoder {
   bool Append(std::string_view message, JsonFailure* failure);
 
   int64_t rows() const { return rows_; }
+  // Takes back the rows appended last, so that `rows` are left.
+  void DropRows(int64_t rows);
 
   // Layouts are learned unless told otherwise; the result is the same.
   void set_templates(bool used) { templates_used_ = used; }

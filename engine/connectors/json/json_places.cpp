@@ -2,7 +2,7 @@
 
 #include <utility>
 
-#include "engine/connectors/json/json_document.h"
+#include "engine/json/json_document.h"
 #include "engine/model/json_path.h"
 
 namespace millrace {

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
-#include "engine/connectors/json/json_number.h"
-#include "engine/connectors/json/json_words.h"
+#include "engine/json/json_number.h"
+#include "engine/json/json_words.h"
 #include "engine/model/timestamp.h"
 
 namespace millrace {

@@ -18,8 +18,8 @@
 #include <vector>
 
 #include "engine/connectors/json/column_writer.h"
-#include "engine/connectors/json/json_document.h"
 #include "engine/connectors/json/json_places.h"
+#include "engine/json/json_document.h"
 
 namespace millrace {
 

@@ -147,9 +147,10 @@ void JsonRowEncoder::EncodeValue(const arrow::Array& column, const Field& field,
       buffer->append("null");
       return;
     }
+    case Type::kJson:
     case Type::kText: {
       const std::string_view text = static_cast<const arrow::StringArray&>(column).GetView(row);
-      if (!field.is_json) return AppendJsonText(text, buffer);
+      if (!field.is_json && field.type == Type::kText) return AppendJsonText(text, buffer);
       buffer->append(text.empty() ? "null" : text);
       return;
     }

@@ -172,7 +172,8 @@ Result<Polled> KafkaReader::Poll(int64_t rows_max) {
     ARROW_ASSIGN_OR_RAISE(SourceBatch batch, partition->maker.Finish(partition->position));
     polled.batches.push_back(std::move(batch));
   }
-  failed_ = failed_.ok() ? TakeFindings(&polled) : failed_;
+  // What was found is of a position behind the messages that wait.
+  if (failed_.ok() && !HasWaiting()) failed_ = TakeFindings(&polled);
   if (commit_under_way_) TakeCommitResults(0);
   // Events come after the batches that were read before them.
   polled.events.insert(polled.events.end(), std::make_move_iterator(events_.begin()),
@@ -185,14 +186,24 @@ Result<Polled> KafkaReader::Poll(int64_t rows_max) {
 }
 
 void KafkaReader::Read(int64_t rows_max, Polled* polled) {
+  if (HasWaiting()) return Take(rows_max, polled);
   messages_.resize(size_t(rows_max));
   const ssize_t count = rd_kafka_consume_batch_queue(queue_, 0, messages_.data(), size_t(rows_max));
+  messages_.resize(size_t(std::max<ssize_t>(count, 0)));
+  taken_ = 0;
   polled->more = count == rows_max;
+  Take(rows_max, polled);
+}
+
+// Messages that hold several readings may have more rows than were asked for: then the messages
+// behind them wait.
+void KafkaReader::Take(int64_t rows_max, Polled* polled) {
   const void* last_topic = nullptr;
   int32_t last_number = -1;
   Partition* partition = nullptr;
-  for (ssize_t i = 0; i < count; ++i) {
-    rd_kafka_message_t* const message = messages_[size_t(i)];
+  int64_t rows = 0;
+  while (HasWaiting() && rows < rows_max) {
+    rd_kafka_message_t* const message = messages_[taken_++];
     if (message->rkt != last_topic || message->partition != last_number) {
       partition = Find(*message);
       last_topic = message->rkt;
@@ -207,8 +218,11 @@ void KafkaReader::Read(int64_t rows_max, Polled* polled) {
     partition->at_end = false;
     partition->read = true;
     partition->last_error = RD_KAFKA_RESP_ERR_NO_ERROR;
+    const int64_t before = partition->maker.rows();
     partition->maker.Add(message);
+    rows += partition->maker.rows() - before;
   }
+  polled->more = polled->more || HasWaiting();
   KeepFetching(partition);
 }
 
@@ -404,6 +418,7 @@ void KafkaReader::Stop() {
     TakeCommitResults(int(left.count()));
   }
   if (watch_ != nullptr) watch_->Stop();
+  for (; HasWaiting(); ++taken_) rd_kafka_message_destroy(messages_[taken_]);
   rd_kafka_assign(client_->handle(), nullptr);
 }
 

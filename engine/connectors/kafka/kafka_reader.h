@@ -65,6 +65,8 @@ class KafkaReader final : public SourceReader {
   Partition* Find(const rd_kafka_message_t& message);
   Partition* Find(const TopicPartition& name);
   void Read(int64_t rows_max, Polled* polled);
+  void Take(int64_t rows_max, Polled* polled);
+  bool HasWaiting() const { return taken_ < messages_.size(); }
   void ReadError(const rd_kafka_message_t& message, Partition* partition, Polled* polled);
   void KeepFetching(const Partition* partition);
   Status TakeFindings(Polled* polled);
@@ -85,6 +87,7 @@ class KafkaReader final : public SourceReader {
   // librdkafka hands out one pointer a topic: found without comparing names.
   std::map<std::pair<const void*, int32_t>, Partition*> by_handle_;
   std::vector<rd_kafka_message_t*> messages_;
+  size_t taken_ = 0;                 // of messages_: the others wait for the next poll
   size_t queued_most_ = 0;           // since fetching was last kept going
   std::vector<SourceEvent> events_;  // for the next Poll
   Status failed_;                    // stays

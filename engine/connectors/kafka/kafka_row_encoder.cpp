@@ -124,6 +124,7 @@ DeadLetter JsonKafkaRowEncoder::TooLarge(const Rows& rows, int64_t row,
   if (rows.origins != nullptr) {
     letter.source = rows.origins->source;
     letter.offset = rows.origins->offsets[size_t(row)];
+    letter.index = rows.origins->IndexOf(row);
   }
   return letter;
 }
@@ -139,7 +140,7 @@ OutboxRecord DeadLetterRecord(const DeadLetter& letter, std::string_view topic,
                               std::vector<std::string>* scratch) {
   // Made before any view of them: short strings move with their vector.
   *scratch = {std::to_string(letter.source.partition), std::to_string(letter.offset),
-              std::to_string(letter.value.size())};
+              std::to_string(letter.value.size()), std::to_string(letter.index)};
   OutboxRecord record;
   record.topic = topic;
   record.value = letter.value;
@@ -154,6 +155,7 @@ OutboxRecord DeadLetterRecord(const DeadLetter& letter, std::string_view topic,
     record.headers.emplace_back("topic", letter.source.topic);
     record.headers.emplace_back("partition", (*scratch)[0]);
     record.headers.emplace_back("offset", (*scratch)[1]);
+    if (letter.index >= 0) record.headers.emplace_back("index", (*scratch)[3]);
   }
   if (KafkaBatchBytes(record) <= record_bytes_max) return record;
   record.value = {};

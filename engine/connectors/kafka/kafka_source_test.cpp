@@ -250,6 +250,76 @@ TEST(KafkaSource, StartsWhereItIsTold) {
   EXPECT_EQ(reader.batches.back().rows.origins->offsets, std::vector<int64_t>{3});
 }
 
+TEST(KafkaSource, ARecordOfSeveralReadingsIsSeveralRowsOfItsOffset) {
+  MockCluster cluster;
+  cluster.CreateTopic("readings", 1);
+  const std::string bad = "{\"device\":5}";
+  ProduceRecords(cluster.properties(), "readings",
+                 {{0, "k0", "[" + Reading(0) + "," + bad + "," + Reading(1) + "]", 1'000, {}},
+                  {0, "k1", "[]", 2'000, {}},
+                  {0, "k2", Reading(2), 3'000, {}}});
+  const auto source = MakeSource(cluster, MakeNode("readings"));
+  PollingReader reader(source->MakeReader().ValueOrDie());
+  ASSERT_TRUE(reader->Start({{{"readings", 0}, 0}}).ok());
+  ASSERT_TRUE(reader.PollUntil([&] { return reader.rows() == 3; }));
+  std::vector<std::string> rows;
+  int64_t empty = 0;
+  for (const SourceBatch& batch : reader.batches) {
+    empty += batch.empty_records;
+    for (int64_t row = 0; row < batch.rows.size(); ++row) {
+      rows.push_back(std::to_string(batch.rows.origins->offsets[size_t(row)]) + "/" +
+                     std::to_string(batch.rows.origins->IndexOf(row)) + " " +
+                     std::string(batch.originals->KeyOfRow(row)) + " " +
+                     std::string(batch.originals->ValueOfRow(row)));
+    }
+    for (const RejectedRecord& rejected : batch.rejected) {
+      EXPECT_EQ(rejected.offset, 0);
+      EXPECT_EQ(rejected.index, 1);
+      EXPECT_EQ(rejected.reason, "type_mismatch");
+      EXPECT_EQ(rejected.value, bad);
+      EXPECT_EQ(rejected.key, "k0");
+    }
+  }
+  EXPECT_EQ(rows, (std::vector<std::string>{"0/0 k0 " + Reading(0), "0/2 k0 " + Reading(1),
+                                            "2/-1 k2 " + Reading(2)}));
+  EXPECT_EQ(reader.rejected(), 1);
+  EXPECT_EQ(empty, 1);
+  EXPECT_EQ(reader.batches.back().next_offset, 3);
+}
+
+// Records behind one with many readings wait for the next poll, in their order.
+TEST(KafkaSource, APollIsBoundedByRows) {
+  MockCluster cluster;
+  cluster.CreateTopic("readings", 1);
+  std::vector<TestRecord> records;
+  for (int record = 0; record < 6; ++record) {
+    std::string value = "[";
+    for (int item = 0; item < 700; ++item) value += Reading(record) + ",";
+    value.back() = ']';
+    records.push_back({0, "", value, 1'000, {}});
+  }
+  ProduceRecords(cluster.properties(), "readings", records);
+  const auto source = MakeSource(cluster, MakeNode("readings"));
+  PollingReader reader(source->MakeReader().ValueOrDie());
+  ASSERT_TRUE(reader->Start({{{"readings", 0}, 0}}).ok());
+  ASSERT_TRUE(reader.PollUntil([&] { return reader.rows() == 6 * 700; }));
+  int64_t next = 0;
+  for (const SourceBatch& batch : reader.batches) {
+    EXPECT_LE(batch.rows.size(), 1000 + 700);
+    for (const int64_t offset : batch.rows.origins->offsets) EXPECT_GE(offset, next);
+    if (batch.rows.size() > 0) {
+      EXPECT_EQ(batch.next_offset, batch.rows.origins->offsets.back() + 1);
+    }
+    next = batch.next_offset;
+  }
+  EXPECT_EQ(next, 6);
+  // One is stopped with records that wait.
+  PollingReader other(source->MakeReader().ValueOrDie());
+  ASSERT_TRUE(other->Start({{{"readings", 0}, 0}}).ok());
+  ASSERT_TRUE(other.PollUntil([&] { return other.rows() > 0; }));
+  other->Stop();
+}
+
 TEST(KafkaSource, ARecordIsKnownAgain) {
   MockCluster cluster;
   cluster.CreateTopic("readings", 1);

@@ -30,16 +30,25 @@ class RecordBatchMaker::Messages final : public OriginalRecords {
   Messages(const Messages&) = delete;
   Messages& operator=(const Messages&) = delete;
 
+  // The rows that follow are of this message, each of one of its readings.
   void Add(rd_kafka_message_t* message) { messages_.push_back(message); }
-
-  std::string_view ValueOfRow(int64_t row) const override {
-    return ValueOf(*messages_[size_t(row)]);
+  void AddRow(std::string_view reading) {
+    rows_.push_back({uint32_t(messages_.size() - 1), reading});
   }
-  std::string_view KeyOfRow(int64_t row) const override { return KeyOf(*messages_[size_t(row)]); }
+
+  std::string_view ValueOfRow(int64_t row) const override { return rows_[size_t(row)].reading; }
+  std::string_view KeyOfRow(int64_t row) const override {
+    return KeyOf(*messages_[rows_[size_t(row)].message]);
+  }
 
  private:
   std::shared_ptr<KafkaClient> client_;  // destroyed after the messages
+  struct Row {
+    uint32_t message = 0;
+    std::string_view reading;  // of its value
+  };
   std::vector<rd_kafka_message_t*> messages_;
+  std::vector<Row> rows_;
 };
 
 uint64_t HashKafkaRecord(const rd_kafka_message_t& message) {
@@ -64,27 +73,35 @@ void RecordBatchMaker::Begin() {
 void RecordBatchMaker::Add(rd_kafka_message_t* message) {
   batch_.bytes += int64_t(message->len);
   batch_.last_record_offset = message->offset;
-  if (decoder_.Append(ValueOf(*message), &failure_)) {
-    origins_->offsets.push_back(message->offset);
-    batch_.record_timestamps.push_back(TimestampMicros(*message));
-    messages_->Add(message);
-    last_ = message;
+  decoder_.Append(ValueOf(*message), &decoded_);
+  for (const DecodedMessage::Refused& refused : decoded_.refused) Reject(*message, refused);
+  if (decoded_.rows.empty()) {
+    if (decoded_.refused.empty()) ++batch_.empty_records;
+    batch_.last_record_hash = HashKafkaRecord(*message);
+    last_ = nullptr;
+    rd_kafka_message_destroy(message);
     return;
   }
-  Reject(*message);
-  rd_kafka_message_destroy(message);
+  const int64_t timestamp = TimestampMicros(*message);
+  messages_->Add(message);
+  last_ = message;
+  for (const DecodedMessage::Reading& reading : decoded_.rows) {
+    origins_->Add(message->offset, reading.index);
+    batch_.record_timestamps.push_back(timestamp);
+    messages_->AddRow(reading.value);
+  }
 }
 
-void RecordBatchMaker::Reject(const rd_kafka_message_t& message) {
+void RecordBatchMaker::Reject(const rd_kafka_message_t& message,
+                              const DecodedMessage::Refused& refused) {
   RejectedRecord rejected;
   rejected.offset = message.offset;
-  rejected.reason = failure_.reason;
-  rejected.message = failure_.message;
-  rejected.value = ValueOf(message);
+  rejected.index = refused.reading.index;
+  rejected.reason = refused.failure.reason;
+  rejected.message = refused.failure.message;
+  rejected.value = refused.reading.value;
   rejected.key = KeyOf(message);
   batch_.rejected.push_back(std::move(rejected));
-  batch_.last_record_hash = HashKafkaRecord(message);
-  last_ = nullptr;
 }
 
 Result<SourceBatch> RecordBatchMaker::Finish(int64_t next_offset) {

@@ -1,4 +1,5 @@
-// Records of one partition, in order, decoded into a SourceBatch. Records stay where librdkafka put
+// Records of one partition, in order, decoded into a SourceBatch, each into as many rows as it has
+// readings. Records stay where librdkafka put
 // them: a batch keeps the messages of its rows alive, and with them the client, until it is
 // dropped.
 #pragma once
@@ -6,8 +7,8 @@
 #include <memory>
 #include <vector>
 
-#include "engine/connectors/json/json_decoder.h"
 #include "engine/connectors/kafka/kafka_client.h"
+#include "engine/connectors/message/message_decoder.h"
 #include "engine/connectors/source.h"
 
 namespace millrace {
@@ -22,24 +23,25 @@ class RecordBatchMaker {
 
   // Takes the message over.
   void Add(rd_kafka_message_t* message);
-  bool empty() const { return batch_.last_record_offset < 0; }
+  // What was added since the last Finish.
+  int64_t rows() const { return decoder_.rows(); }
   // What was added since the last call; without records a batch that only moves the position.
   Result<SourceBatch> Finish(int64_t next_offset);
 
  private:
   class Messages;
   void Begin();
-  void Reject(const rd_kafka_message_t& message);
+  void Reject(const rd_kafka_message_t& message, const DecodedMessage::Refused& refused);
 
   std::shared_ptr<KafkaClient> client_;
   TopicPartition partition_;
-  JsonDecoder decoder_;
-  JsonFailure failure_;
+  MessageDecoder decoder_;
+  DecodedMessage decoded_;
 
   SourceBatch batch_;
   std::shared_ptr<Origins> origins_;
   std::shared_ptr<Messages> messages_;
-  const rd_kafka_message_t* last_ = nullptr;  // the last record, where it became a row
+  const rd_kafka_message_t* last_ = nullptr;  // the last record, where rows came of it
 };
 
 }  // namespace millrace

@@ -1,10 +1,10 @@
-#include "engine/connectors/files/csv_cells.h"
+#include "engine/connectors/message/csv_cells.h"
 
 #include <arrow/builder.h>
 
 #include <cmath>
 
-#include "engine/connectors/files/utf8.h"
+#include "engine/connectors/message/utf8.h"
 #include "engine/model/number.h"
 #include "engine/model/timestamp.h"
 
@@ -20,13 +20,17 @@ bool EqualsIgnoringCase(std::string_view cell, std::string_view lower) {
                     [](char a, char b) { return (a >= 'A' && a <= 'Z' ? a + 32 : a) == b; });
 }
 
-bool ToBoolean(std::string_view cell, bool* value) {
+constexpr size_t kCellShownMax = 60;
+
+}  // namespace
+
+bool CellToBoolean(std::string_view cell, bool* value) {
   *value = EqualsIgnoringCase(cell, "true") || EqualsIgnoringCase(cell, "t") || cell == "1";
   return *value || EqualsIgnoringCase(cell, "false") || EqualsIgnoringCase(cell, "f") ||
          cell == "0";
 }
 
-bool ToBigint(std::string_view cell, int64_t* value) {
+bool CellToBigint(std::string_view cell, int64_t* value) {
   if (ParseInt64(cell, value)) return true;
   double number;
   if (!ParseDouble(cell, &number) || std::fabs(number) > 9007199254740992.0 ||
@@ -37,12 +41,14 @@ bool ToBigint(std::string_view cell, int64_t* value) {
   return true;
 }
 
-bool ToInteger(std::string_view cell, int32_t* value) {
+bool CellToInteger(std::string_view cell, int32_t* value) {
   int64_t wide;
-  if (!ToBigint(cell, &wide) || wide < INT32_MIN || wide > INT32_MAX) return false;
+  if (!CellToBigint(cell, &wide) || wide < INT32_MIN || wide > INT32_MAX) return false;
   *value = int32_t(wide);
   return true;
 }
+
+namespace {
 
 // Digits with up to 18 decimals times `per_second`-like scale, without going through a double:
 // "1655129685.123456" in seconds is exact.
@@ -84,7 +90,9 @@ bool ToEpochMicros(std::string_view cell, int64_t numerator, int64_t denominator
   return true;
 }
 
-bool ToTimestamp(std::string_view cell, TimestampUnit unit, int64_t* micros) {
+}  // namespace
+
+bool CellToTimestamp(std::string_view cell, TimestampUnit unit, int64_t* micros) {
   switch (unit) {
     case TimestampUnit::kIso8601: {
       EventTime time;
@@ -103,6 +111,13 @@ bool ToTimestamp(std::string_view cell, TimestampUnit unit, int64_t* micros) {
   }
   return false;
 }
+
+std::string CellMismatch(const Field& field, std::string_view cell) {
+  return "column " + field.name + ": expected " + std::string(TypeName(field.type)) + ", found '" +
+         std::string(cell.substr(0, kCellShownMax)) + (cell.size() > kCellShownMax ? "...'" : "'");
+}
+
+namespace {
 
 template <typename Builder, typename Value, typename Read, typename Refuse>
 Result<std::shared_ptr<arrow::Array>> Convert(const arrow::BinaryArray& cells,
@@ -132,13 +147,13 @@ Result<std::shared_ptr<arrow::Array>> ConvertCells(
   switch (column.field.type) {
     case Type::kBoolean:
       return Convert<arrow::BooleanBuilder, bool>(cells, null_text, arrow::BooleanBuilder(),
-                                                  ToBoolean, refuse);
+                                                  CellToBoolean, refuse);
     case Type::kInteger:
       return Convert<arrow::Int32Builder, int32_t>(cells, null_text, arrow::Int32Builder(),
-                                                   ToInteger, refuse);
+                                                   CellToInteger, refuse);
     case Type::kBigint:
       return Convert<arrow::Int64Builder, int64_t>(cells, null_text, arrow::Int64Builder(),
-                                                   ToBigint, refuse);
+                                                   CellToBigint, refuse);
     case Type::kDouble:
       return Convert<arrow::DoubleBuilder, double>(cells, null_text, arrow::DoubleBuilder(),
                                                    ParseDouble, refuse);
@@ -147,19 +162,22 @@ Result<std::shared_ptr<arrow::Array>> ConvertCells(
           cells, null_text,
           arrow::TimestampBuilder(ArrowType(Type::kTimestamp), arrow::default_memory_pool()),
           [&](std::string_view cell, int64_t* micros) {
-            return ToTimestamp(cell, column.timestamp_unit, micros);
+            return CellToTimestamp(cell, column.timestamp_unit, micros);
           },
           refuse);
-    case Type::kText: {
+    case Type::kText:
+    case Type::kJson: {
+      const bool is_json = column.field.type == Type::kJson;
+      JsonText json;
       arrow::StringBuilder builder;
       ARROW_RETURN_NOT_OK(builder.Reserve(cells.length()));
       ARROW_RETURN_NOT_OK(builder.ReserveData(cells.total_values_length()));
       for (int64_t row = 0; row < cells.length(); ++row) {
         const std::string_view cell = cells.GetView(row);
         const bool is_null = cell.empty() || cell == null_text;
-        const bool utf8 = is_null || IsUtf8(cell);
-        if (!utf8) refuse(row, cell);
-        if (is_null || !utf8) {
+        const bool good = is_null || (is_json ? json.Check(cell) == nullptr : IsUtf8(cell));
+        if (!good) refuse(row, cell);
+        if (is_null || !good) {
           builder.UnsafeAppendNull();
         } else {
           builder.UnsafeAppend(cell);

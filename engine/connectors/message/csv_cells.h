@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "engine/base/status.h"
+#include "engine/json/json_text.h"
 #include "engine/model/job.h"
 
 namespace millrace {
@@ -20,8 +21,17 @@ namespace millrace {
 //   text             UTF-8
 //   timestamp        ISO 8601 (ParseTimestamp), or a number since the epoch in the declared unit,
 //                    rounded down to microseconds; years 1 to 9999
-// Empty cells and `null_text` are null. A cell that does not convert becomes null and is told to
-// `refuse` with its row of `cells`.
+//   json             one JSON value
+bool CellToBoolean(std::string_view cell, bool* value);
+bool CellToInteger(std::string_view cell, int32_t* value);
+bool CellToBigint(std::string_view cell, int64_t* value);
+bool CellToTimestamp(std::string_view cell, TimestampUnit unit, int64_t* micros);
+
+// "column level: expected integer, found 'x'", the cell cut after a few bytes.
+std::string CellMismatch(const Field& field, std::string_view cell);
+
+// A column of cells. Empty ones and `null_text` are null. A cell that does not convert becomes null
+// and is told to `refuse` with its row of `cells`.
 Result<std::shared_ptr<arrow::Array>> ConvertCells(
     const arrow::BinaryArray& cells, const SourceColumn& column, std::string_view null_text,
     const std::function<void(int64_t row, std::string_view cell)>& refuse);
