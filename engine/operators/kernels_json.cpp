@@ -1,5 +1,6 @@
 // Parts of JSON values: -> and ->>, #> and #>>, json_array_length, json_typeof. What is given is
 // the text as it is written, as of PostgreSQL's json; where there is no such part it is null.
+#include <algorithm>
 #include <optional>
 
 #include "engine/json/json_text.h"
@@ -64,7 +65,7 @@ Fault ToText(CallMemory* memory, std::optional<Text>* part) {
   if (const Fault fault = MakeText(memory, unescaped->size(), &place); fault != Fault::kNone) {
     return fault;
   }
-  std::memcpy(place, unescaped->data(), unescaped->size());
+  std::copy(unescaped->begin(), unescaped->end(), place);
   *part = Text(place, unescaped->size());
   return Fault::kNone;
 }
