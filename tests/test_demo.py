@@ -105,6 +105,8 @@ class Run:
             },
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
+            # A shell lets what it starts in the background ignore Ctrl-C, and that is inherited.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
             text=True,
         )
 
