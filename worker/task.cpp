@@ -19,6 +19,15 @@ constexpr int64_t kSlicesOfAll = 128;
 // The first operator of a task; it has one.
 constexpr uint16_t kWindowOperator = 1;
 
+// Those and who takes their panes, and so on: what waits for the one waits for all.
+std::vector<NodeId> WithTheirTakers(const JobPlan& plan, std::vector<NodeId> takers) {
+  for (size_t i = 0; i < takers.size(); ++i) {
+    const std::vector<NodeId> next = plan.TakersOfPanes(takers[i]);
+    takers.insert(takers.end(), next.begin(), next.end());
+  }
+  return takers;
+}
+
 }  // namespace
 
 std::string StateFingerprint(const JobPlan& plan, const PlanNode& node,
@@ -287,7 +296,7 @@ void Task::ReportCounts() {
   const auto waiting = [](const WindowAggregateStats& stats) {
     return stats.rows_added - stats.rows_too_late - stats.rows_handed_on;
   };
-  for (const NodeId taker : takers_) {
+  for (const NodeId taker : WithTheirTakers(plan_, takers_)) {
     job_account_->stream(plan_.node(taker).stream).open += waiting(now) - waiting(reported_);
   }
   reported_ = now;

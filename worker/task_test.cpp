@@ -312,6 +312,45 @@ TEST_F(TaskTest, GoesOnFromACheckpoint) {
   EXPECT_EQ(account_->stream("metrics").windows_fired, 4);
 }
 
+// Two more windows: one is put together from the panes of the first, the last from those of it.
+JobPlan ChainOfPanes() {
+  JobPlan plan = MakePlan();
+  const auto window_of = [&plan](NodeId id) -> WindowAggregateNode& {
+    return std::get<WindowAggregateNode>(plan.nodes[size_t(id.value())].kind);
+  };
+  NodeId giver = kWindow;
+  for (const char* stream : {"longer", "longest"}) {
+    PlanNode taker = plan.node(kWindow);
+    taker.id = NodeId(int32_t(plan.nodes.size()));
+    taker.name = std::string(stream) + ".window";
+    taker.stream = stream;
+    plan.nodes.push_back(std::move(taker));
+    window_of(plan.nodes.back().id).panes_of = giver;
+    window_of(giver).gives_panes = true;
+    giver = plan.nodes.back().id;
+  }
+  return plan;
+}
+
+TEST_F(TaskTest, WhatWaitsForItsPaneToEndIsOpenInAllThatComesOfThePane) {
+  const JobPlan plan = ChainOfPanes();
+  JobAccount account(plan);
+  TaskOptions options;
+  options.node = kWindow;
+  task_ = Task::Make(plan, options, store_.get(), &account).ValueOrDie();
+  script_.store = store_.get();
+  Push(Data({{"a", 10, 1}, {"a", 15, 2}, {"b", 30, 4}}));
+  Push(Barrier(1));
+  Run();
+  EXPECT_EQ(account.stream("longer").open, 3);
+  EXPECT_EQ(account.stream("longest").open, 3);
+  // The pane that ends at 20 is handed on.
+  Push(Watermark(20));
+  Run();
+  EXPECT_EQ(account.stream("longer").open, 1);
+  EXPECT_EQ(account.stream("longest").open, 1);
+}
+
 TEST_F(TaskTest, RefusesTheStateOfAnotherQuery) {
   Begin();
   Push(Row(10));
