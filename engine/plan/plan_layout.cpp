@@ -383,10 +383,13 @@ class Layout {
       }
       if (node.keys.empty()) node.keys = stream.window_columns;
       // Rows of a window that change replace each other.
-      if (job_.sinks[size_t(sink.sink)].rows == SinkRows::kChanges &&
-          node.keys != stream.window_columns) {
-        node.keys.insert(node.keys.begin(), stream.window_columns.begin(),
-                         stream.window_columns.end());
+      if (job_.sinks[size_t(sink.sink)].rows == SinkRows::kChanges) {
+        std::vector<int> window = stream.window_columns;
+        if (stream.from.cumulates && std::ranges::find(window, stream.window_end) == window.end()) {
+          window.push_back(stream.window_end);
+        }
+        if (stream.grouping.empty()) node.keys.clear();
+        node.keys.insert(node.keys.begin(), window.begin(), window.end());
       }
       node.time_column = stream.window_end >= 0 ? stream.window_end : stream.event_time;
       AddSink(name, sink.sink, node_of_stream_[size_t(sink.stream)], std::move(node));

@@ -167,6 +167,23 @@ TEST(Plan, ShowsLatenessChangesAndTheFirstRowsOfAWindow) {
   EXPECT_EQ(plan.WatermarkDelayOf(NodeNamed(plan, "metrics.window").id), Micros(0));
 }
 
+// Windows that cumulate have their start in common: their rows must not replace each other.
+TEST(Plan, ChangesOfWindowsThatCumulateAreKnownByTheirEnd) {
+  TestJob job;
+  job.Readings()
+      .Query("q",
+             "SELECT window_start, window_end, device_id, count(*) AS n "
+             "FROM cumulate(readings, INTERVAL '4 minutes', INTERVAL '1 minute') "
+             "GROUP BY window_start, device_id")
+      .Sink("q");
+  auto& query = std::get<QueryStreamSpec>(job.spec().streams[1].kind);
+  query.allowed_lateness = PlacedDuration{std::chrono::minutes(5), {7, 1}};
+  job.spec().sinks[0].rows = SinkRows::kChanges;
+  EXPECT_EQ(job.Messages(), "");
+  const JobPlan plan = job.Plan();
+  EXPECT_EQ(std::get<SinkNode>(NodeNamed(plan, "sink.0").kind).keys, (std::vector<int>{0, 1, 2}));
+}
+
 TEST(Plan, RefusesChangesThatCouldNotBeTakenBackOrKnown) {
   const auto messages = [](const std::string& sql, bool late, bool emits,
                            SinkRows rows = SinkRows::kChanges) {
@@ -195,6 +212,12 @@ TEST(Plan, RefusesChangesThatCouldNotBeTakenBackOrKnown) {
   EXPECT_EQ(messages("SELECT count(*) AS n " + minute + ", device_id", true, false),
             "9:1 rows: changes needs to know the window and the key of 'q'; select window_end, "
             "device_id there\n");
+  EXPECT_EQ(
+      messages("SELECT window_start, count(*) AS n FROM cumulate(readings, INTERVAL '4 minutes', "
+               "INTERVAL '1 minute') GROUP BY window_start",
+               true, false),
+      "9:1 rows: changes needs to know the window and the key of 'q'; select window_end "
+      "there\n");
   const std::string session =
       "SELECT window_start, window_end, count(*) AS n FROM session(readings, INTERVAL '1 minute') "
       "GROUP BY window_start, window_end";

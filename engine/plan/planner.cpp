@@ -296,7 +296,10 @@ class Planner {
             "its readings come a pane at a time: take the rows of '" + spec->panes_of->text + "'");
       return;
     }
-    std::string missing = stream.window_columns.empty() ? "window_end" : "";
+    // Windows that cumulate have their start in common.
+    const bool known =
+        stream.from.cumulates ? stream.window_end >= 0 : !stream.window_columns.empty();
+    std::string missing = known ? "" : "window_end";
     for (const GroupingColumn& key : stream.grouping) {
       if (key.column < 0) missing += (missing.empty() ? "" : ", ") + key.name;
     }
