@@ -319,6 +319,8 @@ TEST(Plan, RefusesPanesThatAreNotWhatAWindowNeeds) {
   giver.allowed_lateness = PlacedDuration{std::chrono::minutes(1), {8, 1}};
   EXPECT_EQ(job.Messages(),
             "7:1 panes of 'minutes' change after their end: it has allowed_lateness\n");
+  giver.allowed_lateness->value = Micros(0);
+  EXPECT_EQ(job.Messages(), "");
   giver.allowed_lateness.reset();
   const std::string unused =
       "2:5 warning: nothing uses stream 'minutes'; add a sink, an alert or a query that reads "

@@ -258,7 +258,8 @@ class Planner {
       if (HasFixedState(spec)) continue;
       return aggregate.name + " needs all readings of a window: its panes are not handed on";
     }
-    if (std::get<QueryStreamSpec>(giver.spec->kind).allowed_lateness.has_value()) {
+    const auto& lateness = std::get<QueryStreamSpec>(giver.spec->kind).allowed_lateness;
+    if (lateness.has_value() && lateness->value > Micros(0)) {
       return "panes of '" + name + "' change after their end: it has allowed_lateness";
     }
     const Micros pane = PaneOf(giver.from);
