@@ -28,7 +28,8 @@ endif()
 
 # One precompiled header for all parts: Arrow's API is what every part includes and what costs
 # most to parse. A library of its own so that it is compiled once.
-file(WRITE "${CMAKE_BINARY_DIR}/pch.cpp" "")
+# Written only where it is not there: a newer one has all of the parts compiled again.
+file(CONFIGURE OUTPUT "${CMAKE_BINARY_DIR}/pch.cpp" CONTENT "")
 add_library(millrace_pch OBJECT "${CMAKE_BINARY_DIR}/pch.cpp")
 target_link_libraries(millrace_pch PUBLIC millrace_compile_options millrace::arrow)
 target_precompile_headers(millrace_pch PRIVATE
