@@ -214,10 +214,10 @@ bool AggregateCollector::BindArgument(const Syntax& call, const AggregateInfo& i
     return false;
   }
   if (!TakesArgument(info, type)) {
-    sql_.Error(call,
-               "function does not exist: " + WrittenName(call) + "(" +
-                   std::string(TypeName(type)) + ")",
-               type == Type::kJson ? "take a part of it: x->>'key'" : "");
+    sql_.Error(
+        call,
+        "function does not exist: " + WrittenName(call) + "(" + std::string(TypeName(type)) + ")",
+        type == Type::kJson ? "take a part of it: x->>'key'" : "");
     return false;
   }
   // Windows know it as its text.

@@ -39,7 +39,8 @@ class ColumnWriter {
     if (int64_t(text.size()) > text_capacity_ - begin && !GrowText(begin, text.size())) {
       return false;
     }
-    std::memcpy(text_bytes_ + begin, text.data(), text.size());
+    // There may be no bytes yet to copy nothing to.
+    if (!text.empty()) std::memcpy(text_bytes_ + begin, text.data(), text.size());
     Ends()[row + 1] = begin + int32_t(text.size());
     return true;
   }
