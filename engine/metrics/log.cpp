@@ -1,6 +1,5 @@
 #include "engine/metrics/log.h"
 
-#include <arrow/util/utf8.h>
 #include <spdlog/pattern_formatter.h>
 #include <spdlog/sinks/ostream_sink.h>
 #include <spdlog/sinks/stdout_color_sinks.h>
@@ -9,8 +8,10 @@
 #include <atomic>
 #include <charconv>
 #include <cmath>
-#include <cstdlib>
 #include <mutex>
+
+#include "engine/base/utf8.h"
+#include "engine/env/no_color.h"
 
 namespace millrace {
 namespace {
@@ -80,8 +81,7 @@ std::shared_ptr<const Logger> MakeLogger(LogFormat format, LogLevel level, spdlo
 }
 
 std::shared_ptr<const Logger> StandardErrorLogger(LogFormat format, LogLevel level) {
-  const char* no_color = std::getenv("NO_COLOR");
-  const bool plain = format == LogFormat::kJson || (no_color != nullptr && *no_color != '\0');
+  const bool plain = format == LogFormat::kJson || NoColor();
   return MakeLogger(format, level,
                     std::make_shared<spdlog::sinks::stderr_color_sink_mt>(
                         plain ? spdlog::color_mode::never : spdlog::color_mode::automatic));
@@ -116,10 +116,7 @@ void AppendHex(unsigned char byte, std::string* out) {
 
 // As a JSON string, always valid: where the text is not UTF-8, bytes above ASCII become U+FFFD.
 void AppendJsonString(std::string_view text, std::string* out) {
-  static const bool ready = (arrow::util::InitializeUTF8(), true);  // takes anything without it
-  const bool utf8 =
-      ready && arrow::util::ValidateUTF8(reinterpret_cast<const uint8_t*>(text.data()),
-                                         int64_t(text.size()));
+  const bool utf8 = IsUtf8(text);
   out->push_back('"');
   for (const char c : text) {
     const auto byte = static_cast<unsigned char>(c);

@@ -5,11 +5,11 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#include <cstdlib>
 #include <iostream>
 #include <sstream>
 
 #include "engine/connectors/console/console_text.h"
+#include "engine/env/no_color.h"
 
 namespace millrace {
 namespace {
@@ -386,9 +386,7 @@ bool IsText(const Schema& schema, std::string_view name) {
 std::shared_ptr<ConsoleScreen> StandardOutputScreen() {
   auto screen = std::make_shared<ConsoleScreen>();
   screen->out = &std::cout;
-  // Nothing in this process changes its environment.
-  const char* no_color = std::getenv("NO_COLOR");  // NOLINT(concurrency-mt-unsafe)
-  screen->color = isatty(STDOUT_FILENO) != 0 && (no_color == nullptr || *no_color == '\0');
+  screen->color = isatty(STDOUT_FILENO) != 0 && !NoColor();
   winsize size{};
   const bool known = ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0;
   screen->width = known ? std::max<int>(size.ws_col, 40) : 120;

@@ -1,7 +1,7 @@
 #include <arrow/util/base64.h>
 
+#include "engine/base/utf8.h"
 #include "engine/connectors/files/roll_writer.h"
-#include "engine/connectors/message/utf8.h"
 
 namespace millrace {
 namespace {

@@ -107,28 +107,18 @@ JsonDecoder::JsonDecoder(const SourceStreamSpec& spec, const std::vector<int>& u
     column.next_of_place = places_.Add(column.from, index);
     if (spec.event_time.has_value() && spec.event_time->column == column.name) event_time_ = index;
     schema.fields.push_back(source.field);
-    writers_.emplace_back(column.type);
     columns_.push_back(std::move(column));
   }
-  schema_ = schema.ToArrow();
-}
-
-Status JsonDecoder::Reserve(int64_t rows) {
-  for (ColumnWriter& writer : writers_) ARROW_RETURN_NOT_OK(writer.Reserve(rows_ + rows, rows_));
-  reserved_ = rows_ + rows;
-  return Status::OK();
+  batch_ = BatchWriter(schema);
 }
 
 bool JsonDecoder::Append(std::string_view message, JsonFailure* failure) {
-  if (rows_ >= reserved_) {
-    const Status reserved = Reserve(std::max(kRowsReservedMin, rows_));
-    if (!reserved.ok()) {
-      *failure = {"too_large", reserved.message()};
-      return false;
-    }
+  if (const Status reserved = batch_.ReserveNext(kRowsReservedMin); !reserved.ok()) {
+    *failure = {"too_large", reserved.message()};
+    return false;
   }
   if (ReadByTemplate(message)) {
-    ++rows_;
+    batch_.KeepRow();
     ++rows_by_template_;
     return true;
   }
@@ -157,11 +147,11 @@ bool JsonDecoder::Append(std::string_view message, JsonFailure* failure) {
   }
   if (!CheckCells(failure)) return false;
   if (!WriteCells()) {
-    Rewind();
+    batch_.Rewind();
     *failure = {"too_large", "the batch has no room for the message's text"};
     return false;
   }
-  ++rows_;
+  batch_.KeepRow();
   if (!surprised_) {
     surprises_ = 0;
   } else if (expected_.empty() || ++surprises_ >= kRelearnAfter) {
@@ -169,25 +159,6 @@ bool JsonDecoder::Append(std::string_view message, JsonFailure* failure) {
   }
   LearnTemplate(message);
   return true;
-}
-
-void JsonDecoder::DropRows(int64_t rows) {
-  for (; rows_ > rows; --rows_) {
-    for (ColumnWriter& writer : writers_) writer.Rewind(rows_ - 1);
-  }
-}
-
-Result<std::shared_ptr<arrow::RecordBatch>> JsonDecoder::Finish() {
-  std::vector<std::shared_ptr<arrow::Array>> arrays;
-  arrays.reserve(columns_.size());
-  for (ColumnWriter& writer : writers_) {
-    ARROW_ASSIGN_OR_RAISE(auto array, writer.Finish(rows_));
-    arrays.push_back(std::move(array));
-  }
-  const int64_t rows = rows_;
-  rows_ = 0;
-  reserved_ = 0;
-  return arrow::RecordBatch::Make(schema_, rows, std::move(arrays));
 }
 
 // The object is the whole document: its first and last tokens are braces (JsonDocument::Index).
@@ -439,30 +410,31 @@ bool JsonDecoder::CheckCells(JsonFailure* failure) {
 }
 
 bool JsonDecoder::WriteCells() {
+  const int64_t row = batch_.rows();
   for (size_t index = 0; index < columns_.size(); ++index) {
     const Column& column = columns_[index];
-    ColumnWriter& writer = writers_[index];
+    ColumnWriter& writer = batch_.columns()[index];
     if (column.cell != Cell::kValue) {
-      writer.SetNull(rows_);
+      writer.SetNull(row);
       continue;
     }
     switch (column.type) {
       case Type::kDouble:
-        writer.SetDouble(rows_, column.number);
+        writer.SetDouble(row, column.number);
         break;
       case Type::kBigint:
       case Type::kTimestamp:
-        writer.SetInt64(rows_, column.integer);
+        writer.SetInt64(row, column.integer);
         break;
       case Type::kInteger:
-        writer.SetInteger(rows_, int32_t(column.integer));
+        writer.SetInteger(row, int32_t(column.integer));
         break;
       case Type::kBoolean:
-        writer.SetBoolean(rows_, column.integer != 0);
+        writer.SetBoolean(row, column.integer != 0);
         break;
       case Type::kText:
       case Type::kJson:
-        if (!writer.SetText(rows_, column.text)) return false;
+        if (!writer.SetText(row, column.text)) return false;
         break;
       case Type::kNull:
       case Type::kInterval:
@@ -473,18 +445,14 @@ bool JsonDecoder::WriteCells() {
 }
 
 // What was written to the row that comes next may have left nulls.
-void JsonDecoder::Rewind() {
-  for (ColumnWriter& writer : writers_) writer.Rewind(rows_);
-}
-
 bool JsonDecoder::ReadByTemplate(std::string_view message) {
   if (misses_ >= kMissesMax && misses_ % kRetryEvery != 0) return false;
   for (size_t tried = 0; tried < templates_.size(); ++tried) {
-    if (templates_[template_].Read(message, rows_, writers_)) {
+    if (templates_[template_].Read(message, batch_.rows(), batch_.columns())) {
       misses_ = 0;
       return true;
     }
-    Rewind();
+    batch_.Rewind();
     template_ = template_ + 1 < templates_.size() ? template_ + 1 : 0;
   }
   return false;

@@ -27,7 +27,7 @@
 #include <vector>
 
 #include "engine/base/status.h"
-#include "engine/connectors/json/column_writer.h"
+#include "engine/connectors/json/batch_writer.h"
 #include "engine/connectors/json/json_places.h"
 #include "engine/connectors/json/json_template.h"
 #include "engine/json/json_document.h"
@@ -51,15 +51,15 @@ class JsonDecoder {
   JsonDecoder(const SourceStreamSpec& spec, const std::vector<int>& used_columns);
 
   // Makes room for `rows` rows, so that Append seldom allocates.
-  Status Reserve(int64_t rows);
+  Status Reserve(int64_t rows) { return batch_.Reserve(rows); }
 
   // Appends one row, or returns false, says why in `failure`, and leaves the batch as it was.
   // `message` need only live during the call; nothing behind its end is read.
   bool Append(std::string_view message, JsonFailure* failure);
 
-  int64_t rows() const { return rows_; }
+  int64_t rows() const { return batch_.rows(); }
   // Takes back the rows appended last, so that `rows` are left.
-  void DropRows(int64_t rows);
+  void DropRows(int64_t rows) { batch_.DropRows(rows); }
 
   // Layouts are learned unless told otherwise; the result is the same.
   void set_templates(bool used) { templates_used_ = used; }
@@ -67,7 +67,7 @@ class JsonDecoder {
   int64_t rows_by_template() const { return rows_by_template_; }
 
   // The rows since the last call; the decoder can go on.
-  Result<std::shared_ptr<arrow::RecordBatch>> Finish();
+  Result<std::shared_ptr<arrow::RecordBatch>> Finish() { return batch_.Finish(); }
 
  private:
   enum class Cell : uint8_t { kMissing, kNull, kValue, kMismatch, kOutOfRange };
@@ -119,14 +119,12 @@ class JsonDecoder {
 
   bool CheckCells(JsonFailure* failure);
   bool WriteCells();
-  void Rewind();
   void Refuse(const Column& column, JsonFailure* failure) const;
   std::string Found(uint32_t token) const;
 
   std::vector<Column> columns_;
-  std::vector<ColumnWriter> writers_;  // one a column
+  BatchWriter batch_;  // one column a column
   int event_time_ = -1;
-  std::shared_ptr<arrow::Schema> schema_;
   JsonPlaces places_;
 
   JsonDocument document_;
@@ -144,9 +142,6 @@ class JsonDecoder {
   size_t next_template_ = 0;  // the one to be replaced next
   int64_t misses_ = 0;        // messages in a row that no template read
   int64_t rows_by_template_ = 0;
-
-  int64_t rows_ = 0;
-  int64_t reserved_ = 0;
 };
 
 }  // namespace millrace

@@ -1,7 +1,6 @@
 // Records of one partition, in order, decoded into a SourceBatch, each into as many rows as it has
-// readings. Records stay where librdkafka put
-// them: a batch keeps the messages of its rows alive, and with them the client, until it is
-// dropped.
+// readings. Records stay where librdkafka put them: a batch keeps the messages of its rows alive,
+// and with them the client, until it is dropped.
 #pragma once
 
 #include <memory>

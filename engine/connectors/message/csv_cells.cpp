@@ -4,7 +4,7 @@
 
 #include <cmath>
 
-#include "engine/connectors/message/utf8.h"
+#include "engine/base/utf8.h"
 #include "engine/model/number.h"
 #include "engine/model/timestamp.h"
 

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "engine/connectors/message/utf8.h"
+#include "engine/base/utf8.h"
 #include "engine/model/number.h"
 
 namespace millrace {
@@ -22,16 +22,9 @@ CsvDecoder::CsvDecoder(const SourceStreamSpec& spec, const std::vector<int>& use
     }
     const auto found = std::ranges::find(spec.csv.fields, source.from);
     columns_.push_back({source, size_t(found - spec.csv.fields.begin())});
-    writers_.emplace_back(source.field.type);
     schema.fields.push_back(source.field);
   }
-  schema_ = schema.ToArrow();
-}
-
-Status CsvDecoder::Reserve(int64_t rows) {
-  for (ColumnWriter& writer : writers_) ARROW_RETURN_NOT_OK(writer.Reserve(rows_ + rows, rows_));
-  reserved_ = rows_ + rows;
-  return Status::OK();
+  batch_ = BatchWriter(schema);
 }
 
 bool CsvDecoder::Append(const std::vector<std::string_view>& cells, JsonFailure* failure) {
@@ -40,18 +33,15 @@ bool CsvDecoder::Append(const std::vector<std::string_view>& cells, JsonFailure*
                                  std::to_string(cells.size())};
     return false;
   }
-  if (rows_ >= reserved_) {
-    const Status reserved = Reserve(std::max(kRowsReservedMin, rows_));
-    if (!reserved.ok()) {
-      *failure = {"too_large", reserved.message()};
-      return false;
-    }
+  if (const Status reserved = batch_.ReserveNext(kRowsReservedMin); !reserved.ok()) {
+    *failure = {"too_large", reserved.message()};
+    return false;
   }
   if (WriteRow(cells, failure)) {
-    ++rows_;
+    batch_.KeepRow();
     return true;
   }
-  for (ColumnWriter& writer : writers_) writer.Rewind(rows_);
+  batch_.Rewind();
   return false;
 }
 
@@ -66,10 +56,10 @@ bool CsvDecoder::WriteRow(const std::vector<std::string_view>& cells, JsonFailur
         *failure = {"missing_event_time", "column " + field.name + " is null"};
         return false;
       }
-      writers_[i].SetNull(rows_);
+      batch_.columns()[i].SetNull(batch_.rows());
       continue;
     }
-    switch (Write(column, cell, &writers_[i])) {
+    switch (Write(column, cell, &batch_.columns()[i])) {
       case Outcome::kWritten:
         break;
       case Outcome::kMismatch:
@@ -86,64 +76,46 @@ bool CsvDecoder::WriteRow(const std::vector<std::string_view>& cells, JsonFailur
 
 CsvDecoder::Outcome CsvDecoder::Write(const Column& column, std::string_view cell,
                                       ColumnWriter* writer) {
+  const int64_t row = batch_.rows();
   int64_t wide = 0;
   switch (column.source.field.type) {
     case Type::kBoolean: {
       bool value = false;
       if (!CellToBoolean(cell, &value)) return Outcome::kMismatch;
-      writer->SetBoolean(rows_, value);
+      writer->SetBoolean(row, value);
       return Outcome::kWritten;
     }
     case Type::kInteger: {
       int32_t value = 0;
       if (!CellToInteger(cell, &value)) return Outcome::kMismatch;
-      writer->SetInteger(rows_, value);
+      writer->SetInteger(row, value);
       return Outcome::kWritten;
     }
     case Type::kBigint:
       if (!CellToBigint(cell, &wide)) return Outcome::kMismatch;
-      writer->SetInt64(rows_, wide);
+      writer->SetInt64(row, wide);
       return Outcome::kWritten;
     case Type::kTimestamp:
       if (!CellToTimestamp(cell, column.source.timestamp_unit, &wide)) return Outcome::kMismatch;
-      writer->SetInt64(rows_, wide);
+      writer->SetInt64(row, wide);
       return Outcome::kWritten;
     case Type::kDouble: {
       double value = 0;
       if (!ParseDouble(cell, &value)) return Outcome::kMismatch;
-      writer->SetDouble(rows_, value);
+      writer->SetDouble(row, value);
       return Outcome::kWritten;
     }
     case Type::kText:
       if (!IsUtf8(cell)) return Outcome::kMismatch;
-      return writer->SetText(rows_, cell) ? Outcome::kWritten : Outcome::kNoRoom;
+      return writer->SetText(row, cell) ? Outcome::kWritten : Outcome::kNoRoom;
     case Type::kJson:
       if (json_.Check(cell) != nullptr) return Outcome::kMismatch;
-      return writer->SetText(rows_, cell) ? Outcome::kWritten : Outcome::kNoRoom;
+      return writer->SetText(row, cell) ? Outcome::kWritten : Outcome::kNoRoom;
     case Type::kNull:
     case Type::kInterval:
       break;
   }
   return Outcome::kMismatch;
-}
-
-void CsvDecoder::DropRows(int64_t rows) {
-  for (; rows_ > rows; --rows_) {
-    for (ColumnWriter& writer : writers_) writer.Rewind(rows_ - 1);
-  }
-}
-
-Result<std::shared_ptr<arrow::RecordBatch>> CsvDecoder::Finish() {
-  std::vector<std::shared_ptr<arrow::Array>> arrays;
-  arrays.reserve(writers_.size());
-  for (ColumnWriter& writer : writers_) {
-    ARROW_ASSIGN_OR_RAISE(auto array, writer.Finish(rows_));
-    arrays.push_back(std::move(array));
-  }
-  const int64_t rows = rows_;
-  rows_ = 0;
-  reserved_ = 0;
-  return arrow::RecordBatch::Make(schema_, rows, std::move(arrays));
 }
 
 }  // namespace millrace

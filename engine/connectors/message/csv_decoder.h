@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-#include "engine/connectors/json/column_writer.h"
+#include "engine/connectors/json/batch_writer.h"
 #include "engine/connectors/json/json_decoder.h"
 #include "engine/connectors/message/csv_cells.h"
 #include "engine/model/job.h"
@@ -22,15 +22,15 @@ class CsvDecoder {
   // ones, lines in which it is null are refused.
   CsvDecoder(const SourceStreamSpec& spec, const std::vector<int>& used_columns);
 
-  Status Reserve(int64_t rows);
+  Status Reserve(int64_t rows) { return batch_.Reserve(rows); }
   // Appends one row, or returns false, says why in `failure`, and leaves the batch as it was:
   // "malformed" (another number of cells), "type_mismatch", "missing_event_time", "too_large".
   bool Append(const std::vector<std::string_view>& cells, JsonFailure* failure);
-  int64_t rows() const { return rows_; }
+  int64_t rows() const { return batch_.rows(); }
   // Takes back the rows appended last, so that `rows` are left.
-  void DropRows(int64_t rows);
+  void DropRows(int64_t rows) { batch_.DropRows(rows); }
   // The rows since the last call; the decoder can go on.
-  Result<std::shared_ptr<arrow::RecordBatch>> Finish();
+  Result<std::shared_ptr<arrow::RecordBatch>> Finish() { return batch_.Finish(); }
 
  private:
   enum class Outcome { kWritten, kMismatch, kNoRoom };
@@ -43,14 +43,11 @@ class CsvDecoder {
   bool WriteRow(const std::vector<std::string_view>& cells, JsonFailure* failure);
 
   std::vector<Column> columns_;
-  std::vector<ColumnWriter> writers_;
-  std::shared_ptr<arrow::Schema> schema_;
+  BatchWriter batch_;  // one column a column
   size_t cells_;
   std::string null_text_;
   int event_time_ = -1;
   JsonText json_;
-  int64_t rows_ = 0;
-  int64_t reserved_ = 0;
 };
 
 }  // namespace millrace

@@ -25,15 +25,14 @@ uint32_t Behind(const JsonDocument& document, uint32_t token) {
 
 }  // namespace
 
-MessageDecoder::MessageDecoder(const SourceStreamSpec& spec, const std::vector<int>& used_columns)
-    : spec_(spec) {
+MessageDecoder::MessageDecoder(const SourceStreamSpec& spec, const std::vector<int>& used_columns) {
   if (spec.format == Format::kCsv) {
-    csv_.emplace(spec_, used_columns);
-    lines_.emplace(spec_.csv);
+    csv_.emplace(spec, used_columns);
+    lines_.emplace(spec.csv);
     return;
   }
-  json_.emplace(spec_, used_columns);
-  if (spec.format == Format::kSenml) senml_.emplace(spec_, used_columns);
+  json_.emplace(spec, used_columns);
+  if (spec.format == Format::kSenml) senml_.emplace(spec, used_columns);
 }
 
 Status MessageDecoder::Reserve(int64_t rows) {

@@ -57,7 +57,6 @@ class MessageDecoder {
   void RefuseWhole(std::string_view message, int64_t rows_before, JsonFailure failure,
                    DecodedMessage* decoded);
 
-  const SourceStreamSpec spec_;
   std::optional<JsonDecoder> json_;
   JsonDocument document_;
   std::optional<CsvDecoder> csv_;

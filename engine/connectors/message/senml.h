@@ -62,7 +62,6 @@ class SenmlReader {
   struct Record {
     std::string_view name;
     std::string_view unit;
-    bool has_unit = false;
     bool has_value = false;  // of any kind
     std::string_view value;  // `v`
     std::string_view time;
