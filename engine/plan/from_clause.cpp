@@ -1,6 +1,5 @@
 // FROM: a stream, or a window function over one.
 #include <array>
-#include <numeric>
 
 #include "engine/plan/expression_binder.h"
 #include "engine/plan/literals.h"
@@ -143,8 +142,7 @@ bool CheckWindow(const SqlText& sql, const Syntax& call, const std::string& func
     sql.Error(*window.slide_node, "a window's size must be a multiple of its step");
     return false;
   }
-  const int64_t pane = std::gcd(from->size.count(), from->slide.count());
-  if (from->size.count() / pane > kPanesMax) {
+  if (from->size / from->pane() > kPanesMax) {
     sql.Error(*window.slide_node,
               "a window of " + FormatDuration(from->size) +
                   (from->cumulates ? " growing by " : " sliding by ") +

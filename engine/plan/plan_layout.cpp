@@ -171,8 +171,7 @@ class Layout {
     window.size = stream.from.size;
     window.slide = stream.from.slide;
     window.gap = stream.from.gap;
-    window.pane = window.is_session() ? Micros(1)
-                                      : Micros(std::gcd(window.size.count(), window.slide.count()));
+    window.pane = window.is_session() ? Micros(1) : stream.from.pane();
     window.offset = stream.from.window_offset;
     window.cumulates = stream.from.cumulates;
     SetEmission(index, stream, &window);

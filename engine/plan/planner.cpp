@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <map>
-#include <numeric>
 #include <optional>
 
 #include "engine/plan/bound_job.h"
@@ -231,10 +230,6 @@ class Planner {
     stream.panes_of = *giver;
   }
 
-  static Micros PaneOf(const FromClause& from) {
-    return Micros(std::gcd(from.size.count(), from.slide.count()));
-  }
-
   static std::string WhyNotPanesOf(const BoundStream& taker, const BoundStream& giver) {
     const std::string& name = giver.spec->name;
     if (!giver.from.windowed || giver.input != taker.input || giver.from.gap > Micros(0)) {
@@ -262,8 +257,8 @@ class Planner {
     if (lateness.has_value() && lateness->value > Micros(0)) {
       return "panes of '" + name + "' change after their end: it has allowed_lateness";
     }
-    const Micros pane = PaneOf(giver.from);
-    if (PaneOf(taker.from) % pane == Micros(0) &&
+    const Micros pane = giver.from.pane();
+    if (taker.from.pane() % pane == Micros(0) &&
         (taker.from.window_offset - giver.from.window_offset) % pane == Micros(0)) {
       return "";
     }

@@ -6,6 +6,7 @@
 // window_start, window_end, the keys, the aggregates.
 #pragma once
 
+#include <numeric>
 #include <optional>
 #include <string>
 #include <utility>
@@ -33,6 +34,9 @@ struct FromClause {
   Micros gap{0};  // of session(), which has no other
   bool cumulates = false;
   Micros window_offset{0};  // in [0, slide), or [0, size) where windows cumulate
+
+  // Of windows that have panes: all but sessions.
+  Micros pane() const { return Micros(std::gcd(size.count(), slide.count())); }
 };
 
 struct BoundAggregate {

@@ -248,41 +248,36 @@ void PaneAggregate::SkipDone(std::vector<Cursor>* cursors) {
 Result<WindowOutput> PaneAggregate::NextOutput(int64_t rows_max) {
   WindowOutput output;
   WindowRows out;
-  if (!showing_.empty()) {
-    output.kind = showing_.front().kind;
-    output.audience = RowAudience::kChanges;
-    out.view = &final();
-    ARROW_RETURN_NOT_OK(BuildRows(
-        &out, rows_max, [&] { return GiveChanges(&out); }, &output));
-    return output;
-  }
-  for (size_t i = given_out_.value_or(0); i < views_.size(); ++i) {
-    View& view = views_[i];
-    if (!FindNext(view, &out.window) || !IsDue(view, out.window)) continue;
-    view.next_window = out.window;
-    given_out_ = i;
-    output.audience = view.audience;
-    out.view = &view;
-    out.is_final = &view == &final();
-    ARROW_RETURN_NOT_OK(BuildRows(
-        &out, rows_max, [&] { return GiveWindow(&view, &out); }, &output));
-    if (node_.top.has_value()) {
-      ARROW_ASSIGN_OR_RAISE(output.batch, FirstRows(output.batch, *node_.top));
-    }
-    return output;
+  View* const view = showing_.empty() ? NextDue(&out.window) : nullptr;
+  if (view == nullptr && showing_.empty()) return output;
+  out.view = view != nullptr ? view : &final();
+  out.is_final = view == &final();
+  out.left = node_.top.has_value() ? INT64_MAX : std::max<int64_t>(rows_max, 1);
+  output.kind = view != nullptr ? RowKind::kOnTime : showing_.front().kind;
+  output.audience = view != nullptr ? view->audience : RowAudience::kChanges;
+
+  const auto& schema = output.audience == RowAudience::kPanes ? pane_schema_ : output_;
+  ARROW_ASSIGN_OR_RAISE(const auto builder,
+                        arrow::RecordBatchBuilder::Make(schema, arrow::default_memory_pool()));
+  for (int i = 0; i < schema->num_fields(); ++i) out.columns.push_back(builder->GetField(i));
+  ARROW_RETURN_NOT_OK(view != nullptr ? GiveWindow(view, &out) : GiveChanges(&out));
+  ARROW_ASSIGN_OR_RAISE(output.batch, builder->Flush());
+  if (node_.top.has_value()) {
+    ARROW_ASSIGN_OR_RAISE(output.batch, FirstRows(output.batch, *node_.top));
   }
   return output;
 }
 
-Status PaneAggregate::BuildRows(WindowRows* out, int64_t rows_max,
-                                const std::function<Status()>& give, WindowOutput* output) {
-  out->left = node_.top.has_value() ? INT64_MAX : std::max<int64_t>(rows_max, 1);
-  const auto& schema = out->view->audience == RowAudience::kPanes ? pane_schema_ : output_;
-  ARROW_ASSIGN_OR_RAISE(const auto builder,
-                        arrow::RecordBatchBuilder::Make(schema, arrow::default_memory_pool()));
-  for (int i = 0; i < schema->num_fields(); ++i) out->columns.push_back(builder->GetField(i));
-  ARROW_RETURN_NOT_OK(give());
-  return builder->Flush().Value(&output->batch);
+// The view whose window comes next; null where nothing is due.
+PaneAggregate::View* PaneAggregate::NextDue(int64_t* window) {
+  for (size_t i = given_out_.value_or(0); i < views_.size(); ++i) {
+    View& view = views_[i];
+    if (!FindNext(view, window) || !IsDue(view, *window)) continue;
+    view.next_window = *window;
+    given_out_ = i;
+    return &view;
+  }
+  return nullptr;
 }
 
 Status PaneAggregate::GiveWindow(View* view, WindowRows* out) {

@@ -22,7 +22,6 @@
 #pragma once
 
 #include <deque>
-#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -141,8 +140,7 @@ class PaneAggregate final : public StoredWindowAggregate {
   void SkipEmptyWindows(View* view);
   const View& final() const { return views_.back(); }
   const View& on_time() const { return gives_twice_ ? views_[views_.size() - 2] : final(); }
-  Status BuildRows(WindowRows* out, int64_t rows_max, const std::function<Status()>& give,
-                   WindowOutput* output);
+  View* NextDue(int64_t* window);
   // The panes of a window that are there.
   std::pair<std::map<int64_t, Pane>::iterator, std::map<int64_t, Pane>::iterator> PanesOf(
       const WindowGeometry& geometry, int64_t window);

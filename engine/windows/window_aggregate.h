@@ -64,7 +64,7 @@ class WindowAggregate {
                      std::span<const uint32_t> selection) = 0;
 
   // Adds what another aggregate gave out for kPanes: `batch` has a time in the pane (its first
-  // microsecond), the bytes of its key, and its accumulators.
+  // microsecond), the bytes of its key, the key's hash, and its accumulators.
   virtual Status AddPanes(const arrow::RecordBatch& batch, std::span<const uint64_t> hashes,
                           std::span<const uint32_t> selection);
 
