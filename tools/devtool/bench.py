@@ -326,14 +326,10 @@ class Bench:
         self._broker = broker
         self._query = query
         self._readings = readings
-        self._input = f"bench-input-{query.devices}"
+        self.topic = f"bench-input-{query.devices}"
         self._drains: list[Figures] = []
         self._jobs: list[Figures] = []
         self.problems: list[str] = []
-
-    @property
-    def topic(self) -> str:
-        return self._input
 
     def fill(self) -> None:
         console.run_step(
@@ -341,7 +337,7 @@ class Bench:
             [
                 _program("bench-fill"),
                 self._broker.bootstrap,
-                self._input,
+                self.topic,
                 str(self._readings),
                 str(self._query.devices),
             ],
@@ -353,7 +349,7 @@ class Bench:
         argv: list[str | Path] = [
             _program("bench-drain"),
             self._broker.bootstrap,
-            self._input,
+            self.topic,
             str(self._readings),
         ]
         finished = _measure(title, argv, FOLDER / f"drain-{self._tag(number)}.log")
@@ -374,7 +370,7 @@ class Bench:
             "--end-when-idle", f"{IDLE_SECONDS:g}s", "--summary", summary_path,
             "--data-dir", FOLDER / f"data-{tag}", "--metrics-port", "0",
         ]  # fmt: skip
-        env = {"MILLRACE_BENCH_INPUT": self._input, "MILLRACE_BENCH_OUTPUT": output}
+        env = {"MILLRACE_BENCH_INPUT": self.topic, "MILLRACE_BENCH_OUTPUT": output}
         finished = _measure(title, argv, FOLDER / f"job-{tag}.log", env)
         # The wait for silence at the end is no work.
         seconds = finished.seconds - IDLE_SECONDS
