@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import signal
+import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from confluent_kafka import KafkaException
@@ -10,7 +13,7 @@ from confluent_kafka import KafkaException
 from devtool.broker import Broker
 from devtool.kafka_protocol import KafkaError
 from harness.kafka import Kafka, Record
-from harness.millrace import Metrics
+from harness.millrace import Job, Metrics
 from harness.waiting import wait_for
 
 
@@ -64,6 +67,38 @@ def test_data_outlives_kill_and_pause_is_seen(own_broker: Broker) -> None:
 def test_waiting_ends_at_its_deadline() -> None:
     with pytest.raises(AssertionError, match=r"after 0.05 s still no answer; last: None"):
         wait_for("answer", lambda: None, timeout_seconds=0.05)
+
+
+# Stands in for a program that is killed while it answers: takes a request, sends the head and a
+# part of what it announced, then does what follows.
+HALF_AN_ANSWER = """#!{python}
+import os, signal, socket, sys, time
+port = int(sys.argv[sys.argv.index("--metrics-port") + 1])
+listener = socket.create_server(("127.0.0.1", port))
+connection, _ = listener.accept()
+connection.recv(65536)
+connection.sendall(b"HTTP/1.1 200 OK\\r\\nContent-Length: 886\\r\\n\\r\\nup")
+{then}
+"""
+
+
+def half_an_answer(folder: Path, then: str) -> Job:
+    script = folder / "half"
+    script.write_text(HALF_AN_ANSWER.format(python=sys.executable, then=then))
+    script.chmod(0o755)
+    return Job(folder / "job.yaml", folder, executable=script)
+
+
+def test_a_death_in_the_middle_of_an_answer_is_no_answer(tmp_path: Path) -> None:
+    with half_an_answer(tmp_path, "os.kill(os.getpid(), signal.SIGKILL)") as job:
+        wait_for("death", lambda: (job.metrics().samples == []) and job.code is not None)
+        assert job.code == -signal.SIGKILL
+
+
+def test_a_living_program_that_cuts_its_answer_short_fails_a_test(tmp_path: Path) -> None:
+    with half_an_answer(tmp_path, "connection.close(); time.sleep(600)") as job:
+        with pytest.raises(AssertionError, match="no end after"):
+            wait_for("answer", lambda: job.get("/metrics"))
 
 
 def test_metrics_are_summed_by_label() -> None:

@@ -6,7 +6,6 @@ full pipe and a failed test leaves them to read.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import re
@@ -198,12 +197,18 @@ class Job(Process):
         return loaded
 
     def get(self, path: str) -> requests.Response | None:
-        """GET on the metrics port; None while nothing listens there."""
-        with contextlib.suppress(requests.ConnectionError):
+        """GET on the metrics port; None while nothing listens there, and when the process dies
+        with its answer half sent (nothing else may cut an answer short)."""
+        try:
             return requests.get(
                 f"http://127.0.0.1:{self.metrics_port}{path}", timeout=HTTP_TIMEOUT_SECONDS
             )
-        return None
+        except requests.ConnectionError:
+            return None
+        except requests.exceptions.ChunkedEncodingError:
+            # Its sockets close a moment before the process can be waited for.
+            self.wait(HTTP_TIMEOUT_SECONDS)
+            return None
 
     def metrics(self) -> Metrics:
         response = self.get("/metrics")
