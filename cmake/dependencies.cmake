@@ -92,6 +92,11 @@ millrace_import(re2 HEADER re2/re2.h)
 target_link_libraries(millrace_import_re2 INTERFACE
   "$<LINK_LIBRARY:WHOLE_ARCHIVE,${MILLRACE_RE2_ARCHIVE}>" Threads::Threads)
 target_link_options(millrace_import_re2 INTERFACE "-Wl,--exclude-libs,libre2.a")
+# Time zones. Its names carry its version, so that it and another one in libarrow are two things.
+find_package(absl REQUIRED)
+add_library(millrace_import_absl_time INTERFACE)
+add_library(millrace::absl_time ALIAS millrace_import_absl_time)
+target_link_libraries(millrace_import_absl_time INTERFACE absl::time)
 millrace_import(simdjson HEADER simdjson.h LIBRARIES simdjson)
 # libarrow and libparquet export the symbols of a simdjson of their own, of another version. Ours must be found
 # first, or the decoder would run one version's code on the other's objects; so it leads the link

@@ -30,6 +30,11 @@ JsonNumberOutcome ToDoubleSlowly(const JsonNumber& number, double* value) {
   return std::isfinite(*value) ? JsonNumberOutcome::kOk : JsonNumberOutcome::kOutOfRange;
 }
 
+JsonNumberOutcome ToReal(const JsonNumber& number, float* value) {
+  fast_float::from_chars(number.text.data(), number.text.data() + number.text.size(), *value);
+  return std::isfinite(*value) ? JsonNumberOutcome::kOk : JsonNumberOutcome::kOutOfRange;
+}
+
 JsonNumberOutcome ToScaledInt64(const JsonNumber& number, int32_t shift, int64_t* value) {
   uint64_t magnitude = number.mantissa;
   int32_t exponent = number.exponent + shift;

@@ -28,6 +28,8 @@ JsonNumberOutcome ToInt32(const JsonNumber& number, int32_t* value);
 JsonNumberOutcome ToScaledInt64(const JsonNumber& number, int32_t shift, int64_t* value);
 // ToScaledInt64 for times: microseconds of years 1 to 9999.
 JsonNumberOutcome ToEpochMicros(const JsonNumber& number, int32_t shift, int64_t* micros);
+// Rounded once, from the text; out of range beyond the largest float.
+JsonNumberOutcome ToReal(const JsonNumber& number, float* value);
 // What ToDouble does where the fast way does not apply.
 JsonNumberOutcome ToDoubleSlowly(const JsonNumber& number, double* value);
 

@@ -17,12 +17,11 @@ bool DropPlus(std::string_view* text) {
   return !text->empty();
 }
 
-}  // namespace
-
-bool ParseDouble(std::string_view text, double* value) {
+template <typename T>
+bool ParseFloating(std::string_view text, T* value) {
   if (!DropPlus(&text)) return false;
   const char* const end = text.data() + text.size();
-  double parsed;
+  T parsed;
   const auto [stop, error] = fast_float::from_chars(text.data(), end, parsed);
   if (stop != end || error == std::errc::invalid_argument) return false;
   // Infinity is meant only where it is written as a word.
@@ -30,6 +29,11 @@ bool ParseDouble(std::string_view text, double* value) {
   *value = parsed;
   return true;
 }
+
+}  // namespace
+
+bool ParseDouble(std::string_view text, double* value) { return ParseFloating(text, value); }
+bool ParseReal(std::string_view text, float* value) { return ParseFloating(text, value); }
 
 bool ParseInt64(std::string_view text, int64_t* value) {
   if (!DropPlus(&text)) return false;

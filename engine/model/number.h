@@ -12,6 +12,9 @@ namespace millrace {
 // refused; one that is too small to be told from zero is zero.
 bool ParseDouble(std::string_view text, double* value);
 
+// The same of a float, rounded once: directly from the text.
+bool ParseReal(std::string_view text, float* value);
+
 // Digits with an optional sign; refused outside 64 bits.
 bool ParseInt64(std::string_view text, int64_t* value);
 

@@ -72,7 +72,7 @@ void ReadColumnOptions(const JobFileContext& context, const MapFields& fields, F
     }
   }
   if (const YamlEntry* entry = fields.Find("accept_text")) {
-    const bool is_text = IsTextual(column->field.type) ||
+    const bool is_text = IsTextual(column->field.type) || column->field.type == Type::kDate ||
                          (is_timestamp && column->timestamp_unit == TimestampUnit::kIso8601);
     if (!IsJson(format)) {
       context.Error(entry->place, "'accept_text' goes with formats json and senml only");

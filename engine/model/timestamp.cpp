@@ -1,6 +1,7 @@
 #include "engine/model/timestamp.h"
 
 #include <cstdint>
+#include <cstdio>
 #include <cstring>
 
 namespace millrace {
@@ -33,7 +34,7 @@ int32_t DaysInMonth(int32_t year, int32_t month) {
 }
 
 // "YYYY-MM-DD" at the front of 10 bytes.
-bool ParseDate(const char* at, int64_t* days) {
+bool ReadDate(const char* at, int64_t* days) {
   int32_t century, year, month, day;
   if (!(TwoDigits(at, &century) & TwoDigits(at + 2, &year) & TwoDigits(at + 5, &month) &
         TwoDigits(at + 8, &day)) ||
@@ -86,7 +87,7 @@ bool ParseTimestamp(std::string_view text, EventTime* time) {
   const char* at = text.data();
   const char* const end = at + text.size();
   int64_t days;
-  if (text.size() < 10 || !ParseDate(at, &days)) return false;
+  if (text.size() < 10 || !ReadDate(at, &days)) return false;
   at += 10;
   int32_t hour = 0, minute = 0, second = 0;
   int64_t micros = 0, offset_seconds = 0;
@@ -112,6 +113,36 @@ bool ParseTimestamp(std::string_view text, EventTime* time) {
       days * 86'400 + int64_t(hour) * 3600 + minute * 60 + second - offset_seconds;
   *time = EventTime(Micros(seconds * 1'000'000 + micros));
   return true;
+}
+
+bool ParseDate(std::string_view text, int32_t* days) {
+  int64_t wide;
+  if (text.size() != 10 || !ReadDate(text.data(), &wide)) return false;
+  *days = int32_t(wide);
+  return true;
+}
+
+bool ParseDateOf(std::string_view text, int32_t* days) {
+  EventTime time;
+  return ParseTimestamp(text, &time) && ParseDate(text.substr(0, 10), days);
+}
+
+// civil_from_days of the same source.
+std::string FormatDate(int32_t days) {
+  const int64_t shifted = int64_t(days) + 719'468;
+  const int64_t era = (shifted >= 0 ? shifted : shifted - 146'096) / 146'097;
+  const int64_t of_era = shifted - era * 146'097;
+  const int64_t year_of_era = (of_era - of_era / 1'460 + of_era / 36'524 - of_era / 146'096) / 365;
+  const int64_t of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+  const int64_t month_from_march = (5 * of_year + 2) / 153;
+  const int day = int(of_year - (153 * month_from_march + 2) / 5) + 1;
+  const int month = int(month_from_march) + (month_from_march < 10 ? 3 : -9);
+  const int64_t year = year_of_era + era * 400 + (month <= 2 ? 1 : 0);
+  char text[48];
+  const int size = std::snprintf(text, sizeof(text), "%04lld-%02d-%02d%s",
+                                 static_cast<long long>(year <= 0 ? 1 - year : year), month, day,
+                                 year <= 0 ? " BC" : "");
+  return std::string(text, size_t(size));
 }
 
 }  // namespace millrace

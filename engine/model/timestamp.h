@@ -1,6 +1,7 @@
-// Timestamps written as text, as sensors and CSV files write them; shared by every format.
+// Timestamps and dates as text, as sensors and CSV files write them; shared by every format.
 #pragma once
 
+#include <string>
 #include <string_view>
 
 #include "engine/base/time.h"
@@ -13,5 +14,13 @@ namespace millrace {
 // zone is 'Z', 'z', +hh:mm, +hhmm or +hh (up to 15:59); without one the text is UTC. Second 60 and
 // 24:00:00 mean what follows, as in PostgreSQL. Years 1 to 9999. The whole text must match.
 bool ParseTimestamp(std::string_view text, EventTime* time);
+
+// "2022-06-13" and nothing else, as days since 1970-01-01. Years 1 to 9999.
+bool ParseDate(std::string_view text, int32_t* days);
+// A date, or the date of what ParseTimestamp reads, as it is written there: the zone moves nothing.
+bool ParseDateOf(std::string_view text, int32_t* days);
+// Days since 1970-01-01 as "2022-06-13"; years of more than four digits and BC as PostgreSQL has
+// them.
+std::string FormatDate(int32_t days);
 
 }  // namespace millrace

@@ -14,8 +14,8 @@ struct TypeSynonym {
 };
 
 // PostgreSQL's names and its parser's internal ones, plus `double` and `string`. Types that would
-// be something else here (smallint, real, char(n) with its padding) are not among them.
-constexpr std::array<TypeSynonym, 23> kSynonyms = {{
+// be something else here (smallint, char(n) with its padding) are not among them.
+constexpr std::array<TypeSynonym, 26> kSynonyms = {{
     {"boolean", Type::kBoolean},
     {"bool", Type::kBoolean},
     {"integer", Type::kInteger},
@@ -23,6 +23,8 @@ constexpr std::array<TypeSynonym, 23> kSynonyms = {{
     {"int4", Type::kInteger},
     {"bigint", Type::kBigint},
     {"int8", Type::kBigint},
+    {"real", Type::kReal},
+    {"float4", Type::kReal},
     {"double precision", Type::kDouble},
     {"double", Type::kDouble},
     {"float", Type::kDouble},
@@ -33,6 +35,7 @@ constexpr std::array<TypeSynonym, 23> kSynonyms = {{
     {"varchar", Type::kText},
     {"character varying", Type::kText},
     {"string", Type::kText},
+    {"date", Type::kDate},
     {"timestamp", Type::kTimestamp},
     {"timestamptz", Type::kTimestamp},
     {"timestamp with time zone", Type::kTimestamp},
@@ -76,6 +79,10 @@ std::string_view TypeName(Type type) {
       return "timestamp";
     case Type::kInterval:
       return "interval";
+    case Type::kReal:
+      return "real";
+    case Type::kDate:
+      return "date";
     case Type::kJson:
       return "json";
   }
@@ -91,8 +98,8 @@ std::optional<Type> TypeFromName(std::string_view name) {
 }
 
 std::span<const std::string> ColumnTypeNames() {
-  static const std::vector<std::string> names = {"boolean", "integer",   "bigint", "double",
-                                                 "text",    "timestamp", "json"};
+  static const std::vector<std::string> names = {
+      "boolean", "integer", "bigint", "real", "double", "text", "date", "timestamp", "json"};
   return names;
 }
 
@@ -111,6 +118,10 @@ std::shared_ptr<arrow::DataType> ArrowType(Type type) {
       return arrow::utf8();
     case Type::kTimestamp:
       return arrow::timestamp(arrow::TimeUnit::MICRO, "UTC");
+    case Type::kReal:
+      return arrow::float32();
+    case Type::kDate:
+      return arrow::date32();
     case Type::kNull:
     case Type::kInterval:
       break;

@@ -19,11 +19,14 @@ enum class Type {
   kDouble,     // double precision, arrow float64
   kText,       // UTF-8, arrow utf8
   kTimestamp,  // microseconds UTC, arrow timestamp(us, "UTC")
-  kInterval,   // literals only; never a column
+  kInterval,   // of expressions only; never a column
+  kReal,       // 32 bits, arrow float32
+  kDate,       // days since 1970-01-01, arrow date32
   kJson,       // one JSON value as it is written, arrow utf8
 };
 
-// "boolean", "integer", "bigint", "double precision", "text", "timestamp", "interval", "json".
+// "boolean", "integer", "bigint", "real", "double precision", "text", "date", "timestamp",
+// "interval", "json".
 std::string_view TypeName(Type type);
 // From a type name in a job file or a cast, in any letter case, with PostgreSQL's and the job
 // file's synonyms (int, int4, int8, float8, double, numeric, varchar, timestamptz, bool, ...).
@@ -34,7 +37,8 @@ std::span<const std::string> ColumnTypeNames();
 std::shared_ptr<arrow::DataType> ArrowType(Type type);
 
 constexpr bool IsNumeric(Type type) {
-  return type == Type::kInteger || type == Type::kBigint || type == Type::kDouble;
+  return type == Type::kInteger || type == Type::kBigint || type == Type::kReal ||
+         type == Type::kDouble;
 }
 
 // UTF-8 in arrow utf8.

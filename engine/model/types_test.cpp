@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "engine/model/job.h"
+#include "engine/model/timestamp.h"
 
 namespace millrace {
 namespace {
@@ -18,17 +19,20 @@ TEST(Types, NamesInAnyCaseAndWithSynonyms) {
   EXPECT_EQ(TypeFromName("character varying"), Type::kText);
   EXPECT_EQ(TypeFromName("timestamp with time zone"), Type::kTimestamp);
   EXPECT_EQ(TypeFromName("interval"), Type::kInterval);
-  for (const char* unknown : {"", "smallint", "real", "doubleprecision", "null", "char"}) {
+  EXPECT_EQ(TypeFromName("float4"), Type::kReal);
+  EXPECT_EQ(TypeFromName("Date"), Type::kDate);
+  for (const char* unknown : {"", "smallint", "time", "doubleprecision", "null", "char"}) {
     EXPECT_EQ(TypeFromName(unknown), std::nullopt) << unknown;
   }
 }
 
 TEST(Types, EveryColumnTypeHasANameThatReadsBack) {
-  for (const Type type : {Type::kBoolean, Type::kInteger, Type::kBigint, Type::kDouble, Type::kText,
-                          Type::kTimestamp, Type::kInterval, Type::kJson}) {
+  for (const Type type :
+       {Type::kBoolean, Type::kInteger, Type::kBigint, Type::kDouble, Type::kText, Type::kTimestamp,
+        Type::kInterval, Type::kReal, Type::kDate, Type::kJson}) {
     EXPECT_EQ(TypeFromName(TypeName(type)), type) << TypeName(type);
   }
-  EXPECT_EQ(ColumnTypeNames().size(), 7u);
+  EXPECT_EQ(ColumnTypeNames().size(), 9u);
   for (const std::string& name : ColumnTypeNames()) EXPECT_TRUE(TypeFromName(name)) << name;
 }
 
@@ -45,6 +49,22 @@ TEST(Types, SchemaBecomesArrowWithUnits) {
   EXPECT_EQ(arrow_schema->field(0)->metadata(), nullptr);
   EXPECT_EQ(arrow_schema->field(2)->type()->ToString(), "timestamp[us, tz=UTC]");
   EXPECT_TRUE(arrow_schema->field(2)->nullable());
+}
+
+TEST(Dates, AreReadAndWritten) {
+  int32_t days = 0;
+  ASSERT_TRUE(ParseDate("2024-02-29", &days));
+  EXPECT_EQ(days, 19'782);
+  EXPECT_EQ(FormatDate(days), "2024-02-29");
+  ASSERT_TRUE(ParseDateOf("2024-02-29 23:30:00-05", &days));
+  EXPECT_EQ(days, 19'782);
+  for (const char* bad : {"", "2023-02-29", "2024-2-29", "2024-02-29 ", "2024-02-29T00:00:00Z"}) {
+    EXPECT_FALSE(ParseDate(bad, &days)) << bad;
+  }
+  EXPECT_FALSE(ParseDateOf("2024-02-29x", &days));
+  EXPECT_EQ(FormatDate(-1), "1969-12-31");
+  EXPECT_EQ(FormatDate(-719'163), "0001-12-31 BC");
+  EXPECT_EQ(FormatDate(2'932'897), "10000-01-01");
 }
 
 TEST(PlacedText, PlacesCountLinesAndCharacters) {

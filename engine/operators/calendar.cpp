@@ -164,6 +164,22 @@ std::optional<int64_t> TruncateTime(TimeUnit unit, int64_t micros) {
   return FromCivil(start);
 }
 
+__int128 LengthOf(const Interval& interval) {
+  return (__int128(interval.months) * 30 + interval.days) * kMicrosPerDay + interval.micros;
+}
+
+IntervalTime TimeOf(const Interval& interval) {
+  IntervalTime time;
+  time.negative = interval.micros < 0;
+  uint64_t rest = time.negative ? 0 - uint64_t(interval.micros) : uint64_t(interval.micros);
+  time.micros = int(rest % uint64_t(kMicrosPerSecond));
+  rest /= uint64_t(kMicrosPerSecond);
+  time.seconds = int(rest % 60);
+  time.minutes = int(rest / 60 % 60);
+  time.hours = rest / 3600;
+  return time;
+}
+
 double TimePart(TimeUnit unit, int64_t micros) {
   const CivilTime civil = ToCivil(micros);
   const int64_t days = FloorDivide(micros, kMicrosPerDay);

@@ -23,6 +23,10 @@ struct CivilTime {
   int micros = 0;  // of the second
 };
 
+// The days that timestamps have as a whole.
+inline constexpr int32_t kDayMax = int32_t(INT64_MAX / kMicrosPerDay);
+inline constexpr int32_t kDayMin = -kDayMax;
+
 constexpr int64_t FloorDivide(int64_t a, int64_t b) { return a / b - (a % b < 0 ? 1 : 0); }
 
 CivilTime ToCivil(int64_t micros);
@@ -39,5 +43,17 @@ std::optional<int64_t> AddInterval(int64_t micros, const Interval& interval, int
 std::optional<int64_t> TruncateTime(TimeUnit unit, int64_t micros);
 // extract(unit FROM micros).
 double TimePart(TimeUnit unit, int64_t micros);
+
+// What two intervals are compared by, in microseconds: a month is 30 days, a day 24 hours.
+__int128 LengthOf(const Interval& interval);
+// The fields of an interval's time, its hours not cut at a day.
+struct IntervalTime {
+  bool negative = false;  // then all below are of its opposite
+  uint64_t hours = 0;
+  int minutes = 0;
+  int seconds = 0;
+  int micros = 0;
+};
+IntervalTime TimeOf(const Interval& interval);
 
 }  // namespace millrace

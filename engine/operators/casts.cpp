@@ -6,8 +6,10 @@
 #include "engine/json/json_text.h"
 #include "engine/model/number.h"
 #include "engine/model/timestamp.h"
+#include "engine/operators/calendar.h"
 #include "engine/operators/kernel_loops.h"
 #include "engine/operators/value_text.h"
+#include "engine/plan/literals.h"
 
 namespace millrace {
 namespace {
@@ -53,6 +55,32 @@ struct DoubleTo {
     if (Fits(std::rint(value))) return Fault::kNone;
     return sizeof(To) == 4 ? Fault::kIntegerOutOfRange : Fault::kBigintOutOfRange;
   }
+};
+
+template <typename To>
+struct RealTo {
+  static To Call(float value) { return DoubleTo<To>::Call(value); }
+  static Fault Check(float value, To result) { return DoubleTo<To>::Check(value, result); }
+};
+
+// A value beyond the range of float, or too small for it, is refused as in PostgreSQL.
+struct DoubleToReal {
+  static float Call(double value) { return float(value); }
+  static Fault Check(double value, float result) {
+    if (std::isinf(result) && !std::isinf(value)) return Fault::kDoubleOverflow;
+    return result == 0 && value != 0 ? Fault::kDoubleUnderflow : Fault::kNone;
+  }
+};
+
+struct DateToTimestamp {
+  static int64_t Call(int32_t days) { return int64_t(uint64_t(days) * uint64_t(kMicrosPerDay)); }
+  static Fault Check(int32_t days, int64_t) {
+    return (days < kDayMin) | (days > kDayMax) ? Fault::kTimestampOutOfRange : Fault::kNone;
+  }
+};
+
+struct TimestampToDate {
+  static int32_t Call(int64_t micros) { return int32_t(FloorDivide(micros, kMicrosPerDay)); }
 };
 
 // True for a prefix of `word` that is at least `shortest` long, in any letter case.
@@ -113,6 +141,34 @@ struct TextToDouble {
   }
 };
 
+struct TextToReal {
+  static constexpr bool kShowsArgument = true;
+  static Fault Call(CallMemory*, std::string_view text, float* value) {
+    const std::string_view number = Trimmed(text);
+    if (number.find('(') != std::string_view::npos) return Fault::kInvalidReal;
+    if (ParseReal(number, value)) return Fault::kNone;
+    double wide;
+    return ParseDouble(number, &wide) ? Fault::kDoubleOverflow : Fault::kInvalidReal;
+  }
+};
+
+struct TextToDate {
+  static constexpr bool kShowsArgument = true;
+  static Fault Call(CallMemory*, std::string_view text, int32_t* days) {
+    return ParseDateOf(Trimmed(text), days) ? Fault::kNone : Fault::kInvalidDate;
+  }
+};
+
+struct TextToInterval {
+  static constexpr bool kShowsArgument = true;
+  static Fault Call(CallMemory*, std::string_view text, Interval* value) {
+    const std::optional<Interval> interval = ParseInterval(text);
+    if (!interval.has_value()) return Fault::kInvalidInterval;
+    *value = *interval;
+    return Fault::kNone;
+  }
+};
+
 struct TextToTimestamp {
   static constexpr bool kShowsArgument = true;
   static Fault Call(CallMemory*, std::string_view text, int64_t* value) {
@@ -164,6 +220,27 @@ struct DoubleToText {
   }
 };
 
+struct RealToText {
+  static Fault Call(CallMemory* memory, float number, std::string_view* value) {
+    char text[kValueTextBytesMax];
+    return Keep(memory, {text, WriteReal(number, text)}, value);
+  }
+};
+
+struct DateToText {
+  static Fault Call(CallMemory* memory, int32_t days, std::string_view* value) {
+    char text[kValueTextBytesMax];
+    return Keep(memory, {text, WriteDate(days, text)}, value);
+  }
+};
+
+struct IntervalToText {
+  static Fault Call(CallMemory* memory, const Interval& interval, std::string_view* value) {
+    char text[kValueTextBytesMax];
+    return Keep(memory, {text, WriteInterval(interval, text)}, value);
+  }
+};
+
 struct TimestampToText {
   static Fault Call(CallMemory* memory, int64_t time, std::string_view* value) {
     char text[kValueTextBytesMax];
@@ -205,7 +282,8 @@ struct CastEntry {
 
 const std::vector<CastEntry>& Casts() {
   constexpr Type kBool = Type::kBoolean, kInt = Type::kInteger, kBig = Type::kBigint,
-                 kDbl = Type::kDouble, kTxt = Type::kText, kTime = Type::kTimestamp;
+                 kReal = Type::kReal, kDbl = Type::kDouble, kTxt = Type::kText, kDate = Type::kDate,
+                 kTime = Type::kTimestamp, kSpan = Type::kInterval;
   using Text = std::string_view;
   static const std::vector<CastEntry> casts = {
       {kBool, kInt, &Total<Widen<uint8_t, int32_t>, int32_t, uint8_t>, false},
@@ -216,6 +294,20 @@ const std::vector<CastEntry>& Casts() {
       {kBig, kInt, &Checked<BigintToInteger, int32_t, int64_t>, true},
       {kDbl, kInt, &Checked<DoubleTo<int32_t>, int32_t, double>, true},
       {kDbl, kBig, &Checked<DoubleTo<int64_t>, int64_t, double>, true},
+      {kInt, kReal, &Total<Widen<int32_t, float>, float, int32_t>, false},
+      {kBig, kReal, &Total<Widen<int64_t, float>, float, int64_t>, false},
+      {kReal, kDbl, &Total<Widen<float, double>, double, float>, false},
+      {kReal, kInt, &Checked<RealTo<int32_t>, int32_t, float>, true},
+      {kReal, kBig, &Checked<RealTo<int64_t>, int64_t, float>, true},
+      {kDbl, kReal, &Checked<DoubleToReal, float, double>, true},
+      {kDate, kTime, &Checked<DateToTimestamp, int64_t, int32_t>, true},
+      {kTime, kDate, &Total<TimestampToDate, int32_t, int64_t>, false},
+      {kTxt, kReal, &Custom<TextToReal, float, Text>, true},
+      {kTxt, kDate, &Custom<TextToDate, int32_t, Text>, true},
+      {kTxt, kSpan, &Custom<TextToInterval, Interval, Text>, true},
+      {kReal, kTxt, &Custom<RealToText, Text, float>, true},
+      {kDate, kTxt, &Custom<DateToText, Text, int32_t>, true},
+      {kSpan, kTxt, &Custom<IntervalToText, Text, Interval>, true},
       {kTxt, kBool, &Custom<TextToBoolean, uint8_t, Text>, true},
       {kTxt, kInt, &Custom<TextToInteger, int32_t, Text>, true},
       {kTxt, kBig, &Custom<TextToBigint, int64_t, Text>, true},

@@ -45,6 +45,16 @@ void AppendCellText(const arrow::Array& column, int64_t row, std::string* out) {
       out->append(text, WriteDouble(ValueAt<arrow::DoubleArray>(column, row), text));
       return;
     }
+    case arrow::Type::FLOAT: {
+      char text[kValueTextBytesMax];
+      out->append(text, WriteReal(ValueAt<arrow::FloatArray>(column, row), text));
+      return;
+    }
+    case arrow::Type::DATE32: {
+      char text[kValueTextBytesMax];
+      out->append(text, WriteDate(ValueAt<arrow::Date32Array>(column, row), text));
+      return;
+    }
     case arrow::Type::STRING:
       out->append(ValueAt<arrow::StringArray>(column, row));
       return;
@@ -64,8 +74,17 @@ void AppendCellJson(const arrow::Array& column, int64_t row, std::string* out) {
     if (column.type_id() == arrow::Type::TIMESTAMP) {
       return AppendJsonString(TimestampText(column, row), out);
     }
-    if (column.type_id() == arrow::Type::DOUBLE &&
-        !std::isfinite(ValueAt<arrow::DoubleArray>(column, row))) {
+    if (column.type_id() == arrow::Type::DATE32) {
+      out->push_back('"');
+      AppendCellText(column, row, out);
+      out->push_back('"');
+      return;
+    }
+    const bool is_finite = column.type_id() == arrow::Type::DOUBLE
+                               ? std::isfinite(ValueAt<arrow::DoubleArray>(column, row))
+                               : column.type_id() != arrow::Type::FLOAT ||
+                                     std::isfinite(ValueAt<arrow::FloatArray>(column, row));
+    if (!is_finite) {
       out->append("null");
       return;
     }

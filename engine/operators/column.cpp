@@ -71,6 +71,12 @@ FaultText TextOf(Fault fault) {
       return {"invalid_cast", "invalid input syntax for type double precision"};
     case Fault::kInvalidTimestamp:
       return {"invalid_cast", "invalid input syntax for type timestamp"};
+    case Fault::kInvalidReal:
+      return {"invalid_cast", "invalid input syntax for type real"};
+    case Fault::kInvalidDate:
+      return {"invalid_cast", "invalid input syntax for type date"};
+    case Fault::kInvalidInterval:
+      return {"invalid_cast", "invalid input syntax for type interval"};
     case Fault::kInvalidEscape:
       return {"invalid_escape_sequence", "escape must be empty or one character"};
     case Fault::kInvalidRegularExpression:
@@ -96,6 +102,22 @@ FaultText TextOf(Fault fault) {
       return {"invalid_argument", "cannot get array length of a non-array"};
     case Fault::kScalarArray:
       return {"invalid_argument", "cannot get array length of a scalar"};
+    case Fault::kIntervalOutOfRange:
+      return {"interval_out_of_range", "interval out of range"};
+    case Fault::kDayOutOfRange:
+      return {"timestamp_out_of_range", "date out of range"};
+    case Fault::kUnknownTimeZone:
+      return {"invalid_argument", "unknown time zone"};
+    case Fault::kZoneInterval:
+      return {"invalid_argument", "the interval of a time zone must not have months or days"};
+    case Fault::kUnknownIntervalUnit:
+      return {"invalid_argument", "unit not recognized for type interval"};
+    case Fault::kBadFormat:
+      return {"invalid_argument", "the template is too long or has what only to_char writes"};
+    case Fault::kNotOfFormat:
+      return {"invalid_argument", "value does not match the format"};
+    case Fault::kNegativeFactorial:
+      return {"invalid_argument", "factorial of a negative number is undefined"};
   }
   return {"", ""};
 }
@@ -335,7 +357,10 @@ Result<std::shared_ptr<arrow::Array>> ToArray(const Column& column, Frame* frame
     case Type::kBoolean:
       return BooleanArrayOf(column, frame);
     case Type::kInteger:
+    case Type::kDate:
       return FixedArray<int32_t>(column, frame);
+    case Type::kReal:
+      return FixedArray<float>(column, frame);
     case Type::kBigint:
     case Type::kTimestamp:
       return FixedArray<int64_t>(column, frame);

@@ -71,6 +71,9 @@ enum class Fault : uint8_t {
   kInvalidBigint,
   kInvalidDouble,
   kInvalidTimestamp,
+  kInvalidReal,
+  kInvalidDate,
+  kInvalidInterval,
   kInvalidEscape,
   kInvalidRegularExpression,
   kBucketCount,
@@ -83,6 +86,14 @@ enum class Fault : uint8_t {
   kNulInText,
   kNonArray,
   kScalarArray,
+  kIntervalOutOfRange,
+  kDayOutOfRange,
+  kUnknownTimeZone,
+  kZoneInterval,
+  kUnknownIntervalUnit,
+  kBadFormat,
+  kNotOfFormat,
+  kNegativeFactorial,
 };
 std::string_view FaultReason(Fault fault);
 std::string_view FaultMessage(Fault fault);
@@ -125,7 +136,7 @@ class TextArena {
 struct Column {
   Type type = Type::kNull;
   bool constant = false;           // index 0 holds for every row
-  const void* values = nullptr;    // uint8_t, int32_t, int64_t, double, string_view or Interval
+  const void* values = nullptr;    // uint8_t, int32_t, int64_t, float, double, text views, Interval
   const uint8_t* nulls = nullptr;  // 1 = null; null pointer: no nulls
   // Where the values may be taken from instead of being copied: the input's own array, or the
   // scratch memory that `values` points to.

@@ -48,7 +48,10 @@ class Gathered {
     switch (type_) {
       case Type::kBoolean:
         return WriteAs<uint8_t>(column, rows);
+      case Type::kReal:
+        return WriteAs<float>(column, rows);
       case Type::kInteger:
+      case Type::kDate:
         return WriteAs<int32_t>(column, rows);
       case Type::kBigint:
       case Type::kTimestamp:

@@ -8,9 +8,9 @@ namespace {
 const std::vector<NamedKernel>& AllKernels() {
   static const std::vector<NamedKernel> all = [] {
     std::vector<NamedKernel> kernels;
-    for (auto* table :
-         {&ArithmeticKernels, &ComparisonKernels, &MathematicsKernels, &TextKernels,
-          &TextSearchKernels, &RegularExpressionKernels, &TimeKernels, &JsonKernels}) {
+    for (auto* table : {&ArithmeticKernels, &ComparisonKernels, &MathematicsKernels, &TextKernels,
+                        &TextSearchKernels, &RegularExpressionKernels, &TimeKernels,
+                        &TimeFormatKernels, &IntervalKernels, &JsonKernels}) {
       std::vector<NamedKernel> part = table();
       kernels.insert(kernels.end(), std::make_move_iterator(part.begin()),
                      std::make_move_iterator(part.end()));

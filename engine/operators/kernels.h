@@ -59,6 +59,8 @@ std::vector<NamedKernel> TextKernels();
 std::vector<NamedKernel> TextSearchKernels();
 std::vector<NamedKernel> RegularExpressionKernels();
 std::vector<NamedKernel> TimeKernels();
+std::vector<NamedKernel> TimeFormatKernels();
+std::vector<NamedKernel> IntervalKernels();
 std::vector<NamedKernel> JsonKernels();
 
 }  // namespace millrace

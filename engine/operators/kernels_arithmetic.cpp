@@ -1,6 +1,6 @@
 // + - * / % abs and negation, with PostgreSQL's overflow and zero rules (int4.c, int8.c, float.h).
-#include <cfloat>
 #include <cmath>
+#include <concepts>
 #include <limits>
 #include <utility>
 
@@ -18,7 +18,10 @@ template <typename T>
 using Unsigned = std::make_unsigned_t<T>;
 
 // Bitwise instead of short-circuit logic below: no branch stands in a loop's way.
-inline bool IsInfinite(double value) { return std::fabs(value) > DBL_MAX; }
+template <std::floating_point T>
+bool IsInfinite(T value) {
+  return std::fabs(value) > std::numeric_limits<T>::max();
+}
 
 template <typename T>
 struct Add {
@@ -82,40 +85,48 @@ struct Same {
   static T Call(T a) { return a; }
 };
 
-template <>
-struct Add<double> {
-  static double Call(double a, double b) { return a + b; }
-  static Fault Check(double a, double b, double sum) {
+template <std::floating_point T>
+struct Add<T> {
+  static T Call(T a, T b) { return a + b; }
+  static Fault Check(T a, T b, T sum) {
     return IsInfinite(sum) & !IsInfinite(a) & !IsInfinite(b) ? Fault::kDoubleOverflow
                                                              : Fault::kNone;
   }
 };
 
-template <>
-struct Subtract<double> {
-  static double Call(double a, double b) { return a - b; }
-  static Fault Check(double a, double b, double difference) {
-    return Add<double>::Check(a, b, difference);
-  }
+template <std::floating_point T>
+struct Subtract<T> {
+  static T Call(T a, T b) { return a - b; }
+  static Fault Check(T a, T b, T difference) { return Add<T>::Check(a, b, difference); }
 };
 
-template <>
-struct Multiply<double> {
-  static double Call(double a, double b) { return a * b; }
-  static Fault Check(double a, double b, double product) {
+template <std::floating_point T>
+struct Multiply<T> {
+  static T Call(T a, T b) { return a * b; }
+  static Fault Check(T a, T b, T product) {
     if (IsInfinite(product) & !IsInfinite(a) & !IsInfinite(b)) return Fault::kDoubleOverflow;
     return (product == 0) & (a != 0) & (b != 0) ? Fault::kDoubleUnderflow : Fault::kNone;
   }
 };
 
-template <>
-struct Divide<double> {
-  static double Call(double a, double b) { return a / b; }
-  static Fault Check(double a, double b, double quotient) {
+template <std::floating_point T>
+struct Divide<T> {
+  static T Call(T a, T b) { return a / b; }
+  static Fault Check(T a, T b, T quotient) {
     if ((b == 0) & (a == a)) return Fault::kDivisionByZero;
     if (IsInfinite(quotient) & !IsInfinite(a)) return Fault::kDoubleOverflow;
     return (quotient == 0) & (a != 0) & !IsInfinite(b) ? Fault::kDoubleUnderflow : Fault::kNone;
   }
+};
+
+template <std::floating_point T>
+struct Negate<T> {
+  static T Call(T a) { return -a; }
+};
+
+template <std::floating_point T>
+struct Absolute<T> {
+  static T Call(T a) { return std::fabs(a); }
 };
 
 // PostgreSQL has no % of doubles, only of numeric, which is double here.
@@ -125,16 +136,6 @@ struct Remainder<double> {
   static Fault Check(double a, double b, double) {
     return (b == 0) & (a == a) ? Fault::kDivisionByZero : Fault::kNone;
   }
-};
-
-template <>
-struct Negate<double> {
-  static double Call(double a) { return -a; }
-};
-
-template <>
-struct Absolute<double> {
-  static double Call(double a) { return std::fabs(a); }
 };
 
 // Of integers' bits. A shift goes round at the width of the type, as the processor's does.
@@ -220,10 +221,12 @@ void AddKernels(Type type, std::vector<NamedKernel>* kernels) {
   kernels->push_back({"-", {type, type}, &Checked<Subtract<T>, T, T, T>});
   kernels->push_back({"*", {type, type}, &Checked<Multiply<T>, T, T, T>});
   kernels->push_back({"/", {type, type}, &Checked<Divide<T>, T, T, T>});
-  kernels->push_back({"%", {type, type}, &Checked<Remainder<T>, T, T, T>});
-  kernels->push_back({"mod", {type, type}, &Checked<Remainder<T>, T, T, T>});
+  if constexpr (!std::is_same_v<T, float>) {
+    kernels->push_back({"%", {type, type}, &Checked<Remainder<T>, T, T, T>});
+    kernels->push_back({"mod", {type, type}, &Checked<Remainder<T>, T, T, T>});
+  }
   kernels->push_back({"+", {type}, &Total<Same<T>, T, T>});
-  if constexpr (std::is_same_v<T, double>) {
+  if constexpr (std::is_floating_point_v<T>) {
     kernels->push_back({"-", {type}, &Total<Negate<T>, T, T>});
     for (const char* name : {"abs", "@"}) {
       kernels->push_back({name, {type}, &Total<Absolute<T>, T, T>});
@@ -242,6 +245,7 @@ std::vector<NamedKernel> ArithmeticKernels() {
   std::vector<NamedKernel> kernels;
   AddKernels<int32_t>(Type::kInteger, &kernels);
   AddKernels<int64_t>(Type::kBigint, &kernels);
+  AddKernels<float>(Type::kReal, &kernels);
   AddKernels<double>(Type::kDouble, &kernels);
   AddIntegerKernels<int32_t>(Type::kInteger, &kernels);
   AddIntegerKernels<int64_t>(Type::kBigint, &kernels);

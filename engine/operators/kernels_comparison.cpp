@@ -1,5 +1,9 @@
 // Comparisons, and what chooses by comparison: greatest, least, nullif. NaN equals NaN and is
-// greater than every number; text compares by its bytes; false is less than true.
+// greater than every number; text compares by its bytes; false is less than true; of intervals a
+// month is 30 days and a day 24 hours.
+#include <concepts>
+
+#include "engine/operators/calendar.h"
 #include "engine/operators/kernel_loops.h"
 
 namespace millrace {
@@ -11,10 +15,17 @@ struct Order {
   static bool Less(const T& a, const T& b) { return a < b; }
 };
 
+template <std::floating_point T>
+struct Order<T> {
+  static bool Equal(T a, T b) { return (a == b) | ((a != a) & (b != b)); }
+  static bool Less(T a, T b) { return !(b <= a) & (a == a); }
+};
+
+// By length, a month being 30 days.
 template <>
-struct Order<double> {
-  static bool Equal(double a, double b) { return (a == b) | ((a != a) & (b != b)); }
-  static bool Less(double a, double b) { return !(b <= a) & (a == a); }
+struct Order<Interval> {
+  static bool Equal(const Interval& a, const Interval& b) { return LengthOf(a) == LengthOf(b); }
+  static bool Less(const Interval& a, const Interval& b) { return LengthOf(a) < LengthOf(b); }
 };
 
 template <typename T>
@@ -135,9 +146,12 @@ std::vector<NamedKernel> ComparisonKernels() {
   AddKernels<uint8_t>(Type::kBoolean, &kernels);
   AddKernels<int32_t>(Type::kInteger, &kernels);
   AddKernels<int64_t>(Type::kBigint, &kernels);
+  AddKernels<float>(Type::kReal, &kernels);
   AddKernels<double>(Type::kDouble, &kernels);
   AddKernels<std::string_view>(Type::kText, &kernels);
+  AddKernels<int32_t>(Type::kDate, &kernels);
   AddKernels<int64_t>(Type::kTimestamp, &kernels);
+  AddKernels<Interval>(Type::kInterval, &kernels);
   kernels.push_back({"not", {Type::kBoolean}, &Total<Not, uint8_t, uint8_t>});
   return kernels;
 }

@@ -1,6 +1,7 @@
 // Mathematical functions of doubles, with PostgreSQL's domains and range errors (float.c). What
 // the C library computes for NaN and infinities is what PostgreSQL wants but where noted.
 #include <algorithm>
+#include <array>
 #include <cfloat>
 #include <cmath>
 #include <numbers>
@@ -124,6 +125,116 @@ struct Acosh {
   static Fault Check(double x, double) { return x < 1 ? Fault::kInputOutOfRange : Fault::kNone; }
 };
 
+// The functions of degrees, by which 30, 45 and 60 degrees give what they should (float.c).
+constexpr double kRadiansPerDegree = std::numbers::pi / 180.0;
+
+double SineTo30(double x) {
+  static const double sine_of_30 = std::sin(30.0 * kRadiansPerDegree);
+  return std::sin(x * kRadiansPerDegree) / sine_of_30 / 2.0;
+}
+
+double CosineTo60(double x) {
+  static const double rest_of_60 = 1.0 - std::cos(60.0 * kRadiansPerDegree);
+  return 1.0 - (1.0 - std::cos(x * kRadiansPerDegree)) / rest_of_60 / 2.0;
+}
+
+double SineTo90(double x) { return x <= 30 ? SineTo30(x) : CosineTo60(90 - x); }
+double CosineTo90(double x) { return x <= 60 ? CosineTo60(x) : SineTo30(90 - x); }
+
+// An angle taken to the first quadrant, and what that did to the signs.
+struct FirstQuadrant {
+  explicit FirstQuadrant(double x) : angle(std::fmod(x, 360)) {
+    if (angle < 0) {
+      angle = -angle;
+      negative = true;
+    }
+    if (angle > 180) {
+      angle = 360 - angle;
+      negative = !negative;
+    }
+    if (angle > 90) {
+      angle = 180 - angle;
+      is_left = true;
+    }
+  }
+  double angle;
+  bool negative = false;  // the sine is
+  bool is_left = false;   // the cosine is negative
+};
+
+double SineOfDegrees(double x) {
+  const FirstQuadrant at(x);
+  return at.negative ? -SineTo90(at.angle) : SineTo90(at.angle);
+}
+
+double CosineOfDegrees(double x) {
+  const FirstQuadrant at(x);
+  return at.is_left ? -CosineTo90(at.angle) : CosineTo90(at.angle);
+}
+
+// 0 is never -0.
+double Signed(bool negative, double value) { return value == 0 ? 0 : negative ? -value : value; }
+
+double TangentOfDegrees(double x) {
+  static const double tangent_of_45 = SineTo90(45) / CosineTo90(45);
+  const FirstQuadrant at(x);
+  return Signed(at.negative != at.is_left,
+                SineTo90(at.angle) / CosineTo90(at.angle) / tangent_of_45);
+}
+
+double CotangentOfDegrees(double x) {
+  static const double cotangent_of_45 = CosineTo90(45) / SineTo90(45);
+  const FirstQuadrant at(x);
+  return Signed(at.negative != at.is_left,
+                CosineTo90(at.angle) / SineTo90(at.angle) / cotangent_of_45);
+}
+
+double InverseSineTo90(double x) {
+  static const double of_half = std::asin(0.5), rest_of_half = std::acos(0.5);
+  return x <= 0.5 ? std::asin(x) / of_half * 30.0 : 90.0 - std::acos(x) / rest_of_half * 60.0;
+}
+
+double InverseCosineTo90(double x) {
+  static const double of_half = std::acos(0.5), rest_of_half = std::asin(0.5);
+  return x <= 0.5 ? 90.0 - std::asin(x) / rest_of_half * 30.0 : std::acos(x) / of_half * 60.0;
+}
+
+double DegreesOfSine(double x) { return x >= 0 ? InverseSineTo90(x) : -InverseSineTo90(-x); }
+double DegreesOfCosine(double x) {
+  return x >= 0 ? InverseCosineTo90(x) : 90.0 + InverseSineTo90(-x);
+}
+
+double FromArcTangent(double radians) {
+  static const double of_one = std::atan(1.0);
+  return radians / of_one * 45.0;
+}
+double DegreesOfTangent(double x) { return FromArcTangent(std::atan(x)); }
+
+struct Atan2Degrees {
+  static double Call(double y, double x) { return FromArcTangent(std::atan2(y, x)); }
+};
+
+// numeric's in PostgreSQL; the greatest whose result a double holds.
+struct Factorial {
+  static constexpr int64_t kMax = 170;
+  static double Call(int64_t n) {
+    static const std::array<double, kMax + 1> products = [] {
+      std::array<double, kMax + 1> all;
+      long double product = 1;
+      for (int i = 0; i <= kMax; ++i) {
+        product *= std::max(i, 1);
+        all[size_t(i)] = double(product);
+      }
+      return all;
+    }();
+    return n < 0 || n > kMax ? 0 : products[size_t(n)];
+  }
+  static Fault Check(int64_t n, double) {
+    if (n < 0) return Fault::kNegativeFactorial;
+    return n > kMax ? Fault::kDoubleOverflow : Fault::kNone;
+  }
+};
+
 // numeric's in PostgreSQL.
 struct WholeQuotient {
   static double Call(double x, double y) { return std::trunc(x / y); }
@@ -235,6 +346,15 @@ std::vector<NamedKernel> MathematicsKernels() {
       {"radians", one, &Checked<Radians, double, double>},
       {"degrees", one, &Checked<Degrees, double, double>},
       {"pi", {}, &Pi},
+      {"sind", one, &Checked<OfAngle<&SineOfDegrees>, double, double>},
+      {"cosd", one, &Checked<OfAngle<&CosineOfDegrees>, double, double>},
+      {"tand", one, &Checked<OfAngle<&TangentOfDegrees>, double, double>},
+      {"cotd", one, &Checked<OfAngle<&CotangentOfDegrees>, double, double>},
+      {"asind", one, &Checked<OfUnitRange<&DegreesOfSine>, double, double>},
+      {"acosd", one, &Checked<OfUnitRange<&DegreesOfCosine>, double, double>},
+      {"atand", one, &Total<Plain<&DegreesOfTangent>, double, double>},
+      {"atan2d", two, &Total<Atan2Degrees, double, double, double>},
+      {"factorial", {Type::kBigint}, &Checked<Factorial, double, int64_t>},
   };
 }
 

@@ -1,4 +1,5 @@
-// ~ and its kin, regexp_like, regexp_count, regexp_substr, regexp_replace, substring by a pattern.
+// ~ and its kin, regexp_like, regexp_count, regexp_instr, regexp_substr,
+// regexp_replace, substring by a pattern.
 #include <algorithm>
 
 #include "engine/operators/kernel_loops.h"
@@ -108,6 +109,20 @@ struct Count {
   }
 };
 
+// Where the first match begins, in characters from 1; 0: nowhere.
+struct Position {
+  static Fault Call(CallMemory* memory, Text text, Text pattern, int32_t* result) {
+    const auto* last = LastExpression::Of(memory, pattern, "", false);
+    if (last == nullptr) return Fault::kInvalidRegularExpression;
+    const Text found = last->Find(text, 0, /*first_group=*/false);
+    *result =
+        found.data() == nullptr
+            ? 0
+            : int32_t(CountCharacters(text.substr(0, size_t(found.data() - text.data())))) + 1;
+    return Fault::kNone;
+  }
+};
+
 struct Replace {
   // Stops where the result is longer than a text may be.
   static bool Run(const RE2& expression, bool global, Text text, const std::string& rewrite,
@@ -201,6 +216,7 @@ std::vector<NamedKernel> RegularExpressionKernels() {
       {"regexp_like", two, &Custom<Matches<false, false>, uint8_t, Text, Text>},
       {"regexp_like", three, &Custom<MatchesWithFlags, uint8_t, Text, Text, Text>},
       {"regexp_count", two, &Custom<Count, int32_t, Text, Text>},
+      {"regexp_instr", two, &Custom<Position, int32_t, Text, Text>},
       {"regexp_substr", two, &Substring<false>},
       {"substring", two, &Substring<true>},
       {"regexp_replace", three, &Custom<Replace, Text, Text, Text, Text>},

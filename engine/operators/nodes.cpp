@@ -46,7 +46,11 @@ class ColumnNode final : public Node {
         out->values = values;
         return Status::OK();
       }
+      case Type::kReal:
+        out->values = data.GetValues<float>(1);
+        return Status::OK();
       case Type::kInteger:
+      case Type::kDate:
         out->values = data.GetValues<int32_t>(1);
         return Status::OK();
       case Type::kBigint:
@@ -111,7 +115,12 @@ class LiteralNode final : public Node {
       case Type::kBoolean:
         if (const bool* value = std::get_if<bool>(&literal_)) return Hold(boolean_ = *value);
         break;
+      case Type::kReal:
+        if (const double* value = std::get_if<double>(&literal_))
+          return Hold(real_ = float(*value));
+        break;
       case Type::kInteger:
+      case Type::kDate:
         if (const int64_t* value = std::get_if<int64_t>(&literal_)) {
           return Hold(integer_ = int32_t(*value));
         }
@@ -147,6 +156,7 @@ class LiteralNode final : public Node {
   Column column_;
   uint8_t boolean_ = 0;
   int32_t integer_ = 0;
+  float real_ = 0;
   std::string_view text_;
 };
 
@@ -157,8 +167,10 @@ bool LiteralFits(const Expr& expr) {
       return std::holds_alternative<bool>(expr.literal);
     case Type::kInteger:
     case Type::kBigint:
+    case Type::kDate:
     case Type::kTimestamp:
       return std::holds_alternative<int64_t>(expr.literal);
+    case Type::kReal:
     case Type::kDouble:
       return std::holds_alternative<double>(expr.literal);
     case Type::kText:
@@ -266,7 +278,10 @@ Literal ToLiteral(const Column& column) {
   switch (column.type) {
     case Type::kBoolean:
       return *column.Values<uint8_t>() != 0;
+    case Type::kReal:
+      return double(*column.Values<float>());
     case Type::kInteger:
+    case Type::kDate:
       return int64_t(*column.Values<int32_t>());
     case Type::kBigint:
     case Type::kTimestamp:

@@ -7,6 +7,7 @@
 #include <cstring>
 #include <string_view>
 
+#include "engine/model/timestamp.h"
 #include "engine/operators/calendar.h"
 
 namespace millrace {
@@ -21,7 +22,8 @@ struct Decimal {
 };
 
 // Not for NaN, infinities or zero.
-Decimal ToDecimal(double value) {
+template <typename T>
+Decimal ToDecimal(T value) {
   Decimal decimal;
   decimal.negative = std::signbit(value);
   char text[40];
@@ -84,9 +86,9 @@ size_t Copy(std::string_view text, char* out) {
   return text.size();
 }
 
-}  // namespace
-
-size_t WriteDouble(double value, char* out) {
+// Exponents from `exponent_min` on are written as such.
+template <typename T>
+size_t WriteFloating(T value, int exponent_min, char* out) {
   if (std::isnan(value)) return Copy("NaN", out);
   if (std::isinf(value)) return Copy(value < 0 ? "-Infinity" : "Infinity", out);
   if (value == 0) return Copy(std::signbit(value) ? "-0" : "0", out);
@@ -94,7 +96,7 @@ size_t WriteDouble(double value, char* out) {
   char* end = out;
   if (decimal.negative) *end++ = '-';
   const int exponent = decimal.point - 1;
-  if (exponent < -4 || exponent >= 15) {
+  if (exponent < -4 || exponent >= exponent_min) {
     *end++ = decimal.digits[0];
     if (decimal.count > 1) {
       *end++ = '.';
@@ -123,6 +125,11 @@ size_t WriteDouble(double value, char* out) {
   return size_t(end - out);
 }
 
+}  // namespace
+
+size_t WriteDouble(double value, char* out) { return WriteFloating(value, 15, out); }
+size_t WriteReal(float value, char* out) { return WriteFloating(value, 6, out); }
+
 size_t WriteTimestamp(int64_t micros, char* out) {
   const CivilTime civil = ToCivil(micros);
   const bool before_christ = civil.year <= 0;
@@ -137,6 +144,36 @@ size_t WriteTimestamp(int64_t micros, char* out) {
   size += int(Copy("+00", out + size));
   if (before_christ) size += int(Copy(" BC", out + size));
   return size_t(size);
+}
+
+size_t WriteDate(int32_t days, char* out) { return Copy(FormatDate(days), out); }
+
+// As EncodeInterval and AddPostgresIntPart in datetime.c: a sign is written where the part is
+// negative, and a plus where it follows one that is.
+size_t WriteInterval(const Interval& interval, char* out) {
+  size_t size = 0;
+  bool is_before = false;
+  const auto add_part = [&](int32_t value, const char* unit) {
+    if (value == 0) return;
+    size += size_t(std::snprintf(out + size, kValueTextBytesMax - size, "%s%s%d %s%s",
+                                 size > 0 ? " " : "", is_before && value > 0 ? "+" : "", value,
+                                 unit, value == 1 ? "" : "s"));
+    is_before = value < 0;
+  };
+  add_part(interval.months / 12, "year");
+  add_part(interval.months % 12, "mon");
+  add_part(interval.days, "day");
+  const IntervalTime time = TimeOf(interval);
+  if (size > 0 && interval.micros == 0) return size;
+  const char* const sign = time.negative ? "-" : is_before ? "+" : "";
+  size += size_t(std::snprintf(
+      out + size, kValueTextBytesMax - size, "%s%s%02llu:%02d:%02d", size > 0 ? " " : "", sign,
+      static_cast<unsigned long long>(time.hours), time.minutes, time.seconds));
+  if (time.micros != 0) {
+    size += size_t(std::snprintf(out + size, kValueTextBytesMax - size, ".%06d", time.micros));
+    while (out[size - 1] == '0') --size;
+  }
+  return size;
 }
 
 double RoundDecimal(double value, int32_t places) { return Cut(value, places, true); }

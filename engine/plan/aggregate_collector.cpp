@@ -56,8 +56,9 @@ std::optional<Bound> AggregateCollector::BindAggregate(const Syntax& call,
   if (name == "median") aggregate.fraction = 0.5;
   const std::optional<Parts> parts = TakeApart(call, info, &aggregate);
   if (!parts.has_value()) return std::nullopt;
-  const bool argument =
-      parts->argument == nullptr || BindArgument(call, info, *parts->argument, &aggregate);
+  bool is_real = false;
+  const bool argument = parts->argument == nullptr ||
+                        BindArgument(call, info, *parts->argument, &aggregate, &is_real);
   const bool second = BindSecond(call, info, *parts, &aggregate);
   const bool filter = BindFilter(call, &aggregate);
   if (!argument || !second || !filter) return std::nullopt;
@@ -72,8 +73,13 @@ std::optional<Bound> AggregateCollector::BindAggregate(const Syntax& call,
     }
     aggregates_->push_back(std::move(aggregate));
   }
-  const int column = int(row_scope_.columns->fields.size() + 2 + index);
-  return Bound{ColumnExpr(column, (*aggregates_)[index].result)};
+  const BoundAggregate& bound = (*aggregates_)[index];
+  Expr result = ColumnExpr(int(row_scope_.columns->fields.size() + 2 + index), bound.result);
+  if (info.result == AggregateResult::kArgument) {
+    if (is_real) result = MakeExpr(Expr::Kind::kCast, Type::kReal, {std::move(result)});
+    result.is_local_time = bound.argument.has_value() && bound.argument->is_local_time;
+  }
+  return Bound{std::move(result)};
 }
 
 // ---- The form of a call ------------------------------------------------------------------------
@@ -191,7 +197,8 @@ BindScope AggregateCollector::ArgumentScope() const {
 }
 
 bool AggregateCollector::BindArgument(const Syntax& call, const AggregateInfo& info,
-                                      const Syntax& node, BoundAggregate* aggregate) {
+                                      const Syntax& node, BoundAggregate* aggregate,
+                                      bool* is_real) {
   const BindScope scope = ArgumentScope();
   ExpressionBinder binder(sql_, scope);
   std::optional<Bound> bound = binder.Bind(node);
@@ -222,7 +229,12 @@ bool AggregateCollector::BindArgument(const Syntax& call, const AggregateInfo& i
   }
   // Windows know it as its text.
   if (type == Type::kJson) type = Type::kText;
-  if (info.argument == AggregateArgument::kDouble) type = Type::kDouble;
+  // Reals are aggregated as double precision, but where their text is wanted.
+  *is_real = type == Type::kReal;
+  if (info.argument == AggregateArgument::kDouble ||
+      (*is_real && info.result != AggregateResult::kJson)) {
+    type = Type::kDouble;
+  }
   std::optional<Expr> argument = binder.Coerce(node, std::move(*bound), type);
   if (!argument.has_value()) return false;
   aggregate->result = ResultType(info, type);
@@ -278,7 +290,7 @@ bool AggregateCollector::BindOrder(const Syntax& node, BoundAggregate* aggregate
     sql_.Error(node, "with DISTINCT, ORDER BY must be the argument");
     return false;
   }
-  if (!IsNumeric(order->type) && order->type != Type::kTimestamp) {
+  if (!IsNumeric(order->type) && order->type != Type::kDate && order->type != Type::kTimestamp) {
     sql_.Error(node, "an aggregate is ordered by its argument, a number or a timestamp, not by " +
                          std::string(TypeName(order->type)));
     return false;
@@ -294,12 +306,13 @@ std::optional<Expr> AggregateCollector::BindBeside(const Syntax& node, bool as_d
   std::optional<Bound> bound = binder.Bind(node);
   if (!bound.has_value()) return std::nullopt;
   Type type = IsOpen(*bound) ? Type::kDouble : bound->expr.type;
-  if (!IsNumeric(type) && (as_double || type != Type::kTimestamp)) {
+  const bool is_time = type == Type::kDate || type == Type::kTimestamp;
+  if (!IsNumeric(type) && (as_double || !is_time)) {
     sql_.Error(node, what + " must be a number" + (as_double ? "" : " or a timestamp") + ", not " +
                          std::string(TypeName(type)));
     return std::nullopt;
   }
-  if (as_double) type = Type::kDouble;
+  if (as_double || type == Type::kReal) type = Type::kDouble;
   return binder.Coerce(node, std::move(*bound), type);
 }
 

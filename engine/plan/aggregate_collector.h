@@ -37,7 +37,7 @@ class AggregateCollector : public AggregateBinder {
   bool TakeOrder(const Syntax& call, const AggregateInfo& info, Parts* parts,
                  BoundAggregate* aggregate) const;
   bool BindArgument(const Syntax& call, const AggregateInfo& info, const Syntax& node,
-                    BoundAggregate* aggregate);
+                    BoundAggregate* aggregate, bool* is_real);
   bool BindSecond(const Syntax& call, const AggregateInfo& info, const Parts& parts,
                   BoundAggregate* aggregate);
   bool BindOrder(const Syntax& node, BoundAggregate* aggregate);

@@ -153,9 +153,10 @@ bool TakesArgument(const AggregateInfo& info, Type type) {
     case Arg::kDouble:
       return IsNumeric(type);
     case Arg::kOrdered:
-      return IsNumeric(type) || type == Type::kText || type == Type::kTimestamp;
+      return IsNumeric(type) || type == Type::kText || type == Type::kDate ||
+             type == Type::kTimestamp;
     case Arg::kMoment:
-      return IsNumeric(type) || type == Type::kTimestamp;
+      return IsNumeric(type) || type == Type::kDate || type == Type::kTimestamp;
     case Arg::kBoolean:
       return type == Type::kBoolean;
     case Arg::kText:

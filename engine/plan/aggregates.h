@@ -14,10 +14,10 @@ namespace millrace {
 
 enum class AggregateArgument {
   kAny,      // any type of a column
-  kNumber,   // integer, bigint, double precision
+  kNumber,   // integer, bigint, real, double precision
   kDouble,   // numbers, taken as double precision
-  kOrdered,  // numbers, text, timestamp
-  kMoment,   // numbers, timestamp
+  kOrdered,  // numbers, text, date, timestamp
+  kMoment,   // numbers, date, timestamp
   kBoolean,
   kText,
 };

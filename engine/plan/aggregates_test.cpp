@@ -16,9 +16,9 @@ std::string_view TakesText(const AggregateInfo& info) {
     case AggregateArgument::kDouble:
       return "numbers";
     case AggregateArgument::kOrdered:
-      return "numbers, text, timestamp";
+      return "numbers, text, date, timestamp";
     case AggregateArgument::kMoment:
-      return "numbers, timestamp";
+      return "numbers, date, timestamp";
     case AggregateArgument::kBoolean:
       return "boolean";
     case AggregateArgument::kText:

@@ -22,7 +22,8 @@ struct Interval {
   friend bool operator==(const Interval&, const Interval&) = default;
 };
 
-// monostate is NULL. Timestamps are int64_t microseconds.
+// monostate is NULL. Integers, timestamps (microseconds) and dates (days) are int64_t; a real is a
+// double that float holds.
 using Literal = std::variant<std::monostate, bool, int64_t, double, std::string, Interval>;
 
 struct Expr {
@@ -45,6 +46,9 @@ struct Expr {
   int column = -1;
   Literal literal;
   int function = -1;
+  // A timestamp that is the wall clock of some zone (PostgreSQL's timestamp without time zone), as
+  // far as the expression shows it: AT TIME ZONE turns such a one back to UTC.
+  bool is_local_time = false;
   std::vector<Expr> args;
   std::string text;  // as the user wrote it, for errors and plans; may be empty
 

@@ -12,16 +12,11 @@
 #include "engine/plan/regular_expression.h"
 #include "engine/plan/text_array.h"
 #include "engine/plan/time_unit.h"
+#include "engine/plan/time_zone.h"
 #include "engine/plan/type_syntax.h"
 
 namespace millrace {
 namespace {
-
-bool IsImplicit(Type from, Type to) {
-  if (from == to) return true;
-  if (from == Type::kInteger) return to == Type::kBigint || to == Type::kDouble;
-  return from == Type::kBigint && to == Type::kDouble;
-}
 
 int64_t NodeCount(const Expr& expr) {
   int64_t count = 1;
@@ -43,6 +38,15 @@ constexpr std::array kUnsteadyFunctions = std::to_array<std::string_view>(
     {"now", "clock_timestamp", "statement_timestamp", "transaction_timestamp", "timeofday",
      "random", "setseed", "gen_random_uuid"});
 
+std::string HintForTimeZone(const std::string& name) {
+  if (TimeZone::Names().empty()) return "this machine has no time zone database (tzdata)";
+  if (!name.empty() && (name[0] == '+' || name[0] == '-')) {
+    return "write an offset as an interval, INTERVAL '2 hours' for 2 hours east of Greenwich";
+  }
+  const std::string hint = SuggestName(name, TimeZone::Names());
+  return hint.empty() ? "write a name such as Europe/Berlin, or an interval" : hint;
+}
+
 bool IsOneOf(std::span<const std::string_view> names, std::string_view name) {
   return std::ranges::find(names, name) != names.end();
 }
@@ -62,11 +66,8 @@ std::string LiteralHint(Type type) {
 
 // What may help where no operator takes these types.
 std::string OperatorHint(std::string_view symbol, Type left, Type right) {
-  if (left == Type::kTimestamp && right == Type::kTimestamp && symbol == "-") {
-    return "for seconds write extract(epoch FROM a) - extract(epoch FROM b)";
-  }
   if (left == Type::kInterval || right == Type::kInterval) {
-    return "intervals may be added to and subtracted from timestamps";
+    return "for the seconds of an interval write extract(epoch FROM x)";
   }
   const bool text_and_number =
       (left == Type::kText && IsNumeric(right)) || (IsNumeric(left) && right == Type::kText);
@@ -120,7 +121,7 @@ std::optional<Expr> ExpressionBinder::BindValue(const Syntax& node) {
   if (!bound.has_value()) return std::nullopt;
   if (bound->expr.type == Type::kInterval) {
     sql_.Error(node, "an interval cannot be a column",
-               "intervals may be added to and subtracted from timestamps");
+               "write extract(epoch FROM x) for its seconds, or x::text");
     return std::nullopt;
   }
   const Type type = bound->expr.type == Type::kNull ? Type::kText : bound->expr.type;
@@ -143,7 +144,7 @@ std::optional<Expr> ExpressionBinder::Coerce(const Syntax& node, Bound bound, Ty
   if (expr.type == Type::kNull) return LiteralExpr(Literal(), type);
   // A number that only widens is read as the wider type at once.
   if (const auto* number = std::get_if<int64_t>(&expr.literal);
-      number != nullptr && IsNumeric(expr.type) && IsImplicit(expr.type, type)) {
+      number != nullptr && IsNumeric(expr.type) && IsImplicitCast(expr.type, type)) {
     if (type == Type::kDouble) return LiteralExpr(Literal(double(*number)), type);
     return LiteralExpr(Literal(*number), type);
   }
@@ -251,6 +252,7 @@ std::optional<Bound> ExpressionBinder::BindCast(const Syntax& node) {
   if (!CheckCast(node, *bound, target->type)) return std::nullopt;
   std::optional<Expr> cast = Coerce(*arg, std::move(*bound), target->type);
   if (!cast.has_value()) return std::nullopt;
+  cast->is_local_time = target->is_local_time;
   return Bound{std::move(*cast)};
 }
 
@@ -268,7 +270,7 @@ std::optional<Bound> ExpressionBinder::BindTryCast(const Syntax& node) {
   const Bound& name = (*operands)[1].bound;
   const std::optional<Type> type =
       name.open_text ? TypeFromName(std::get<std::string>(name.expr.literal)) : std::nullopt;
-  if (!type.has_value() || *type == Type::kInterval) {
+  if (!type.has_value()) {
     sql_.Error(args[1], "the second argument of try_cast() is the name of a type",
                name.open_text
                    ? SuggestName(std::get<std::string>(name.expr.literal), ColumnTypeNames())
@@ -311,13 +313,10 @@ std::optional<Bound> ExpressionBinder::BindFunction(const Syntax& node) {
   }
   if (!RefuseOtherFields(sql_, node, {"funcname", "args", "funcformat"})) return std::nullopt;
   if (name == "try_cast") return BindTryCast(node);
+  if (name == "num_nulls" || name == "num_nonnulls") return BindNullCount(node, name);
   const bool sql_syntax = node.Text("funcformat") == "COERCE_SQL_SYNTAX";
   if (sql_syntax && name == "extract") name = "date_part";
   if (sql_syntax && name == "position") name = "strpos";
-  if (sql_syntax && name == "timezone") {
-    sql_.Error(node, "AT TIME ZONE is not supported", "timestamps are in UTC");
-    return std::nullopt;
-  }
   if (name == "stats") {
     sql_.Error(node, "stats() stands for five columns and must be a select item of its own");
     return std::nullopt;
@@ -329,9 +328,96 @@ std::optional<Bound> ExpressionBinder::BindFunction(const Syntax& node) {
     sql_.Error(node, "unknown function '" + name + "'", SuggestName(name, all));
     return std::nullopt;
   }
+  if (name == "make_interval") return BindMakeInterval(node);
   std::optional<std::vector<Operand>> operands = BindAll(node.List("args"));
   if (!operands.has_value()) return std::nullopt;
+  // AT TIME ZONE of a local time goes back to UTC.
+  if (name == "timezone" && operands->size() == 2 && (*operands)[1].bound.expr.is_local_time) {
+    std::swap((*operands)[0], (*operands)[1]);
+    name = "to_utc_timestamp";
+  }
   return Call(node, name, std::move(*operands));
+}
+
+// A sum of tests, each as 0 or 1.
+std::optional<Bound> ExpressionBinder::BindNullCount(const Syntax& node, const std::string& name) {
+  const std::vector<Syntax>& args = node.List("args");
+  if (args.empty()) {
+    sql_.Error(node, name + "() needs an argument");
+    return std::nullopt;
+  }
+  const auto kind = name == "num_nulls" ? Expr::Kind::kIsNull : Expr::Kind::kIsNotNull;
+  const std::array<Type, 2> types = {Type::kInteger, Type::kInteger};
+  const int plus = ResolveFunction("+", types, {false, false});
+  std::vector<Expr> tests;
+  bool good = true;
+  for (const Syntax& arg : args) {
+    std::optional<Bound> bound = Bind(arg);
+    good = good && bound.has_value();
+    if (!good) continue;
+    Expr value = std::move(bound->expr);
+    if (value.type == Type::kNull) value.type = Type::kText;
+    Expr test = MakeExpr(kind, Type::kBoolean, {std::move(value)});
+    tests.push_back(MakeExpr(Expr::Kind::kCast, Type::kInteger, {std::move(test)}));
+  }
+  if (!good) return std::nullopt;
+  // By pairs, so that many arguments do not nest deeply.
+  while (tests.size() > 1) {
+    std::vector<Expr> sums;
+    for (size_t i = 0; i + 1 < tests.size(); i += 2) {
+      sums.push_back(MakeExpr(Expr::Kind::kCall, Type::kInteger,
+                              {std::move(tests[i]), std::move(tests[i + 1])}));
+      sums.back().function = plus;
+    }
+    if (tests.size() % 2 == 1) sums.push_back(std::move(tests.back()));
+    tests = std::move(sums);
+  }
+  return Bound{std::move(tests[0])};
+}
+
+// What is not given is zero.
+std::optional<Bound> ExpressionBinder::BindMakeInterval(const Syntax& node) {
+  static const std::vector<std::string> kNames = {"years", "months", "weeks", "days",
+                                                  "hours", "mins",   "secs"};
+  const std::vector<Syntax>& args = node.List("args");
+  if (args.size() > kNames.size()) {
+    sql_.Error(node, "make_interval() takes at most 7 arguments");
+    return std::nullopt;
+  }
+  std::vector<std::optional<Operand>> given(kNames.size());
+  bool good = true;
+  for (size_t i = 0; i < args.size(); ++i) {
+    const bool is_named = args[i].tag == "NamedArgExpr";
+    size_t place = i;
+    if (is_named) {
+      const std::string name = args[i].Text("name");
+      place = size_t(std::ranges::find(kNames, name) - kNames.begin());
+      if (place == kNames.size() || given[place].has_value()) {
+        if (place < kNames.size()) {
+          sql_.Error(args[i], "argument '" + name + "' of make_interval() is given twice");
+        } else {
+          sql_.Error(args[i], "make_interval() has no argument '" + name + "'",
+                     SuggestName(name, kNames));
+        }
+        good = false;
+        continue;
+      }
+    }
+    const Syntax* const value = is_named ? args[i].Find("arg") : &args[i];
+    if (value == nullptr) return std::nullopt;
+    given[place] = BindOperand(*value);
+    good = good && given[place].has_value();
+  }
+  if (!good) return std::nullopt;
+  std::vector<Operand> operands;
+  for (size_t i = 0; i < kNames.size(); ++i) {
+    const bool is_seconds = i + 1 == kNames.size();
+    Bound zero{is_seconds ? LiteralExpr(Literal(0.0), Type::kDouble)
+                          : LiteralExpr(Literal(int64_t(0)), Type::kInteger)};
+    operands.push_back(given[i].has_value() ? std::move(*given[i])
+                                            : Operand{&node, std::move(zero)});
+  }
+  return Call(node, "make_interval", std::move(operands));
 }
 
 std::optional<ExpressionBinder::Operand> ExpressionBinder::BindOperand(const Syntax& node) {
@@ -379,12 +465,13 @@ std::optional<Bound> ExpressionBinder::Call(const Syntax& node, const std::strin
     return std::nullopt;
   }
   const FunctionSignature& signature = FunctionCatalog()[size_t(function)];
-  if (!CheckTimeUnit(name, operands) || !CheckPattern(name, operands) ||
-      !CheckPath(name, operands)) {
+  if (!CheckTimeUnit(name, operands) || !CheckTimeZone(name, operands) ||
+      !CheckPattern(name, operands) || !CheckPath(name, operands)) {
     return std::nullopt;
   }
   Expr call = MakeExpr(Expr::Kind::kCall, signature.result, {});
   call.function = function;
+  call.is_local_time = GivesLocalTime(name, signature, operands);
   for (size_t i = 0; i < operands.size(); ++i) {
     const Type wanted = signature.args[std::min(i, signature.args.size() - 1)];
     std::optional<Expr> arg = Coerce(*operands[i].node, std::move(operands[i].bound), wanted);
@@ -401,17 +488,63 @@ bool ExpressionBinder::CheckTimeUnit(const std::string& name,
   const auto* text = std::get_if<std::string>(&operands[0].bound.expr.literal);
   if (text == nullptr) return true;
   const std::optional<TimeUnit> unit = TimeUnitFromName(*text);
-  if (unit.has_value() && (name == "date_part" || CanTruncateTo(*unit))) return true;
+  const bool known = unit.has_value() && (name == "date_part" || CanTruncateTo(*unit));
+  if (known && operands[1].bound.expr.type == Type::kInterval && !IsOfInterval(*unit)) {
+    sql_.Error(*operands[0].node, "an interval has no unit '" + *text + "'");
+    return false;
+  }
+  if (known) return true;
   sql_.Error(*operands[0].node, "unknown unit of time '" + *text + "' for " + name,
              SuggestName(*text, TimeUnitNames(name == "date_trunc")));
   return false;
 }
 
+// The same of a time zone.
+bool ExpressionBinder::CheckTimeZone(const std::string& name,
+                                     const std::vector<Operand>& operands) {
+  const size_t count = operands.size();
+  size_t place = count - 1;
+  if (name == "timezone") {
+    place = 0;
+  } else if (name != "to_utc_timestamp" && !(name == "date_trunc" && count == 3) &&
+             !(name == "make_timestamptz" && count == 7)) {
+    return true;
+  }
+  const Operand& operand = operands[place];
+  if (const auto* interval = std::get_if<Interval>(&operand.bound.expr.literal)) {
+    if (interval->months == 0 && interval->days == 0) return true;
+    sql_.Error(*operand.node, "the interval of a time zone must not have months or days",
+               "write INTERVAL '2 hours' or INTERVAL '-03:30'");
+    return false;
+  }
+  const auto* text = std::get_if<std::string>(&operand.bound.expr.literal);
+  if (text == nullptr || TimeZone::Find(*text) != nullptr) return true;
+  sql_.Error(*operand.node, "unknown time zone '" + *text + "'", HintForTimeZone(*text));
+  return false;
+}
+
+// Whether a call gives what PostgreSQL calls a timestamp without time zone.
+bool ExpressionBinder::GivesLocalTime(std::string_view name, const FunctionSignature& signature,
+                                      const std::vector<Operand>& operands) {
+  if (signature.result != Type::kTimestamp) return false;
+  if (name == "timezone" || name == "make_timestamp") return true;
+  if (name == "to_utc_timestamp" || (name == "date_trunc" && operands.size() == 3)) return false;
+  bool any = false;
+  for (size_t i = 0; i < operands.size(); ++i) {
+    const Expr& expr = operands[i].bound.expr;
+    const Type wanted = signature.args[std::min(i, signature.args.size() - 1)];
+    any = any || wanted == Type::kDate || expr.is_local_time;
+    if (expr.type == Type::kTimestamp && !expr.is_local_time) return false;
+    if (expr.type == Type::kDate && wanted == Type::kTimestamp) return false;
+  }
+  return any;
+}
+
 // The same of a regular expression.
 bool ExpressionBinder::CheckPattern(const std::string& name, const std::vector<Operand>& operands) {
-  static constexpr std::array kNames =
-      std::to_array<std::string_view>({"~", "~*", "!~", "!~*", "regexp_like", "regexp_count",
-                                       "regexp_substr", "regexp_replace", "substring"});
+  static constexpr std::array kNames = std::to_array<std::string_view>(
+      {"~", "~*", "!~", "!~*", "regexp_like", "regexp_count", "regexp_instr", "regexp_substr",
+       "regexp_replace", "substring"});
   if (operands.size() < 2 || !IsOneOf(kNames, name)) return true;
   const auto literal = [&](size_t index) {
     return std::get_if<std::string>(&operands[index].bound.expr.literal);
@@ -481,23 +614,29 @@ void ExpressionBinder::NoSuchCall(const Syntax& node, const std::string& name,
              forms.empty() ? "" : "there is " + forms);
 }
 
+bool ExpressionBinder::AllLocalTimes(const std::vector<Operand>& operands) {
+  bool any = false;
+  for (const Operand& operand : operands) {
+    if (IsOpen(operand.bound)) continue;
+    if (!operand.bound.expr.is_local_time) return false;
+    any = true;
+  }
+  return any;
+}
+
 Type ExpressionBinder::CommonType(const Syntax& node, const std::string& what,
                                   const std::vector<Operand>& operands) {
   Type common = Type::kNull;
   for (const Operand& operand : operands) {
     const Type type = operand.bound.expr.type;
     if (IsOpen(operand.bound)) continue;
-    if (common == Type::kNull || IsImplicit(common, type)) {
-      common = type;
-    } else if (!IsImplicit(type, common)) {
+    if (const std::optional<Type> both = CommonTypeOf(common, type)) {
+      common = *both;
+    } else {
       sql_.Error(*operand.node, what + " types " + std::string(TypeName(common)) + " and " +
                                     std::string(TypeName(type)) + " cannot be matched");
       return Type::kNull;
     }
-  }
-  if (common == Type::kInterval) {
-    sql_.Error(node, what + " of intervals is not supported");
-    return Type::kNull;
   }
   return common == Type::kNull ? Type::kText : common;
 }

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "engine/plan/expression.h"
+#include "engine/plan/functions.h"
 #include "engine/plan/syntax_tree.h"
 
 namespace millrace {
@@ -95,6 +96,8 @@ class ExpressionBinder {
   std::optional<Bound> BindTryCast(const Syntax& node);
   bool CheckCast(const Syntax& node, const Bound& value, Type type) const;
   std::optional<Bound> BindFunction(const Syntax& node);
+  std::optional<Bound> BindMakeInterval(const Syntax& node);
+  std::optional<Bound> BindNullCount(const Syntax& node, const std::string& name);
 
   std::optional<Operand> BindOperand(const Syntax& node);
   std::optional<std::vector<Operand>> BindAll(const std::vector<Syntax>& nodes);
@@ -105,6 +108,11 @@ class ExpressionBinder {
                             std::vector<Operand> operands);
   bool CheckTimeUnit(const std::string& name, const std::vector<Operand>& operands);
   bool CheckPath(const std::string& name, const std::vector<Operand>& operands);
+  bool CheckTimeZone(const std::string& name, const std::vector<Operand>& operands);
+  static bool GivesLocalTime(std::string_view name, const FunctionSignature& signature,
+                             const std::vector<Operand>& operands);
+  // Whether what is chosen from these is a local time: all are whose type is settled.
+  static bool AllLocalTimes(const std::vector<Operand>& operands);
   bool CheckPattern(const std::string& name, const std::vector<Operand>& operands);
   void NoSuchCall(const Syntax& node, const std::string& name,
                   const std::vector<Operand>& operands);

@@ -257,6 +257,7 @@ std::optional<Bound> ExpressionBinder::BindCase(const Syntax& node) {
   if (!good) return std::nullopt;
   const Type type = CommonType(node, "CASE", results);
   if (type == Type::kNull) return std::nullopt;
+  const bool is_local = AllLocalTimes(results);
   std::vector<Expr> args;
   for (size_t i = 0; i < results.size(); ++i) {
     if (i < conditions.size()) args.push_back(std::move(conditions[i]));
@@ -264,7 +265,9 @@ std::optional<Bound> ExpressionBinder::BindCase(const Syntax& node) {
     if (!value.has_value()) return std::nullopt;
     args.push_back(std::move(*value));
   }
-  return Bound{MakeExpr(Expr::Kind::kCase, type, std::move(args))};
+  Expr chosen = MakeExpr(Expr::Kind::kCase, type, std::move(args));
+  chosen.is_local_time = is_local;
+  return Bound{std::move(chosen)};
 }
 
 std::optional<Bound> ExpressionBinder::BindCoalesce(const Syntax& node) {
@@ -273,13 +276,16 @@ std::optional<Bound> ExpressionBinder::BindCoalesce(const Syntax& node) {
   if (!operands.has_value()) return std::nullopt;
   const Type type = CommonType(node, "COALESCE", *operands);
   if (type == Type::kNull) return std::nullopt;
+  const bool is_local = AllLocalTimes(*operands);
   std::vector<Expr> args;
   for (Operand& operand : *operands) {
     std::optional<Expr> value = Coerce(*operand.node, std::move(operand.bound), type);
     if (!value.has_value()) return std::nullopt;
     args.push_back(std::move(*value));
   }
-  return Bound{MakeExpr(Expr::Kind::kCoalesce, type, std::move(args))};
+  Expr chosen = MakeExpr(Expr::Kind::kCoalesce, type, std::move(args));
+  chosen.is_local_time = is_local;
+  return Bound{std::move(chosen)};
 }
 
 std::optional<Bound> ExpressionBinder::BindMinMax(const Syntax& node) {

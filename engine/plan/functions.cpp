@@ -5,6 +5,8 @@
 #include <functional>
 #include <optional>
 
+#include "engine/plan/type_syntax.h"
+
 namespace millrace {
 namespace {
 
@@ -13,12 +15,14 @@ constexpr Type kInt = Type::kInteger;
 constexpr Type kBig = Type::kBigint;
 constexpr Type kDbl = Type::kDouble;
 constexpr Type kTxt = Type::kText;
+constexpr Type kReal = Type::kReal;
+constexpr Type kDate = Type::kDate;
 constexpr Type kTime = Type::kTimestamp;
 constexpr Type kSpan = Type::kInterval;
 constexpr Type kJson = Type::kJson;
 
-constexpr std::array kNumbers = {kInt, kBig, kDbl};
-constexpr std::array kOrdered = {kBool, kInt, kBig, kDbl, kTxt, kTime};
+constexpr std::array kNumbers = {kInt, kBig, kReal, kDbl};
+constexpr std::array kOrdered = {kBool, kInt, kBig, kReal, kDbl, kTxt, kDate, kTime, kSpan};
 
 enum : unsigned { kTotal = 0, kFallible = 1, kVariadic = 2, kNullable = 4 };
 
@@ -55,14 +59,15 @@ void AddArithmetic(CatalogBuilder* catalog) {
     catalog->Add("*", {type, type}, type, kFallible, "product");
     catalog->Add("/", {type, type}, type, kFallible,
                  "quotient; of integers truncated towards zero");
+    const unsigned floats = type == kReal || type == kDbl ? kTotal : kFallible;
+    catalog->Add("-", {type}, type, floats, "negation");
+    catalog->Add("+", {type}, type, kTotal, "the number itself");
+    catalog->Add("abs", {type}, type, floats, "absolute value");
+    catalog->Add("@", {type}, type, floats, "absolute value");
+  }
+  for (const Type type : {kInt, kBig, kDbl}) {
     catalog->Add("%", {type, type}, type, kFallible, "remainder, with the sign of the dividend");
     catalog->Add("mod", {type, type}, type, kFallible, "remainder, with the sign of the dividend");
-    catalog->Add("-", {type}, type, type == kDbl ? kTotal : kFallible, "negation");
-    catalog->Add("+", {type}, type, kTotal, "the number itself");
-    catalog->Add("abs", {type}, type, type == kDbl ? kTotal : kFallible, "absolute value");
-  }
-  for (const Type type : kNumbers) {
-    catalog->Add("@", {type}, type, type == kDbl ? kTotal : kFallible, "absolute value");
   }
   for (const Type type : {kInt, kBig}) {
     catalog->Add("&", {type, type}, type, kTotal, "bits that are set in both");
@@ -77,9 +82,25 @@ void AddArithmetic(CatalogBuilder* catalog) {
   catalog->Add("^", {kDbl, kDbl}, kDbl, kFallible, "power");
   catalog->Add("|/", {kDbl}, kDbl, kFallible, "square root");
   catalog->Add("||/", {kDbl}, kDbl, kTotal, "cube root");
-  catalog->Add("+", {kTime, kSpan}, kTime, kFallible, "later by an interval");
-  catalog->Add("+", {kSpan, kTime}, kTime, kFallible, "later by an interval");
-  catalog->Add("-", {kTime, kSpan}, kTime, kFallible, "earlier by an interval");
+}
+
+void AddTimeArithmetic(CatalogBuilder* catalog) {
+  for (const Type type : {kTime, kDate}) {
+    catalog->Add("+", {type, kSpan}, kTime, kFallible, "later by an interval");
+    catalog->Add("+", {kSpan, type}, kTime, kFallible, "later by an interval");
+    catalog->Add("-", {type, kSpan}, kTime, kFallible, "earlier by an interval");
+  }
+  catalog->Add("-", {kTime, kTime}, kSpan, kFallible, "time between, in days of 24 hours and less");
+  catalog->Add("+", {kDate, kInt}, kDate, kFallible, "later by days");
+  catalog->Add("+", {kInt, kDate}, kDate, kFallible, "later by days");
+  catalog->Add("-", {kDate, kInt}, kDate, kFallible, "earlier by days");
+  catalog->Add("-", {kDate, kDate}, kInt, kFallible, "days between");
+  catalog->Add("+", {kSpan, kSpan}, kSpan, kFallible, "sum, field by field");
+  catalog->Add("-", {kSpan, kSpan}, kSpan, kFallible, "difference, field by field");
+  catalog->Add("-", {kSpan}, kSpan, kFallible, "the opposite");
+  catalog->Add("*", {kSpan, kDbl}, kSpan, kFallible, "so many times as long");
+  catalog->Add("*", {kDbl, kSpan}, kSpan, kFallible, "so many times as long");
+  catalog->Add("/", {kSpan, kDbl}, kSpan, kFallible, "the part of it");
 }
 
 void AddComparisons(CatalogBuilder* catalog) {
@@ -139,6 +160,16 @@ void AddMathematics(CatalogBuilder* catalog) {
   catalog->Add("radians", {kDbl}, kDbl, kFallible, "degrees to radians");
   catalog->Add("degrees", {kDbl}, kDbl, kFallible, "radians to degrees");
   catalog->Add("pi", {}, kDbl, kTotal, "the number pi");
+  catalog->Add("sind", {kDbl}, kDbl, kFallible,
+               "sine of an angle in degrees, exact where it can be");
+  catalog->Add("cosd", {kDbl}, kDbl, kFallible, "cosine of an angle in degrees");
+  catalog->Add("tand", {kDbl}, kDbl, kFallible, "tangent of an angle in degrees");
+  catalog->Add("cotd", {kDbl}, kDbl, kFallible, "cotangent of an angle in degrees");
+  catalog->Add("asind", {kDbl}, kDbl, kFallible, "inverse sine in degrees");
+  catalog->Add("acosd", {kDbl}, kDbl, kFallible, "inverse cosine in degrees");
+  catalog->Add("atand", {kDbl}, kDbl, kTotal, "inverse tangent in degrees");
+  catalog->Add("atan2d", {kDbl, kDbl}, kDbl, kTotal, "angle of the point (second, first), degrees");
+  catalog->Add("factorial", {kBig}, kDbl, kFallible, "product of 1 to n, up to 170");
 }
 
 void AddText(CatalogBuilder* catalog) {
@@ -188,6 +219,8 @@ void AddText(CatalogBuilder* catalog) {
                "the same with options: `i` any letter case");
   catalog->Add("regexp_count", {kTxt, kTxt}, kInt, kFallible,
                "how often a regular expression matches");
+  catalog->Add("regexp_instr", {kTxt, kTxt}, kInt, kFallible,
+               "where a regular expression first matches (from 1), else 0");
   catalog->Add("regexp_substr", {kTxt, kTxt}, kTxt, kNullable | kFallible,
                "what a regular expression matches; null: nothing");
   catalog->Add("substring", {kTxt, kTxt}, kTxt, kNullable | kFallible,
@@ -229,10 +262,42 @@ void AddTime(CatalogBuilder* catalog) {
   catalog->Add(
       "date_part", {kTxt, kTime}, kDbl, kFallible,
       "a field, UTC: year ... microseconds, epoch, dow, doy, week; also `extract(field FROM t)`");
+  catalog->Add("date_trunc", {kTxt, kTime, kTxt}, kTime, kFallible,
+               "start of the unit on the wall clock in a time zone");
+  catalog->Add("date_trunc", {kTxt, kSpan}, kSpan, kFallible, "an interval cut at the unit");
+  catalog->Add("date_part", {kTxt, kDate}, kDbl, kFallible, "a field of a date");
+  catalog->Add("date_part", {kTxt, kSpan}, kDbl, kFallible,
+               "a field of an interval: year ... microseconds, epoch");
+  catalog->Add("timezone", {kTxt, kTime}, kTime, kFallible,
+               "the wall clock in a time zone; also `t AT TIME ZONE zone`");
+  catalog->Add("timezone", {kSpan, kTime}, kTime, kFallible,
+               "the wall clock where it is so far ahead of UTC");
+  catalog->Add("to_utc_timestamp", {kTime, kTxt}, kTime, kFallible,
+               "when the wall clock in a time zone shows the first");
+  catalog->Add("to_utc_timestamp", {kTime, kSpan}, kTime, kFallible,
+               "when the wall clock that is so far ahead of UTC shows the first");
+  catalog->Add("age", {kTime, kTime}, kSpan, kFallible,
+               "time from the second to the first, in years, months, days and less");
+  catalog->Add("justify_hours", {kSpan}, kSpan, kFallible, "every 24 hours as a day");
+  catalog->Add("justify_days", {kSpan}, kSpan, kFallible, "every 30 days as a month");
+  catalog->Add("justify_interval", {kSpan}, kSpan, kFallible, "both, with one sign");
+  catalog->Add("make_interval", {kInt, kInt, kInt, kInt, kInt, kInt, kDbl}, kSpan, kFallible,
+               "from years, months, weeks, days, hours, mins and secs, any of them by name");
+  catalog->Add("make_date", {kInt, kInt, kInt}, kDate, kFallible, "from year, month and day");
+  for (const Type type : {kDate, kTime, kSpan}) {
+    catalog->Add("isfinite", {type}, kBool, kTotal, "true: there are no infinite ones");
+  }
   catalog->Add("date_bin", {kSpan, kTime, kTime}, kTime, kFallible,
                "start of the stride that holds the second, counted from the third");
   catalog->AddAliases({"make_timestamp", "make_timestamptz"}, {kInt, kInt, kInt, kInt, kInt, kDbl},
                       kTime, kFallible, "from year, month, day, hour, minute and seconds, UTC");
+  catalog->Add("make_timestamptz", {kInt, kInt, kInt, kInt, kInt, kDbl, kTxt}, kTime, kFallible,
+               "when the wall clock in a time zone shows that");
+  catalog->Add("to_char", {kTime, kTxt}, kTxt, kFallible,
+               "by a template such as `YYYY-MM-DD HH24:MI:SS`, UTC");
+  catalog->Add("to_date", {kTxt, kTxt}, kDate, kFallible, "read by a template");
+  catalog->Add("to_timestamp", {kTxt, kTxt}, kTime, kFallible,
+               "read by a template; UTC where it has no `TZH`");
   catalog->Add("to_timestamp", {kDbl}, kTime, kFallible, "seconds since 1970-01-01 UTC");
 }
 
@@ -257,6 +322,7 @@ void AddJson(CatalogBuilder* catalog) {
 std::vector<FunctionSignature> BuildCatalog() {
   CatalogBuilder catalog;
   AddArithmetic(&catalog);
+  AddTimeArithmetic(&catalog);
   AddComparisons(&catalog);
   AddMathematics(&catalog);
   AddText(&catalog);
@@ -274,10 +340,12 @@ Category CategoryOf(Type type) {
       return Category::kBoolean;
     case Type::kInteger:
     case Type::kBigint:
+    case Type::kReal:
     case Type::kDouble:
       return Category::kNumeric;
     case Type::kText:
       return Category::kString;
+    case Type::kDate:
     case Type::kTimestamp:
       return Category::kDateTime;
     case Type::kInterval:
@@ -290,12 +358,9 @@ Category CategoryOf(Type type) {
   return Category::kUnknown;
 }
 
-bool IsPreferred(Type type) { return !(type == Type::kInteger || type == Type::kBigint); }
-
-bool IsImplicit(Type from, Type to) {
-  if (from == to || from == Type::kNull) return true;
-  if (from == Type::kInteger) return to == Type::kBigint || to == Type::kDouble;
-  return from == Type::kBigint && to == Type::kDouble;
+bool IsPreferred(Type type) {
+  return type != Type::kInteger && type != Type::kBigint && type != Type::kReal &&
+         type != Type::kDate;
 }
 
 Type ParameterType(const FunctionSignature& signature, size_t position) {
@@ -347,8 +412,7 @@ class Resolution {
       bool fits = true;
       for (size_t a = 0; a < args_.size(); ++a) {
         const Type wanted = ParameterType(signature, a);
-        fits =
-            fits && (IsImplicit(args_[a], wanted) || (any_as_text && args_[a] != Type::kInterval));
+        fits = fits && (IsImplicitCast(args_[a], wanted) || any_as_text);
       }
       if (fits) candidates_.push_back(int(i));
     }
@@ -437,7 +501,7 @@ class Resolution {
     for (const int candidate : candidates_) {
       bool fits = true;
       for (size_t a = 0; a < args_.size(); ++a) {
-        fits = fits && IsImplicit(*known, ParameterType(At(candidate), a));
+        fits = fits && IsImplicitCast(*known, ParameterType(At(candidate), a));
       }
       if (fits) kept.push_back(candidate);
     }
@@ -454,11 +518,9 @@ class Resolution {
 std::optional<Type> CommonType(std::span<const Type> args) {
   Type common = Type::kNull;
   for (const Type type : args) {
-    if (IsImplicit(common, type)) {
-      common = type;
-    } else if (!IsImplicit(type, common)) {
-      return std::nullopt;
-    }
+    const std::optional<Type> both = CommonTypeOf(common, type);
+    if (!both.has_value()) return std::nullopt;
+    common = *both;
   }
   return common == Type::kNull ? Type::kText : common;
 }

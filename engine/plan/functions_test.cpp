@@ -57,7 +57,6 @@ TEST(FunctionsTest, NothingNarrowsOrReadsText) {
   EXPECT_EQ(Resolved("=", {kTxt, kInt}), "none");
   EXPECT_EQ(Resolved("sqrt", {kBool}), "none");
   EXPECT_EQ(Resolved("greatest", {kTxt, kInt}), "none");
-  EXPECT_EQ(Resolved("-", {kTime, kTime}), "none");
   EXPECT_EQ(Resolved("length", {kInt}), "none");
   EXPECT_EQ(Resolved("no_such", {kInt}), "none");
 }
@@ -98,6 +97,29 @@ TEST(FunctionsTest, IntervalsMoveTimestamps) {
   EXPECT_EQ(Resolved("+", {kTime, Type::kInterval}), "+(timestamp, interval)");
   EXPECT_EQ(Resolved("-", {kTime, Type::kInterval}), "-(timestamp, interval)");
   EXPECT_EQ(Resolved("+", {Type::kInterval, kTime}), "+(interval, timestamp)");
+  EXPECT_EQ(Resolved("-", {kTime, kTime}), "-(timestamp, timestamp)");
+  EXPECT_EQ(Resolved("*", {Type::kInterval, kInt}), "*(interval, double precision)");
+}
+
+TEST(FunctionsTest, DatesBecomeTimestamps) {
+  constexpr Type kDate = Type::kDate;
+  EXPECT_EQ(Resolved("<", {kDate, kTime}), "<(timestamp, timestamp)");
+  EXPECT_EQ(Resolved("-", {kDate, kDate}), "-(date, date)");
+  EXPECT_EQ(Resolved("-", {kDate, kInt}), "-(date, integer)");
+  EXPECT_EQ(Resolved("-", {kTime, kDate}), "-(timestamp, timestamp)");
+  EXPECT_EQ(Resolved("date_trunc", {kNone, kDate}), "date_trunc(text, timestamp)");
+  EXPECT_EQ(Resolved("date_part", {kNone, kDate}), "date_part(text, date)");
+}
+
+TEST(FunctionsTest, RealMeetsOtherNumbersAsDoublePrecision) {
+  constexpr Type kReal = Type::kReal;
+  EXPECT_EQ(Resolved("+", {kReal, kReal}), "+(real, real)");
+  EXPECT_EQ(Resolved("+", {kReal, kInt}), "+(double precision, double precision)");
+  EXPECT_EQ(Resolved("<", {kReal, kDbl}), "<(double precision, double precision)");
+  EXPECT_EQ(Resolved("sqrt", {kReal}), "sqrt(double precision)");
+  EXPECT_EQ(Resolved("abs", {kReal}), "abs(real)");
+  EXPECT_EQ(Resolved("greatest", {kReal, kInt}), "greatest(real)");
+  EXPECT_EQ(Resolved("greatest", {kReal, kDbl}), "greatest(double precision)");
 }
 
 TEST(FunctionsTest, CatalogHasNoSignatureTwice) {
@@ -134,7 +156,8 @@ class FunctionTables {
 
   std::string ToMarkdown() const {
     std::string text =
-        "`number` is integer, bigint or double precision, `any` also boolean, text or timestamp; "
+        "`number` is integer, bigint, real or double precision, `any` also boolean, text, date, "
+        "timestamp or interval; "
         "arguments of one call take the widest type among them. A null argument gives null but "
         "where the table says otherwise. A text that a function makes is at most 1 MiB; a longer "
         "one fails its row (`text_too_long`).\n\n"
@@ -175,7 +198,8 @@ class FunctionTables {
       for (Overloads& overloads : overloads_) {
         const FunctionSignature& first = overloads.first;
         if (first.name != signature.name || first.args.size() != signature.args.size() ||
-            !Uniform(first) || first.variadic != signature.variadic) {
+            !Uniform(first) || first.variadic != signature.variadic ||
+            first.summary != signature.summary) {
           continue;
         }
         overloads.types.push_back(signature.args[0]);
@@ -192,9 +216,13 @@ class FunctionTables {
   }
 
   static std::string Named(const Overloads& overloads, Type type) {
-    if (overloads.types.size() == 3) return "number";
-    if (overloads.types.size() > 3) return "any";
-    return std::string(TypeName(type));
+    const std::vector<Type>& types = overloads.types;
+    if (types.size() >= 3 && std::ranges::all_of(types, IsNumeric)) return "number";
+    if (types.size() > 3) return "any";
+    if (types.size() < 3) return std::string(TypeName(type));
+    std::string all;
+    for (const Type each : types) all += (all.empty() ? "" : " or ") + std::string(TypeName(each));
+    return all;
   }
 
   static std::string ResultAndSummary(const Overloads& overloads) {

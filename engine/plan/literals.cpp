@@ -1,5 +1,6 @@
 #include "engine/plan/literals.h"
 
+#include <algorithm>
 #include <array>
 #include <cctype>
 #include <charconv>
@@ -75,16 +76,31 @@ std::string_view Trim(std::string_view text) {
   return text;
 }
 
+bool IsLowerCase(char c) { return c >= 'a' && c <= 'z'; }
+
 bool IsDigit(char c) { return c >= '0' && c <= '9'; }
 
 // Reads an interval's text from left to right and adds up its parts.
 class IntervalReader {
  public:
-  explicit IntervalReader(std::string_view text) : text_(Lower(text)), rest_(text_) {}
+  explicit IntervalReader(std::string_view text) : text_(Lower(text)), rest_(text_) {
+    const std::string_view written = Trim(text);
+    is_iso_ = written.starts_with("P") && std::ranges::none_of(written, IsLowerCase);
+  }
 
   std::optional<Interval> Read() {
     bool any = false;
+    if (is_iso_) {
+      if (!ReadIso()) return std::nullopt;
+      any = true;
+    }
     for (SkipSpaces(); !rest_.empty(); SkipSpaces()) {
+      if (any && rest_ == "ago") {
+        months_ = -months_;
+        days_ = -days_;
+        micros_ = -micros_;
+        break;
+      }
       if (!ReadPart(/*alone=*/!any)) return std::nullopt;
       any = true;
     }
@@ -102,6 +118,36 @@ class IntervalReader {
   static bool Fits(Wide value, int64_t max) { return value <= max && value >= -Wide(max); }
 
   void SkipSpaces() { rest_ = Trim(rest_); }
+
+  // The rest of ISO 8601's `P1Y2M3DT4H5M6S`; each number with a sign of its own, as PostgreSQL
+  // takes it. The whole text.
+  bool ReadIso() {
+    bool is_time = false, any = false;
+    rest_ = Trim(rest_).substr(1);
+    while (!rest_.empty()) {
+      if (!is_time && rest_.front() == 't') {
+        is_time = true;
+        rest_.remove_prefix(1);
+        continue;
+      }
+      Wide sign = 1;
+      if (rest_.front() == '+' || rest_.front() == '-') {
+        sign = rest_.front() == '-' ? -1 : 1;
+        rest_.remove_prefix(1);
+      }
+      int64_t whole = 0, fraction = 0;
+      if (!ReadDigits(&whole) || !ReadFraction(&fraction) || rest_.empty()) return false;
+      std::string_view unit = rest_.substr(0, 1);
+      if (std::string_view(is_time ? "hms" : "ymwd").find(unit) == std::string_view::npos) {
+        return false;
+      }
+      if (unit == "m") unit = is_time ? "minute" : "month";
+      rest_.remove_prefix(1);
+      if (!Add(sign, whole, fraction, *FindUnit(unit))) return false;
+      any = true;
+    }
+    return any;
+  }
 
   // `alone`: nothing stands before it; only then may it be a bare number.
   bool ReadPart(bool alone) {
@@ -178,6 +224,7 @@ class IntervalReader {
 
   std::string text_;
   std::string_view rest_;
+  bool is_iso_ = false;
   Wide months_ = 0;
   Wide days_ = 0;
   Wide micros_ = 0;
@@ -268,6 +315,16 @@ std::optional<Literal> ParseLiteral(std::string_view text, Type type) {
       if (!ParseDouble(trimmed, &value)) return std::nullopt;
       return Literal(value);
     }
+    case Type::kReal: {
+      float value = 0;
+      if (!ParseReal(trimmed, &value)) return std::nullopt;
+      return Literal(double(value));
+    }
+    case Type::kDate: {
+      int32_t days = 0;
+      if (!ParseDateOf(trimmed, &days)) return std::nullopt;
+      return Literal(int64_t(days));
+    }
     case Type::kTimestamp: {
       EventTime time;
       if (!ParseTimestamp(trimmed, &time)) return std::nullopt;
@@ -292,6 +349,7 @@ std::string FormatLiteral(const Literal& literal, Type type) {
     return "INTERVAL '" + FormatInterval(*value) + "'";
   }
   if (const auto* value = std::get_if<int64_t>(&literal)) {
+    if (type == Type::kDate) return "DATE '" + FormatDate(int32_t(*value)) + "'";
     if (type != Type::kTimestamp) return std::to_string(*value);
     return "TIMESTAMP '" + FormatTimestamp(EventTime(Micros(*value))) + "'";
   }

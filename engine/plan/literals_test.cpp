@@ -37,6 +37,10 @@ TEST(Literals, IntervalsReadAsInPostgres) {
       {"+2 min", {0, 0, 120 * kSecond}},
       {" 3  W ", {0, 21, 0}},
       {"1 hrs", {0, 0, 3600 * kSecond}},
+      {"P1Y2M3DT4H5M6.5S", {14, 3, 14'706'500'000}},
+      {" PT15M ", {0, 0, 900 * kSecond}},
+      {"P2W-1D", {0, 13, 0}},
+      {"1 mon 2 days 00:00:01 ago", {-1, -2, -kSecond}},
   };
   for (const IntervalCase& test : cases) {
     const std::optional<Interval> interval = ParseInterval(test.text);
@@ -44,8 +48,26 @@ TEST(Literals, IntervalsReadAsInPostgres) {
     EXPECT_EQ(*interval, test.expected) << test.text;
     EXPECT_EQ(ParseInterval(FormatInterval(*interval)), interval) << FormatInterval(*interval);
   }
-  for (const char* bad : {"", "minute", "1:60", "1 fortnight", "1 2", "--1 day", "10 seconds 5",
-                          "1 mss", "99999999999 days", "9223372036854775807 hours", "1 day x"}) {
+  for (const char* bad : {"",
+                          "minute",
+                          "1:60",
+                          "1 fortnight",
+                          "1 2",
+                          "--1 day",
+                          "10 seconds 5",
+                          "1 mss",
+                          "99999999999 days",
+                          "9223372036854775807 hours",
+                          "1 day x",
+                          "P",
+                          "PT",
+                          "P1H",
+                          "PT1D",
+                          "P1",
+                          "P1D 2",
+                          "ago",
+                          "pt15m",
+                          "P1D ago"}) {
     EXPECT_FALSE(ParseInterval(bad).has_value()) << bad;
   }
 }
@@ -75,6 +97,11 @@ TEST(Literals, StringsTakeTheTypeTheyMeet) {
   EXPECT_EQ(ParseLiteral("2022-06-13 14:14:45+02", Type::kTimestamp),
             Literal(int64_t(1'655'122'485'000'000)));
   EXPECT_EQ(ParseLiteral("yesterday", Type::kTimestamp), std::nullopt);
+  EXPECT_EQ(ParseLiteral(" 2022-06-13 ", Type::kDate), Literal(int64_t(19'156)));
+  EXPECT_EQ(ParseLiteral("2022-06-13 23:00-05", Type::kDate), Literal(int64_t(19'156)));
+  EXPECT_EQ(ParseLiteral("2022-06-31", Type::kDate), std::nullopt);
+  EXPECT_EQ(ParseLiteral("0.1", Type::kReal), Literal(double(0.1F)));
+  EXPECT_EQ(ParseLiteral("1e39", Type::kReal), std::nullopt);
   EXPECT_EQ(ParseLiteral(" a ", Type::kText), Literal(std::string(" a ")));
 }
 
@@ -86,6 +113,7 @@ TEST(Literals, AreWrittenAsSql) {
             "'NaN'::double precision");
   EXPECT_EQ(FormatLiteral(Literal(int64_t(0)), Type::kTimestamp),
             "TIMESTAMP '1970-01-01T00:00:00.000000Z'");
+  EXPECT_EQ(FormatLiteral(Literal(int64_t(19'156)), Type::kDate), "DATE '2022-06-13'");
   EXPECT_EQ(FormatLiteral(Literal(Interval{14, -1, 1500}), Type::kInterval),
             "INTERVAL '14 months -1 days 1500 microseconds'");
 }

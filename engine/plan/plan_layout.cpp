@@ -10,6 +10,7 @@
 #include "engine/plan/bound_job.h"
 #include "engine/plan/expression_nodes.h"
 #include "engine/plan/functions.h"
+#include "engine/plan/type_syntax.h"
 
 namespace millrace {
 namespace {
@@ -317,8 +318,7 @@ class Layout {
     }
     if (expr.kind == Expr::Kind::kCast && expr.type != Type::kText) {
       const Type from = expr.args[0].type;
-      const bool widens = (from == Type::kInteger || from == Type::kBigint) &&
-                          (expr.type == Type::kDouble || expr.type == Type::kBigint);
+      const bool widens = IsNumeric(from) && IsImplicitCast(from, expr.type);
       if (!widens) return true;
     }
     return std::ranges::any_of(expr.args, MayFail);

@@ -40,6 +40,10 @@ std::optional<TimeUnit> TimeUnitFromName(std::string_view name);
 // Their names, to suggest from: all, or those that a time can be truncated to.
 std::vector<std::string> TimeUnitNames(bool to_truncate);
 
+// Whether an interval has it; epoch is a field that it has, not a unit.
+constexpr bool IsOfInterval(TimeUnit unit) {
+  return (unit <= TimeUnit::kMillennium && unit != TimeUnit::kWeek) || unit == TimeUnit::kEpoch;
+}
 constexpr bool CanTruncateTo(TimeUnit unit) { return unit <= TimeUnit::kMillennium; }
 
 }  // namespace millrace

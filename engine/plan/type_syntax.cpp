@@ -40,6 +40,7 @@ std::optional<CastTarget> ReadTypeName(const SqlText& sql, const Syntax& type_na
     return std::nullopt;
   }
   target.type = *type;
+  target.is_local_time = name == "timestamp";
   const std::vector<Syntax>& modifiers = type_name.List("typmods");
   if (*type != Type::kInterval || modifiers.empty()) {
     if (!RefuseOtherFields(sql, type_name, {"names", "typemod"})) return std::nullopt;
@@ -59,11 +60,35 @@ std::optional<CastTarget> ReadTypeName(const SqlText& sql, const Syntax& type_na
 
 bool CanCast(Type from, Type to) {
   if (from == to || from == Type::kNull) return true;
-  if (from == Type::kInterval || to == Type::kInterval) return false;
   if (from == Type::kText || to == Type::kText) return true;
   if (IsNumeric(from) && IsNumeric(to)) return true;
+  if (from == Type::kDate || to == Type::kDate) {
+    return from == Type::kTimestamp || to == Type::kTimestamp;
+  }
   return (from == Type::kBoolean && to == Type::kInteger) ||
          (from == Type::kInteger && to == Type::kBoolean);
+}
+
+bool IsImplicitCast(Type from, Type to) {
+  if (from == to || from == Type::kNull) return true;
+  switch (from) {
+    case Type::kInteger:
+      return to == Type::kBigint || to == Type::kDouble;
+    case Type::kBigint:
+    case Type::kReal:
+      return to == Type::kDouble;
+    case Type::kDate:
+      return to == Type::kTimestamp;
+    default:
+      return false;
+  }
+}
+
+std::optional<Type> CommonTypeOf(Type a, Type b) {
+  if (IsImplicitCast(a, b)) return b;
+  if (IsImplicitCast(b, a)) return a;
+  if (IsNumeric(a) && IsNumeric(b)) return Type::kReal;
+  return std::nullopt;
 }
 
 }  // namespace millrace

@@ -11,7 +11,8 @@ namespace millrace {
 
 struct CastTarget {
   Type type = Type::kNull;
-  std::string interval_unit;  // INTERVAL '5' MINUTE: "minute"; empty otherwise
+  std::string interval_unit;   // INTERVAL '5' MINUTE: "minute"; empty otherwise
+  bool is_local_time = false;  // timestamp without time zone
 };
 
 // Nothing after an error.
@@ -19,5 +20,13 @@ std::optional<CastTarget> ReadTypeName(const SqlText& sql, const Syntax& type_na
 
 // Whether CAST (from AS to) exists in PostgreSQL and here.
 bool CanCast(Type from, Type to);
+
+// Whether `from` becomes `to` where a function or an operator wants that. Whole numbers do not
+// become real by themselves: as in PostgreSQL, real and integer meet as double precision.
+bool IsImplicitCast(Type from, Type to);
+
+// The one type of CASE's results, of COALESCE, greatest and their kin; nothing where there is none.
+// kNull of two open ones.
+std::optional<Type> CommonTypeOf(Type a, Type b);
 
 }  // namespace millrace

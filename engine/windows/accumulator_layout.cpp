@@ -43,7 +43,7 @@ Result<unsigned> PartsOf(const AggregateSpec& spec) {
       if (numeric && type != Type::kBigint) return kValues;
       break;
     case F::kPercentileDisc:
-      if (numeric || type == Type::kTimestamp) return kValues;
+      if (numeric || type == Type::kTimestamp || type == Type::kDate) return kValues;
       break;
     case F::kApproxPercentile:
       if (is_double) return kSketch;

@@ -145,6 +145,7 @@ void AddTexts(const RowBlock& block, const ColumnReader& column, const Measure& 
 double ListedValue(const ColumnReader& column, uint32_t row) {
   switch (column.type()) {
     case Type::kInteger:
+    case Type::kDate:
       return column.Values<int32_t>()[row];
     case Type::kBigint:
     case Type::kTimestamp:
@@ -295,6 +296,7 @@ int64_t AddMeasure(const RowBlock& block, const ColumnReader& column, const Meas
       Dispatch<double, double>(block, column, measure);
       break;
     case Type::kInteger:
+    case Type::kDate:
       Dispatch<int32_t, int64_t>(block, column, measure);
       break;
     case Type::kBigint:
@@ -303,6 +305,9 @@ int64_t AddMeasure(const RowBlock& block, const ColumnReader& column, const Meas
       break;
     case Type::kText:
       AddTexts(block, column, measure);
+      break;
+    case Type::kReal:
+      CountNulls(block, column, measure);
       break;
     case Type::kBoolean:
       AddTrues(block, column, measure);

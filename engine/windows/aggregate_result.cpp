@@ -109,6 +109,8 @@ Status AppendOrdered(int64_t bits, arrow::ArrayBuilder* builder) {
       return static_cast<arrow::Int32Builder*>(builder)->Append(int32_t(bits));
     case arrow::Type::INT64:
       return static_cast<arrow::Int64Builder*>(builder)->Append(bits);
+    case arrow::Type::DATE32:
+      return static_cast<arrow::Date32Builder*>(builder)->Append(int32_t(bits));
     case arrow::Type::TIMESTAMP:
       return static_cast<arrow::TimestampBuilder*>(builder)->Append(bits);
     case arrow::Type::BOOL:
@@ -169,10 +171,11 @@ Status AppendPercentileDisc(const Measure& measure, const char* row, double frac
   std::vector<int64_t> ordered;
   ordered.reserve(values.size());
   const bool is_bits = measure.type == Type::kBigint || measure.type == Type::kTimestamp;
+  const bool is_whole = measure.type == Type::kInteger || measure.type == Type::kDate;
   for (const double value : values) {
-    ordered.push_back(is_bits                          ? std::bit_cast<int64_t>(value)
-                      : measure.type == Type::kInteger ? int64_t(value)
-                                                       : OrderedBits(value));
+    ordered.push_back(is_bits    ? std::bit_cast<int64_t>(value)
+                      : is_whole ? int64_t(value)
+                                 : OrderedBits(value));
   }
   return AppendOrdered(ValueAtFraction(&ordered, fraction), builder);
 }

@@ -20,6 +20,12 @@ Result<ColumnReader> ColumnReader::Make(const arrow::Array& array) {
     case arrow::Type::DOUBLE:
       column.type_ = Type::kDouble;
       break;
+    case arrow::Type::FLOAT:
+      column.type_ = Type::kReal;
+      break;
+    case arrow::Type::DATE32:
+      column.type_ = Type::kDate;
+      break;
     case arrow::Type::STRING:
       column.type_ = Type::kText;
       break;

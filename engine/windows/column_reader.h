@@ -1,6 +1,6 @@
 // One column of a batch. As a key or a distinct value it is read in canonical form: what is equal
-// has the same bits. Fixed-width values are 64 bits (integers widened, -0.0 as 0.0, every NaN as
-// one), text is its bytes. Loops over numbers take the values as they stand.
+// has the same bits. Fixed-width values are 64 bits (integers and reals widened, -0.0 as 0.0, every
+// NaN as one), text is its bytes. Loops over numbers take the values as they stand.
 #pragma once
 
 #include <arrow/array.h>
@@ -46,7 +46,10 @@ class ColumnReader {
         return data_[bit >> 3] >> (bit & 7) & 1;
       }
       case Type::kInteger:
+      case Type::kDate:
         return uint64_t(int64_t(reinterpret_cast<const int32_t*>(data_)[row + offset_]));
+      case Type::kReal:
+        return CanonicalBits(double(reinterpret_cast<const float*>(data_)[row + offset_]));
       case Type::kDouble:
         return CanonicalBits(reinterpret_cast<const double*>(data_)[row + offset_]);
       default:

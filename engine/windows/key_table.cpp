@@ -27,6 +27,10 @@ Status AppendValue(arrow::ArrayBuilder* builder, uint64_t bits) {
       return static_cast<arrow::Int64Builder*>(builder)->Append(int64_t(bits));
     case arrow::Type::DOUBLE:
       return static_cast<arrow::DoubleBuilder*>(builder)->Append(std::bit_cast<double>(bits));
+    case arrow::Type::FLOAT:
+      return static_cast<arrow::FloatBuilder*>(builder)->Append(float(std::bit_cast<double>(bits)));
+    case arrow::Type::DATE32:
+      return static_cast<arrow::Date32Builder*>(builder)->Append(int32_t(bits));
     case arrow::Type::TIMESTAMP:
       return static_cast<arrow::TimestampBuilder*>(builder)->Append(int64_t(bits));
     default:

@@ -21,6 +21,7 @@ inline double DoubleOfOrdered(int64_t ordered) {
 // Not for text.
 inline int64_t OrderedBits(const ColumnReader& column, int64_t row) {
   if (column.type() == Type::kDouble) return OrderedBits(column.Values<double>()[row]);
+  if (column.type() == Type::kReal) return OrderedBits(double(column.Values<float>()[row]));
   return int64_t(column.Fixed(row));
 }
 

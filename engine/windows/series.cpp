@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "engine/base/time.h"
+#include "engine/model/timestamp.h"
 #include "engine/operators/cell_text.h"
 #include "engine/operators/value_text.h"
 #include "engine/windows/accumulator_layout.h"
@@ -21,13 +22,15 @@ void SortByTime(Series* series) {
 
 double ValueOf(const Series::Item& item) { return DoubleOfOrdered(item.value); }
 
-void AppendNumber(double value, std::string* out) {
+// Of a float or a double, in the fewest digits.
+template <typename T>
+void AppendNumber(T value, std::string* out) {
   if (!std::isfinite(value)) {
     out->append("null");
     return;
   }
   char text[kValueTextBytesMax];
-  out->append(text, WriteDouble(value, text));
+  out->append(text, WriteNumber(value, text));
 }
 
 void AppendJson(const Series& series, int64_t value, Type type, std::string* out) {
@@ -37,6 +40,12 @@ void AppendJson(const Series& series, int64_t value, Type type, std::string* out
       break;
     case Type::kDouble:
       AppendNumber(DoubleOfOrdered(value), out);
+      break;
+    case Type::kReal:
+      AppendNumber(float(DoubleOfOrdered(value)), out);
+      break;
+    case Type::kDate:
+      AppendJsonString(FormatDate(int32_t(value)), out);
       break;
     case Type::kBoolean:
       out->append(value != 0 ? "true" : "false");

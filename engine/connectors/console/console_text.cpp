@@ -5,6 +5,8 @@
 #include <cmath>
 #include <cstdio>
 
+#include "engine/model/timestamp.h"
+
 namespace millrace {
 namespace {
 
@@ -98,6 +100,10 @@ std::string CellText(const arrow::Array& array, Type type, int64_t row, int widt
       return std::to_string(static_cast<const arrow::Int64Array&>(array).Value(row));
     case Type::kDouble:
       return ShortNumber(static_cast<const arrow::DoubleArray&>(array).Value(row));
+    case Type::kReal:
+      return ShortNumber(double(static_cast<const arrow::FloatArray&>(array).Value(row)));
+    case Type::kDate:
+      return FormatDate(static_cast<const arrow::Date32Array&>(array).Value(row));
     case Type::kText:
     case Type::kJson:
       return CleanText(static_cast<const arrow::StringArray&>(array).GetView(row), width_max);

@@ -42,8 +42,12 @@ void CsvRowEncoder::Encode(const arrow::RecordBatch& batch, std::string* buffer,
       const arrow::Array& column = *batch.column(i);
       if (column.IsNull(row)) continue;
       const Type type = schema_.fields[size_t(i)].type;
-      if (type == Type::kDouble &&
-          !std::isfinite(static_cast<const arrow::DoubleArray&>(column).Value(row))) {
+      const bool is_finite =
+          type == Type::kDouble
+              ? std::isfinite(static_cast<const arrow::DoubleArray&>(column).Value(row))
+              : type != Type::kReal ||
+                    std::isfinite(static_cast<const arrow::FloatArray&>(column).Value(row));
+      if (!is_finite) {
         ++non_finite_values_;
       } else if (type == Type::kText) {
         AppendCsvCell(static_cast<const arrow::StringArray&>(column).GetView(row), buffer);

@@ -29,8 +29,11 @@ bool CanBe(const arrow::DataType& type, const SourceColumn& column) {
       return type.id() == arrow::Type::BOOL;
     case Type::kInteger:
     case Type::kBigint:
+    case Type::kReal:
     case Type::kDouble:
       return number;
+    case Type::kDate:
+      return type.id() == arrow::Type::DATE32;
     case Type::kText:
     case Type::kJson:
       return arrow::is_string(type.id());

@@ -7,6 +7,7 @@
 
 #include "engine/base/diagnostics.h"
 #include "engine/base/time.h"
+#include "engine/model/timestamp.h"
 
 namespace millrace {
 namespace {
@@ -57,6 +58,12 @@ void AppendCellText(const arrow::Array& array, Type type, int64_t row, std::stri
       break;
     case Type::kDouble:
       AppendNumber(static_cast<const arrow::DoubleArray&>(array).Value(row), text);
+      break;
+    case Type::kReal:
+      AppendNumber(static_cast<const arrow::FloatArray&>(array).Value(row), text);
+      break;
+    case Type::kDate:
+      text->append(FormatDate(static_cast<const arrow::Date32Array&>(array).Value(row)));
       break;
     case Type::kText:
     case Type::kJson:

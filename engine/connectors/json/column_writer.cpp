@@ -23,6 +23,8 @@ int64_t ColumnWriter::ValuesBytes(int64_t rows) const {
     case Type::kBoolean:
       return rows;
     case Type::kInteger:
+    case Type::kReal:
+    case Type::kDate:
       return rows * 4;
     case Type::kText:
     case Type::kJson:

@@ -29,7 +29,8 @@ class ColumnWriter {
 
   // Of the column's own type; `row` is below the reserved rows.
   void SetBoolean(int64_t row, bool value) { values_[row] = value; }
-  void SetInteger(int64_t row, int32_t value) { Store(row, value); }
+  void SetInteger(int64_t row, int32_t value) { Store(row, value); }  // integer and date
+  void SetReal(int64_t row, float value) { Store(row, value); }
   void SetInt64(int64_t row, int64_t value) { Store(row, value); }  // bigint and timestamp
   void SetDouble(int64_t row, double value) { Store(row, value); }
   // The rows before must have been set, in order. False where there is no room: a batch's text is

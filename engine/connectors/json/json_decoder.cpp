@@ -48,6 +48,10 @@ JsonTarget TargetOfType(Type type, TimestampUnit unit) {
       return JsonTarget::kBigint;
     case Type::kDouble:
       return JsonTarget::kDouble;
+    case Type::kReal:
+      return JsonTarget::kReal;
+    case Type::kDate:
+      return JsonTarget::kDate;
     case Type::kText:
       return JsonTarget::kText;
     case Type::kJson:
@@ -279,6 +283,18 @@ void JsonDecoder::TakeText(Column* column) {
         if (end == text.data() + text.size()) return TakeNumber(column, number);
       }
       break;
+    case Type::kReal: {
+      float value = 0;
+      taken = column->accept_text && ParseReal(text, &value);
+      column->number = double(value);
+      break;
+    }
+    case Type::kDate: {
+      int32_t days = 0;
+      taken = ParseDate(text, &days);
+      column->integer = days;
+      break;
+    }
     case Type::kDouble:
       taken = column->accept_text && ParseDouble(text, &column->number);
       break;
@@ -321,6 +337,12 @@ void JsonDecoder::TakeNumber(Column* column, const JsonNumber& number) {
     case Type::kDouble:
       outcome = ToDouble(number, &column->number);
       break;
+    case Type::kReal: {
+      float value = 0;
+      outcome = ToReal(number, &value);
+      column->number = double(value);
+      break;
+    }
     case Type::kBigint:
       outcome = ToInt64(number, &column->integer);
       break;
@@ -426,7 +448,11 @@ bool JsonDecoder::WriteCells() {
       case Type::kTimestamp:
         writer.SetInt64(row, column.integer);
         break;
+      case Type::kReal:
+        writer.SetReal(row, float(column.number));
+        break;
       case Type::kInteger:
+      case Type::kDate:
         writer.SetInteger(row, int32_t(column.integer));
         break;
       case Type::kBoolean:
@@ -498,6 +524,7 @@ void JsonDecoder::Refuse(const Column& column, JsonFailure* failure) const {
     return;
   }
   std::string expected(TypeName(column.type));
+  if (column.type == Type::kDate) expected = "a date such as 2022-06-13";
   if (column.type == Type::kTimestamp) {
     expected = column.unit == TimestampUnit::kIso8601 ? "an ISO 8601 timestamp"
                                                       : "a number since the epoch";

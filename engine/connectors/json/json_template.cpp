@@ -196,6 +196,12 @@ inline const char* JsonTemplate::ReadNumber(const Step& step, const char* at, co
       writer->SetDouble(row, value);
       break;
     }
+    case JsonTarget::kReal: {
+      float value = 0;
+      outcome = ToReal(number, &value);
+      writer->SetReal(row, value);
+      break;
+    }
     case JsonTarget::kBigint: {
       int64_t value = 0;
       outcome = ToInt64(number, &value);
@@ -217,6 +223,7 @@ inline const char* JsonTemplate::ReadNumber(const Step& step, const char* at, co
     case JsonTarget::kSkip:
     case JsonTarget::kBoolean:
     case JsonTarget::kText:
+    case JsonTarget::kDate:
     case JsonTarget::kIsoTimestamp:
     case JsonTarget::kOther:
       break;
@@ -236,6 +243,12 @@ inline const char* JsonTemplate::ReadString(Step* step, const char* at, const ch
       return quote + 1;
     case JsonTarget::kText:
       return writers[step->to.column].SetText(row, text) ? quote + 1 : nullptr;
+    case JsonTarget::kDate: {
+      int32_t days;
+      if (!ParseDate(text, &days)) return nullptr;
+      writers[step->to.column].SetInteger(row, days);
+      return quote + 1;
+    }
     case JsonTarget::kIsoTimestamp: {
       int64_t micros;
       if (!ReadTime(step, text, &micros)) return nullptr;

@@ -29,8 +29,10 @@ enum class JsonTarget : uint8_t {
   kBoolean,
   kInteger,
   kBigint,
+  kReal,
   kDouble,
   kText,
+  kDate,
   kIsoTimestamp,
   kEpochTimestamp,
   kOther,  // nothing that a template reads

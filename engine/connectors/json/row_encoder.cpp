@@ -7,6 +7,7 @@
 #include <numeric>
 
 #include "engine/base/time.h"
+#include "engine/model/timestamp.h"
 
 namespace millrace {
 namespace {
@@ -24,9 +25,11 @@ void AppendInteger(Integer value, std::string* buffer) {
   buffer->append(digits, end);
 }
 
-void AppendDouble(double value, std::string* buffer) {
-  const double magnitude = std::fabs(value);
-  const bool plain = magnitude == 0 || (magnitude >= 1e-5 && magnitude < 1e15);
+// A float or a double.
+template <typename T>
+void AppendFinite(T value, std::string* buffer) {
+  const T magnitude = std::fabs(value);
+  const bool plain = magnitude == 0 || (magnitude >= T(1e-5) && magnitude < T(1e15));
   char digits[40];
   const auto [end, error] =
       std::to_chars(digits, digits + sizeof(digits), value,
@@ -142,11 +145,21 @@ void JsonRowEncoder::EncodeValue(const arrow::Array& column, const Field& field,
       return;
     case Type::kDouble: {
       const double value = static_cast<const arrow::DoubleArray&>(column).Value(row);
-      if (std::isfinite(value)) return AppendDouble(value, buffer);
+      if (std::isfinite(value)) return AppendFinite(value, buffer);
       ++non_finite_values_;
       buffer->append("null");
       return;
     }
+    case Type::kReal: {
+      const float value = static_cast<const arrow::FloatArray&>(column).Value(row);
+      if (std::isfinite(value)) return AppendFinite(value, buffer);
+      ++non_finite_values_;
+      buffer->append("null");
+      return;
+    }
+    case Type::kDate:
+      return AppendJsonText(FormatDate(static_cast<const arrow::Date32Array&>(column).Value(row)),
+                            buffer);
     case Type::kJson:
     case Type::kText: {
       const std::string_view text = static_cast<const arrow::StringArray&>(column).GetView(row);

@@ -1,8 +1,8 @@
 // Rows as JSON objects, as output to Kafka and JSON-lines files is written: keys in column order;
-// timestamps RFC 3339 with microseconds and Z; doubles with the fewest digits that read back to the
-// same value (21, 0.1, 1e+21: exponents only below 1e-5 and from 1e15); NaN and infinities become
-// null and are counted; Field::is_json text is embedded as it is; integers never in exponent form.
-// Compact, no spaces.
+// timestamps RFC 3339 with microseconds and Z; dates as 2022-06-13; reals and doubles with the
+// fewest digits that read back to the same value (21, 0.1, 1e+21: exponents only below 1e-5 and
+// from 1e15); NaN and infinities become null and are counted; Field::is_json text is embedded as it
+// is; integers never in exponent form. Compact, no spaces.
 #pragma once
 
 #include <arrow/record_batch.h>

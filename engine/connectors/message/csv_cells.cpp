@@ -157,6 +157,12 @@ Result<std::shared_ptr<arrow::Array>> ConvertCells(
     case Type::kDouble:
       return Convert<arrow::DoubleBuilder, double>(cells, null_text, arrow::DoubleBuilder(),
                                                    ParseDouble, refuse);
+    case Type::kReal:
+      return Convert<arrow::FloatBuilder, float>(cells, null_text, arrow::FloatBuilder(), ParseReal,
+                                                 refuse);
+    case Type::kDate:
+      return Convert<arrow::Date32Builder, int32_t>(cells, null_text, arrow::Date32Builder(),
+                                                    ParseDate, refuse);
     case Type::kTimestamp:
       return Convert<arrow::TimestampBuilder, int64_t>(
           cells, null_text,

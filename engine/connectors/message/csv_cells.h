@@ -17,10 +17,11 @@ namespace millrace {
 //   boolean          true, false, t, f, 1, 0 in any letter case
 //   integer, bigint  digits, or a number without a fraction ("21.0", as pandas writes columns with
 //                    gaps), in range
-//   double           as ParseDouble
+//   real, double     as ParseReal, ParseDouble
 //   text             UTF-8
 //   timestamp        ISO 8601 (ParseTimestamp), or a number since the epoch in the declared unit,
 //                    rounded down to microseconds; years 1 to 9999
+//   date             as ParseDate
 //   json             one JSON value
 bool CellToBoolean(std::string_view cell, bool* value);
 bool CellToInteger(std::string_view cell, int32_t* value);

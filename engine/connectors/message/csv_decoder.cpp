@@ -4,6 +4,7 @@
 
 #include "engine/base/utf8.h"
 #include "engine/model/number.h"
+#include "engine/model/timestamp.h"
 
 namespace millrace {
 namespace {
@@ -103,6 +104,18 @@ CsvDecoder::Outcome CsvDecoder::Write(const Column& column, std::string_view cel
       double value = 0;
       if (!ParseDouble(cell, &value)) return Outcome::kMismatch;
       writer->SetDouble(row, value);
+      return Outcome::kWritten;
+    }
+    case Type::kReal: {
+      float value = 0;
+      if (!ParseReal(cell, &value)) return Outcome::kMismatch;
+      writer->SetReal(row, value);
+      return Outcome::kWritten;
+    }
+    case Type::kDate: {
+      int32_t days = 0;
+      if (!ParseDate(cell, &days)) return Outcome::kMismatch;
+      writer->SetInteger(row, days);
       return Outcome::kWritten;
     }
     case Type::kText:

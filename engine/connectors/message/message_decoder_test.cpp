@@ -45,6 +45,7 @@ class MessageDecoderTest : public testing::Test {
   // "index reason: message" of what was refused.
   std::vector<std::string> Refused() const {
     std::vector<std::string> refused;
+    refused.reserve(decoded_.refused.size());
     for (const auto& one : decoded_.refused) {
       refused.push_back(std::to_string(one.reading.index) + " " + one.failure.reason + ": " +
                         one.failure.message);
@@ -166,6 +167,29 @@ TEST_F(CsvMessageTest, ABadLineIsRefusedAlone) {
   EXPECT_THAT(Append(""), IsEmpty());
   EXPECT_THAT(Refused(), IsEmpty());
   EXPECT_THAT(Rows(), ElementsAre("e 1"));
+}
+
+TEST(CsvMessage, DatesAndRealsAreRead) {
+  SourceStreamSpec spec = Spec(Format::kCsv);
+  spec.columns[0].field.type = Type::kDate;
+  spec.columns[1].field.type = Type::kReal;
+  MessageDecoder decoder(spec, {0, 1, 2});
+  DecodedMessage decoded;
+  decoder.Append("1970-01-02,0.1,0\n2023-02-29,1,0\n2024-02-29 10:00,1,0\n,x,0\n,-2.5,0", &decoded);
+  std::vector<std::string> refused;
+  refused.reserve(decoded.refused.size());
+  for (const auto& one : decoded.refused) refused.push_back(one.failure.message);
+  EXPECT_THAT(refused, ElementsAre("column id: expected date, found '2023-02-29'",
+                                   "column id: expected date, found '2024-02-29 10:00'",
+                                   "column n: expected real, found 'x'"));
+  const auto batch = decoder.Finish().ValueOrDie();
+  ASSERT_EQ(batch->num_rows(), 2);
+  const auto& days = static_cast<const arrow::Date32Array&>(*batch->column(0));
+  const auto& reals = static_cast<const arrow::FloatArray&>(*batch->column(1));
+  EXPECT_EQ(days.Value(0), 1);
+  EXPECT_TRUE(days.IsNull(1));
+  EXPECT_EQ(reals.Value(0), 0.1F);
+  EXPECT_EQ(reals.Value(1), -2.5F);
 }
 
 }  // namespace
