@@ -272,9 +272,8 @@ std::optional<Bound> ExpressionBinder::BindTryCast(const Syntax& node) {
       name.open_text ? TypeFromName(std::get<std::string>(name.expr.literal)) : std::nullopt;
   if (!type.has_value()) {
     sql_.Error(args[1], "the second argument of try_cast() is the name of a type",
-               name.open_text
-                   ? SuggestName(std::get<std::string>(name.expr.literal), ColumnTypeNames())
-                   : "write try_cast(x, 'integer')");
+               name.open_text ? TypeNameHint(std::get<std::string>(name.expr.literal))
+                              : "write try_cast(x, 'integer')");
     return std::nullopt;
   }
   if (value.open_text && *type != Type::kText) {

@@ -35,8 +35,7 @@ std::optional<CastTarget> ReadTypeName(const SqlText& sql, const Syntax& type_na
   const bool known_schema =
       names.size() == 1 || (names.size() == 2 && StringOf(names[0]) == "pg_catalog");
   if (!type.has_value() || !known_schema) {
-    sql.Error(type_name, "type '" + name + "' is not supported",
-              SuggestName(name, ColumnTypeNames()));
+    sql.Error(type_name, "type '" + name + "' is not supported", TypeNameHint(name));
     return std::nullopt;
   }
   target.type = *type;
@@ -56,6 +55,16 @@ std::optional<CastTarget> ReadTypeName(const SqlText& sql, const Syntax& type_na
     return std::nullopt;
   }
   return target;
+}
+
+std::string TypeNameHint(std::string_view name) {
+  const std::string nearest = NearestName(name, ColumnTypeNames());
+  if (!nearest.empty()) return "did you mean '" + nearest + "'?";
+  std::string known;
+  for (const std::string& type : ColumnTypeNames()) {
+    known += (known.empty() ? "known: " : ", ") + type;
+  }
+  return known;
 }
 
 bool CanCast(Type from, Type to) {

@@ -3,6 +3,7 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "engine/model/types.h"
 #include "engine/plan/syntax_tree.h"
@@ -17,6 +18,9 @@ struct CastTarget {
 
 // Nothing after an error.
 std::optional<CastTarget> ReadTypeName(const SqlText& sql, const Syntax& type_name);
+
+// What to say of a name that is no type: the nearest, or all that there are.
+std::string TypeNameHint(std::string_view name);
 
 // Whether CAST (from AS to) exists in PostgreSQL and here.
 bool CanCast(Type from, Type to);
