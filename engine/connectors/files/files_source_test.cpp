@@ -411,6 +411,30 @@ TEST_F(ParquetSourceTest, CastsWhatIsLossless) {
   EXPECT_THAT(output->ended, ElementsAre("a.parquet:3"));
 }
 
+TEST_F(ParquetSourceTest, TextThatIsNoneIsRefusedByItsRow) {
+  node_.used_columns = {0, 1, 3};
+  node_.spec.columns[3].field.type = Type::kJson;
+  const auto millis = arrow::timestamp(arrow::TimeUnit::MILLI);
+  PutParquet(
+      "a.parquet",
+      arrow::schema({arrow::field("device_id", arrow::utf8()), arrow::field("at", millis),
+                     arrow::field("count", arrow::utf8())}),
+      {Array<arrow::StringBuilder, std::string>(arrow::utf8(), {"a", "b\xff", "c", "d\xc3"}),
+       Array<arrow::TimestampBuilder, int64_t>(millis, {0, 1, 2, std::nullopt}),
+       Array<arrow::StringBuilder, std::string>(arrow::utf8(), {"[1]", "{}", "[1", std::nullopt})});
+  const auto output = ReadAll(MakeSource({"a.parquet"}).get());
+  ASSERT_TRUE(output.ok()) << output.status().ToString();
+  EXPECT_THAT(output->rows,
+              ElementsAre("a.parquet:0 a 1970-01-01 00:00:00.000000Z [1] | "
+                          "{\"device_id\":\"a\",\"at\":\"1970-01-01T00:00:00.000000Z\","
+                          "\"count\":[1]}"));
+  ASSERT_EQ(output->rejected.size(), 3u);
+  EXPECT_THAT(output->rejected[0], HasSubstr("1 type_mismatch: column device_id: expected text"));
+  EXPECT_THAT(output->rejected[1],
+              HasSubstr("2 type_mismatch: column count: expected json, found '[1'"));
+  EXPECT_THAT(output->rejected[2], HasSubstr("3 missing_event_time: column at is null"));
+}
+
 TEST_F(ParquetSourceTest, RefusesFilesThatDoNotFit) {
   node_.used_columns = {1, 3};
   node_.spec.columns[1].timestamp_unit = TimestampUnit::kSeconds;

@@ -6,11 +6,15 @@
 #include <parquet/properties.h>
 #include <parquet/schema.h>
 
+#include <map>
 #include <set>
 
 #include "engine/base/diagnostics.h"
+#include "engine/base/utf8.h"
 #include "engine/connectors/files/file_reader.h"
 #include "engine/connectors/json/row_encoder.h"
+#include "engine/connectors/message/csv_cells.h"
+#include "engine/json/json_text.h"
 
 namespace millrace {
 namespace {
@@ -179,17 +183,7 @@ class ParquetReader final : public FileReader {
     }
     chunk->batch = arrow::RecordBatch::Make(columns_.schema, raw.num_rows(), std::move(arrays));
     for (int64_t row = 0; row < raw.num_rows(); ++row) chunk->offsets.push_back(next_offset_ + row);
-    if (columns_.event_time >= 0) {
-      const arrow::Array& time = *chunk->batch->column(columns_.event_time);
-      for (int64_t row = 0; time.null_count() > 0 && row < raw.num_rows(); ++row) {
-        if (time.IsValid(row)) continue;
-        RejectedRecord record;
-        record.reason = "missing_event_time";
-        record.message =
-            "column " + columns_.columns[size_t(columns_.event_time)].field.name + " is null";
-        chunk->refused.emplace_back(row, std::move(record));
-      }
-    }
+    RefuseRows(*chunk->batch, chunk);
     Schema schema;
     for (const auto& column : columns_.columns) schema.fields.push_back(column.field);
     chunk->write_again = [schema, batch = chunk->batch](int64_t row, std::string* text) {
@@ -199,8 +193,39 @@ class ParquetReader final : public FileReader {
     return Status::OK();
   }
 
+  // Parquet's readers take any bytes for text.
+  void RefuseRows(const arrow::RecordBatch& batch, DecodedChunk* chunk) {
+    std::map<int64_t, RejectedRecord> refused;
+    for (size_t i = 0; i < columns_.columns.size(); ++i) {
+      const Field& field = columns_.columns[i].field;
+      const arrow::Array& array = *batch.column(int(i));
+      if (field.type == Type::kText || field.type == Type::kJson) {
+        const auto& texts = static_cast<const arrow::StringArray&>(array);
+        for (int64_t row = 0; row < texts.length(); ++row) {
+          if (texts.IsNull(row)) continue;
+          const std::string_view text = texts.GetView(row);
+          const bool good = field.type == Type::kJson ? json_.Check(text) == nullptr : IsUtf8(text);
+          if (good) continue;
+          const auto [entry, is_new] = refused.try_emplace(row);
+          if (!is_new) continue;
+          entry->second.reason = "type_mismatch";
+          entry->second.message = CellMismatch(field, text);
+        }
+      }
+      if (int(i) != columns_.event_time || array.null_count() == 0) continue;
+      for (int64_t row = 0; row < array.length(); ++row) {
+        if (array.IsValid(row)) continue;
+        RejectedRecord& record = refused[row];
+        record.reason = "missing_event_time";
+        record.message = "column " + field.name + " is null";
+      }
+    }
+    for (auto& [row, record] : refused) chunk->refused.emplace_back(row, std::move(record));
+  }
+
   const FileColumns columns_;
   const std::string path_;
+  JsonText json_;
   std::unique_ptr<parquet::arrow::FileReader> file_;
   std::unique_ptr<arrow::RecordBatchReader> batches_;
   std::vector<int> indexes_;  // of the used columns in a batch
