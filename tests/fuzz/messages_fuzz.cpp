@@ -62,6 +62,7 @@ std::vector<std::string> fuzz::Seeds() {
   const std::string pack =
       R"([{"bn":"a/","bt":1.654e9,"bu":"Cel","bv":20,"n":"x","v":0.5},{"n":"y","t":-5,"vs":"on"}])";
   const std::string older = R"({"e":[{"n":"s","sv":"x"},{"v":"6.1","n":"l"}],"bt":1422748800})";
+  const std::string line = "a,1,1654733331,3,{\"a\": [1,2]}\n";
   std::vector<std::string> seeds;
   for (const char kind : {'\0', '\4'}) {
     seeds.push_back(std::string(1, kind) + object);
@@ -69,7 +70,7 @@ std::vector<std::string> fuzz::Seeds() {
     seeds.push_back(std::string(1, char(kind + 1)) + csv);
     seeds.push_back(std::string(1, char(kind + 2)) + pack);
     seeds.push_back(std::string(1, char(kind + 2)) + older);
-    seeds.push_back(std::string(1, char(kind + 3)) + "a,1,1654733331,3,{\"a\": [1,2]}\n");
+    seeds.push_back(std::string(1, char(kind + 3)) + line);
   }
   return seeds;
 }

@@ -112,8 +112,8 @@ void DrainSome(WindowAggregate* aggregate) {
   for (int64_t i = 0; i < kOutputBatchesMax && aggregate->HasOutput(); ++i) {
     const auto output = aggregate->NextOutput(64);
     if (!output.ok()) return;  // an entry that only now was read
-    if (*output == nullptr) fuzz::Fail("it says that there is output and gives none");
-    const Status valid = (*output)->ValidateFull();
+    if (output->batch == nullptr) fuzz::Fail("it says that there is output and gives none");
+    const Status valid = output->batch->ValidateFull();
     if (!valid.ok()) fuzz::Fail("a batch that is none: " + valid.ToString());
   }
 }
@@ -162,7 +162,9 @@ void ReadManifest(const std::string& bytes) {
   const bool named = !manifest.generation().empty();
   if (named && plan.ok() && plan->generation.empty()) fuzz::Fail("a plan without a generation");
   wish.savepoint = manifest;
-  const auto from_savepoint = PlanRecovery({.job = "smoke"}, wish);
+  RecoveryFacts fresh;
+  fresh.job = "smoke";
+  const auto from_savepoint = PlanRecovery(fresh, wish);
   if (named && from_savepoint.ok() && from_savepoint->generation.empty()) {
     fuzz::Fail("a plan without a generation");
   }

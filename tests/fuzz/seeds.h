@@ -1,6 +1,7 @@
 // What a libFuzzer program begins with: inputs that reach far, made from the project's own test
-// data. A program that is started with MILLRACE_FUZZ_SEEDS=FOLDER writes them there and ends;
-// tools/dev fuzz does so before each run.
+// data. A program that is started with MILLRACE_FUZZ_SEEDS=FOLDER writes them there and ends
+// (write_seeds.cpp); tools/dev fuzz does so before each run. The test command takes each of them
+// once (seeds_test.cpp).
 //
 // A program defines LLVMFuzzerTestOneInput and Seeds().
 #pragma once
