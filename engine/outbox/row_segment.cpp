@@ -159,7 +159,7 @@ Status ReadRowSegment(
     std::shared_ptr<arrow::RecordBatch> batch;
     ARROW_RETURN_NOT_OK(Unreadable(*file, (*opened)->ReadNext(&batch)));
     if (batch == nullptr) break;
-    ARROW_RETURN_NOT_OK(Unreadable(*file, batch->Validate()));
+    ARROW_RETURN_NOT_OK(Unreadable(*file, batch->ValidateFull()));
     rows += batch->num_rows();
     if (rows > segment.rows()) break;
     ARROW_RETURN_NOT_OK(visit(batch));

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "engine/base/utf8.h"
+
 namespace millrace {
 namespace {
 
@@ -204,9 +206,11 @@ bool KeyTable::IsKey(std::string_view bytes, const std::vector<bool>& is_text) {
     size_t size = 8;
     if (text) {
       if (bytes.size() < 4) return false;
-      size = 4 + ReadFixed(bytes.data(), 4);
+      size = ReadFixed(bytes.data(), 4);
+      bytes.remove_prefix(4);
     }
     if (bytes.size() < size) return false;
+    if (text && !IsUtf8(bytes.substr(0, size))) return false;
     bytes.remove_prefix(size);
   }
   return bytes.empty();

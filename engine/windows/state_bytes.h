@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "engine/base/status.h"
+#include "engine/base/utf8.h"
 
 namespace millrace {
 
@@ -48,7 +49,8 @@ class StateDecoder {
     if (!Has(size)) return {};
     const std::string_view text = bytes_->substr(0, size);
     bytes_->remove_prefix(size);
-    return text;
+    Require(IsUtf8(text));
+    return is_impossible_ ? std::string_view() : text;
   }
   // A count of values of at least `width` bytes each: never more than can follow.
   uint64_t TakeCount(uint64_t width) {
