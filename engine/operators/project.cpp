@@ -6,6 +6,8 @@
 
 #include <algorithm>
 
+#include "engine/plan/shared_expressions.h"
+
 namespace millrace {
 namespace {
 
@@ -91,11 +93,21 @@ class ProjectOperatorImpl final : public ProjectOperator {
           identity_ && columns[i].kind == Expr::Kind::kColumn && columns[i].column == int(i);
       CompactColumns(&columns[i], &used_);
     }
-    Schema compact;
-    for (const int column : used_) compact.fields.push_back(input.fields[size_t(column)]);
-    compact_ = compact.ToArrow();
-    for (const Expr& column : columns) {
-      ARROW_ASSIGN_OR_RAISE(std::unique_ptr<Evaluator> evaluator, Evaluator::Make(column, compact));
+    Schema known;  // the used columns, and what is shared
+    for (const int column : used_) known.fields.push_back(input.fields[size_t(column)]);
+    used_schema_ = known.ToArrow();
+    SharedExpressions made = ShareExpressions(std::move(columns), int(used_.size()));
+    for (const Expr& expr : made.shared) {
+      ARROW_ASSIGN_OR_RAISE(std::unique_ptr<Evaluator> evaluator, Evaluator::Make(expr, known));
+      shared_.push_back({std::move(evaluator), known.ToArrow()});
+      Field field;
+      field.name = FormatOperand(expr, known);  // as errors say it
+      field.type = expr.type;
+      known.fields.push_back(std::move(field));
+    }
+    known_ = known.ToArrow();
+    for (const Expr& column : made.columns) {
+      ARROW_ASSIGN_OR_RAISE(std::unique_ptr<Evaluator> evaluator, Evaluator::Make(column, known));
       columns_.push_back(std::move(evaluator));
     }
     return Status::OK();
@@ -116,6 +128,7 @@ class ProjectOperatorImpl final : public ProjectOperator {
                           KeptColumns(*input.batch, all_kept, projected.source_rows));
     arrow::ArrayVector arrays;
     std::vector<RowError> errors;  // rows of `kept`
+    ARROW_RETURN_NOT_OK(AddShared(&kept, &errors));
     for (size_t i = 0; i < columns_.size(); ++i) {
       ARROW_ASSIGN_OR_RAISE(Evaluated evaluated, columns_[i]->Evaluate(*kept));
       AddErrors(std::move(evaluated.errors), &errors);
@@ -153,6 +166,19 @@ class ProjectOperatorImpl final : public ProjectOperator {
     return Status::OK();
   }
 
+  Status AddShared(std::shared_ptr<arrow::RecordBatch>* kept, std::vector<RowError>* errors) {
+    if (shared_.empty()) return Status::OK();
+    arrow::ArrayVector arrays = (*kept)->columns();
+    for (const Shared& shared : shared_) {
+      *kept = arrow::RecordBatch::Make(shared.input, (*kept)->num_rows(), arrays);
+      ARROW_ASSIGN_OR_RAISE(Evaluated evaluated, shared.evaluator->Evaluate(**kept));
+      AddErrors(std::move(evaluated.errors), errors);
+      arrays.push_back(std::move(evaluated.values));
+    }
+    *kept = arrow::RecordBatch::Make(known_, (*kept)->num_rows(), std::move(arrays));
+    return Status::OK();
+  }
+
   // The columns that expressions read, of the kept rows.
   Result<std::shared_ptr<arrow::RecordBatch>> KeptColumns(const arrow::RecordBatch& batch,
                                                           bool all_kept, const RowIndexes& rows) {
@@ -166,7 +192,7 @@ class ProjectOperatorImpl final : public ProjectOperator {
       arrays.push_back(std::move(array));
     }
     const int64_t count = all_kept ? batch.num_rows() : int64_t(rows.size());
-    return arrow::RecordBatch::Make(compact_, count, std::move(arrays));
+    return arrow::RecordBatch::Make(used_schema_, count, std::move(arrays));
   }
 
   // A column of untyped nulls takes the type of its field.
@@ -208,10 +234,17 @@ class ProjectOperatorImpl final : public ProjectOperator {
     return Status::OK();
   }
 
+  struct Shared {
+    std::unique_ptr<Evaluator> evaluator;
+    std::shared_ptr<arrow::Schema> input;  // the used columns and what is shared before it
+  };
+
   std::unique_ptr<Evaluator> filter_;
-  std::vector<std::unique_ptr<Evaluator>> columns_;  // over the used columns only
-  std::vector<int> used_;
-  std::shared_ptr<arrow::Schema> compact_;
+  std::vector<int> used_;  // columns of the input
+  std::shared_ptr<arrow::Schema> used_schema_;
+  std::vector<Shared> shared_;
+  std::vector<std::unique_ptr<Evaluator>> columns_;
+  std::shared_ptr<arrow::Schema> known_;  // what columns_ read
   std::shared_ptr<arrow::Schema> output_;
   bool identity_ = false;
 };

@@ -93,6 +93,28 @@ TEST(ProjectTest, ARowThatFailsInTwoColumnsIsOneError) {
   EXPECT_TRUE(result.rows.batch->column(1)->Equals(Integers({2, std::nullopt, 1, 5})));
 }
 
+TEST(ProjectTest, WhatIsComputedOnceFailsARowOnceAndGuardsGoOnGuarding) {
+  const TestBatch input = Readings();
+  const Schema output{{{"p", Type::kInteger, "", false}, {"q", Type::kInteger, "", false}}};
+  const Expr quotient = Call("/", {Int(10), input["x"]});
+  const Expr guarded =
+      Make(Expr::Kind::kCase, Type::kInteger,
+           {Call(">", {input["x"], Int(2)}), Call("+", {quotient, Int(1)}), Int(-1)});
+  // Behind the guard alone b does not fail.
+  Projected result =
+      Project({std::nullopt, {guarded, Call("-", {guarded, Int(1)})}}, input, output);
+  EXPECT_TRUE(result.errors.empty());
+  EXPECT_TRUE(result.rows.batch->column(0)->Equals(Integers({3, -1, -1, 2, -1})));
+  EXPECT_TRUE(result.rows.batch->column(1)->Equals(Integers({2, -2, -2, 1, -2})));
+  // Beside the guard it does, and says so as without sharing.
+  result = Project({std::nullopt, {guarded, Call("*", {quotient, quotient})}}, input, output);
+  ASSERT_EQ(result.errors.size(), 1u);
+  EXPECT_EQ(result.errors[0].row, 1);
+  EXPECT_EQ(result.errors[0].message, "division by zero in 10 / x");
+  EXPECT_TRUE(result.rows.batch->column(0)->Equals(Integers({3, -1, 2, -1})));
+  EXPECT_TRUE(result.rows.batch->column(1)->Equals(Integers({4, std::nullopt, 1, 25})));
+}
+
 TEST(ProjectTest, NothingPasses) {
   const TestBatch input = Readings();
   const Projected result =

@@ -13,6 +13,15 @@ class Formatter {
  public:
   explicit Formatter(const Schema& input) : input_(input) {}
 
+  std::string Operand(const Expr& expr) const {
+    const std::string text = Format(expr);
+    const bool atom = expr.kind == Expr::Kind::kColumn || expr.kind == Expr::Kind::kLiteral ||
+                      expr.kind == Expr::Kind::kCast || expr.kind == Expr::Kind::kTryCast ||
+                      expr.kind == Expr::Kind::kCoalesce ||
+                      (expr.kind == Expr::Kind::kCall && !IsOperator(expr));
+    return atom ? text : "(" + text + ")";
+  }
+
   std::string Format(const Expr& expr) const {
     switch (expr.kind) {
       case Expr::Kind::kColumn:
@@ -47,16 +56,6 @@ class Formatter {
       return "column " + std::to_string(column);
     }
     return input_.fields[size_t(column)].name;
-  }
-
-  // In parentheses where it is not one word.
-  std::string Operand(const Expr& expr) const {
-    const std::string text = Format(expr);
-    const bool atom = expr.kind == Expr::Kind::kColumn || expr.kind == Expr::Kind::kLiteral ||
-                      expr.kind == Expr::Kind::kCast || expr.kind == Expr::Kind::kTryCast ||
-                      expr.kind == Expr::Kind::kCoalesce ||
-                      (expr.kind == Expr::Kind::kCall && !IsOperator(expr));
-    return atom ? text : "(" + text + ")";
   }
 
   static std::string_view NameOf(const Expr& call) {
@@ -113,6 +112,10 @@ class Formatter {
 
 std::string FormatExpr(const Expr& expr, const Schema& input) {
   return Formatter(input).Format(expr);
+}
+
+std::string FormatOperand(const Expr& expr, const Schema& input) {
+  return Formatter(input).Operand(expr);
 }
 
 }  // namespace millrace

@@ -57,5 +57,7 @@ struct Expr {
 
 // SQL-like text with columns by name, for plans and dead letters: `(temperature + 1) > 80`.
 std::string FormatExpr(const Expr& expr, const Schema& input);
+// The same, in parentheses where it would not stand alone beside an operator.
+std::string FormatOperand(const Expr& expr, const Schema& input);
 
 }  // namespace millrace

@@ -2,6 +2,7 @@
 #include <string>
 
 #include "engine/plan/plan.h"
+#include "engine/plan/shared_expressions.h"
 
 namespace millrace {
 namespace {
@@ -131,6 +132,15 @@ class PlanFormatter {
       columns += (i == 0 ? "" : ", ") + (value == name ? value : value + " AS " + name);
     }
     Detail(depth, "columns", columns);
+    Schema known = input;
+    std::vector<std::string> once;
+    for (const Expr& expr : ShareExpressions(project.columns, int(input.fields.size())).shared) {
+      once.push_back(FormatExpr(expr, known));
+      Field field;
+      field.name = FormatOperand(expr, known);
+      known.fields.push_back(std::move(field));
+    }
+    Detail(depth, "computed once", Joined(once));
   }
 
   void AddWindow(const PlanNode& node, const WindowAggregateNode& window, const Schema& input,
