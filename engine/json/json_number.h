@@ -3,6 +3,7 @@
 #pragma once
 
 #include <algorithm>
+#include <bit>
 #include <cstdint>
 #include <string_view>
 
@@ -72,44 +73,63 @@ inline const char* ReadJsonNumber(const char* at, JsonNumber* number) {
   return at;
 }
 
-// ReadShortJsonNumber looks at so many bytes, whatever stands there.
-inline constexpr int kShortJsonNumberReads = 18;
+// FindShortJsonNumber and ReadShortJsonNumber look at so many bytes, whatever stands there.
+inline constexpr int kShortJsonNumberReads = 24;
+
+// Where the parts of a number without an exponent are: "-20.50".
+struct ShortJsonNumber {
+  uint32_t begin = 0;  // of the digits: 1 behind a minus
+  uint32_t point = 0;  // the end where there is none
+  uint32_t end = 0;
+};
+
+// Numbers of at most fifteen bytes without an exponent; false for everything else, numbers that
+// ReadJsonNumber reads included.
+inline bool FindShortJsonNumber(const char* at, ShortJsonNumber* number) {
+  const JsonBlock block(at);
+  const uint32_t behind = ~block.Within('-', '9') & JsonBlock::kAll;
+  if (behind == 0) return false;
+  const auto end = uint32_t(std::countr_zero(behind));
+  const uint32_t begin = *at == '-';
+  // What is no digit may only be one point, between digits.
+  const uint32_t within = (behind & -behind) - 1;
+  const uint32_t marks = ~block.Within('0', '9') & within & ~begin;
+  uint32_t point = end;
+  if (marks != 0) {
+    point = uint32_t(std::countr_zero(marks));
+    if ((marks & (marks - 1)) != 0 || at[point] != '.' || point + 1 == end) return false;
+  }
+  if (point == begin || (at[begin] == '0' && point - begin > 1)) return false;
+  *number = {begin, point, end};
+  return (at[end] | 0x20) != 'e';
+}
 
 // As ReadJsonNumber for what sensors mostly write: at most eight digits and no exponent. Null for
 // everything else, numbers that ReadJsonNumber reads included.
 inline const char* ReadShortJsonNumber(const char* at, JsonNumber* number) {
-  constexpr uint64_t kZeros = kLowBits * '0';
-  const auto digits_of = [](uint64_t word) {
-    const uint64_t other = ((word + kLowBits * 0x76) | word) & kHighBits;
-    return other == 0 ? 8 : std::countr_zero(other) >> 3;
-  };
-  const char* const begin = at;
-  number->negative = *at == '-';
-  at += number->negative;
-  uint64_t word = LoadWord(at) ^ kZeros;
-  int digits = digits_of(word);
-  if (digits == 0 || (*at == '0' && digits > 1)) return nullptr;
-  number->exponent = 0;
-  at += digits;
-  if (*at == '.') {
-    const uint64_t fraction = LoadWord(at + 1) ^ kZeros;
-    const int fraction_digits = digits_of(fraction);
-    if (fraction_digits == 0 || digits + fraction_digits > 8) return nullptr;
-    word = (word & ((uint64_t(1) << (8 * digits)) - 1)) | (fraction << (8 * digits));
-    digits += fraction_digits;
-    number->exponent = -fraction_digits;
-    at += 1 + fraction_digits;
+  ShortJsonNumber parts;
+  if (!FindShortJsonNumber(at, &parts)) return nullptr;
+  const uint32_t whole = parts.point - parts.begin;
+  const uint32_t fraction = parts.end - parts.point - (parts.point < parts.end);
+  const uint32_t digits = whole + fraction;
+  if (digits > 8) return nullptr;
+  // Both parts behind each other, with zeros in front: eight digits in all.
+  uint64_t word = LoadWord(at + parts.begin);
+  if (fraction != 0) {
+    word = (word & ((uint64_t(1) << (8 * whole)) - 1)) |
+           (LoadWord(at + parts.point + 1) << (8 * whole));
   }
-  if (JsonDigit(*at) <= 9 || (*at | 0x20) == 'e' || *at == '.') return nullptr;
-  // Eight digits with zeros in front, two, four and eight of them put together at a time.
-  word <<= 8 * (8 - digits);
+  word = (word ^ (kLowBits * '0')) << (8 * (8 - digits));
+  // Two, four and eight of them put together at a time.
   word = word * 10 + (word >> 8);
   constexpr uint64_t kPairs = 0x000000FF000000FF;
   word = ((word & kPairs) * 0x000F424000000064 + (word >> 16 & kPairs) * 0x0000271000000001) >> 32;
   number->mantissa = uint32_t(word);
+  number->exponent = -int32_t(fraction);
+  number->negative = parts.begin != 0;
   number->exact = true;
-  number->text = {begin, size_t(at - begin)};
-  return at;
+  number->text = {at, parts.end};
+  return at + parts.end;
 }
 
 inline constexpr double kJsonExactPowers[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,

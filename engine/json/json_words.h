@@ -1,10 +1,12 @@
-// Bytes compared and searched eight at a time.
+// Bytes compared and searched eight or sixteen at a time.
 #pragma once
 
 #include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+
+#include "engine/json/json_block.h"
 
 namespace millrace {
 
@@ -33,27 +35,31 @@ inline bool SameBytes(const char* a, const char* b, size_t size) {
   return true;
 }
 
-// A high bit in every byte of `word` that is `byte`; bytes above the first one may be wrong.
-inline uint64_t MarkByte(uint64_t word, uint8_t byte) {
-  const uint64_t rest = word ^ (kLowBits * byte);
-  return (rest - kLowBits) & ~rest & kHighBits;
+// SameBytes where sixteen bytes can be read at `a` and at `b`, whatever the size.
+inline bool SameBytesWithRoom(const char* a, const char* b, size_t size) {
+  uint32_t same = JsonBlock(a).Same(JsonBlock(b));
+  if (size <= JsonBlock::kSize) [[likely]]
+    return (~same & ((uint32_t(1) << size) - 1)) == 0;
+  for (size_t i = JsonBlock::kSize; i + JsonBlock::kSize <= size; i += JsonBlock::kSize) {
+    same &= JsonBlock(a + i).Same(JsonBlock(b + i));
+  }
+  const size_t last = size - JsonBlock::kSize;
+  return (same & JsonBlock(a + last).Same(JsonBlock(b + last))) == JsonBlock::kAll;
 }
 
 // Where the string whose inside begins at `at` ends: its closing quote, before `end`. Null where an
 // escape or a control character comes first. `ascii`: no byte above 127.
 inline const char* FindPlainStringEnd(const char* at, const char* end, bool* ascii) {
-  uint64_t high = 0;
-  for (; end - at >= 8; at += 8) {
-    const uint64_t word = LoadWord(at);
-    const uint64_t control = (word - kLowBits * 0x20) & ~word & kHighBits;
-    const uint64_t stop = MarkByte(word, '"') | MarkByte(word, '\\') | control;
+  uint32_t high = 0;
+  for (; end - at >= JsonBlock::kSize; at += JsonBlock::kSize) {
+    const JsonBlock block(at);
+    const uint32_t stop = block.Is('"') | block.Is('\\') | block.Within('\0', '\x1f');
     if (stop != 0) {
-      const uint64_t before = (stop & -stop) - 1;
-      *ascii = (high | (word & before & kHighBits)) == 0;
-      at += std::countr_zero(stop) >> 3;
+      *ascii = (high | (block.High() & (stop ^ (stop - 1)))) == 0;
+      at += std::countr_zero(stop);
       return *at == '"' ? at : nullptr;
     }
-    high |= word & kHighBits;
+    high |= block.High();
   }
   for (; at < end; ++at) {
     const auto byte = static_cast<unsigned char>(*at);

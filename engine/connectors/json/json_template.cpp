@@ -133,6 +133,7 @@ std::optional<JsonTemplate> JsonTemplate::Learn(const JsonDocument& document,
       return std::nullopt;
     }
   }
+  learned.literals_.append(JsonBlock::kSize, '\0');  // blocks of literals may be read to their end
   learned.tail_.assign(behind, message.data() + message.size());
   std::vector<bool> has_place(size_t(columns), false);
   for (int place = 0; place < int(places->size()); ++place) {
@@ -152,9 +153,12 @@ bool JsonTemplate::Read(std::string_view message, int64_t row, std::span<ColumnW
   const char* const end = at + message.size();
   // What stands at the end ends numbers, so that no read goes beyond it.
   if (!message.ends_with(tail_)) return false;
+  const char* const literals = literals_.data();
   for (Step& step : steps_) {
-    if (size_t(end - at) <= step.size ||
-        !SameBytes(at, literals_.data() + step.literal, step.size)) {
+    if (size_t(end - at) > size_t(step.size) + JsonBlock::kSize) [[likely]] {
+      if (!SameBytesWithRoom(at, literals + step.literal, step.size)) return false;
+    } else if (size_t(end - at) <= step.size ||
+               !SameBytes(at, literals + step.literal, step.size)) {
       return false;
     }
     at = ReadValue(&step, at + step.size, end, row, writers.data());
@@ -181,6 +185,10 @@ inline const char* JsonTemplate::ReadValue(Step* step, const char* at, const cha
 
 inline const char* JsonTemplate::ReadNumber(const Step& step, const char* at, const char* end,
                                             int64_t row, ColumnWriter* writers) {
+  if (step.to.target == JsonTarget::kSkip && end - at > kShortJsonNumberReads) {
+    ShortJsonNumber skipped;
+    if (FindShortJsonNumber(at, &skipped)) return at + skipped.end;
+  }
   JsonNumber number;
   const char* behind = nullptr;
   if (end - at > kShortJsonNumberReads) behind = ReadShortJsonNumber(at, &number);
