@@ -62,7 +62,11 @@ void PaneAggregate::Take(std::vector<Member> Pane::*list, Changes changes) {
     std::vector<uint32_t>& keys = changes.keys[index];
     for (const Member& member : members) {
       RowHeader& header = AccumulatorSlab::HeaderOf(slab_.Row(member.slot));
-      (list == &Pane::late ? header.is_late : header.is_changed) = 0;
+      if (list == &Pane::late) {
+        header.is_late = 0;
+      } else {
+        header.is_changed = 0;
+      }
       keys.push_back(member.key);
     }
     std::vector<Member>().swap(members);
