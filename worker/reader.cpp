@@ -1,6 +1,7 @@
 #include "worker/reader.h"
 
 #include <arrow/array.h>
+#include <arrow/builder.h>
 #include <arrow/compute/api.h>
 
 #include <algorithm>
@@ -9,6 +10,8 @@ namespace millrace {
 namespace {
 
 constexpr int64_t kNoTime = INT64_MIN;
+// Of the rows of a poll, what is read at once where each may become many.
+constexpr int64_t kUnfoldedShare = 16;
 
 // The rows of a batch for which `keep` is 1, with everything that goes by row.
 Status KeepRows(const std::vector<uint8_t>& keep, SourceBatch* batch, ClockedBatch* clocked,
@@ -76,6 +79,10 @@ Result<std::unique_ptr<Reader>> Reader::Make(const JobPlan& plan, ReaderOptions 
                                              JobAccount* account) {
   auto reader = std::unique_ptr<Reader>(new Reader(plan, options, std::move(input), account));
   ARROW_ASSIGN_OR_RAISE(reader->pipeline_, RowPipeline::Make(plan, options.source, account));
+  // Credit is looked at between polls.
+  if (reader->pipeline_->unfolds()) {
+    reader->options_.rows_per_poll = std::max<int64_t>(1, options.rows_per_poll / kUnfoldedShare);
+  }
   return reader;
 }
 

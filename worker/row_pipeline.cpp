@@ -62,8 +62,13 @@ Result<size_t> RowPipeline::AddStep(NodeId id, const PlanNode& parent, bool belo
   step.below_window = below_window && !step.enters_stream;
   const bool is_window = std::holds_alternative<WindowAggregateNode>(node.kind);
   if (const auto* project = std::get_if<ProjectNode>(&node.kind)) {
-    ARROW_ASSIGN_OR_RAISE(step.project,
-                          ProjectOperator::Make(*project, parent.output, node.output));
+    if (project->unnest.has_value()) {
+      ARROW_ASSIGN_OR_RAISE(step.unnest,
+                            UnnestOperator::Make(*project, parent.output, node.output));
+    } else {
+      ARROW_ASSIGN_OR_RAISE(step.project,
+                            ProjectOperator::Make(*project, parent.output, node.output));
+    }
     step.ends_stream = true;
     for (NodeId child : plan_.Children(id)) {
       const PlanNode& below = plan_.node(child);
@@ -86,6 +91,10 @@ Result<size_t> RowPipeline::AddStep(NodeId id, const PlanNode& parent, bool belo
   return steps_.size() - 1;
 }
 
+bool RowPipeline::unfolds() const {
+  return std::ranges::any_of(steps_, [](const Step& step) { return step.unnest != nullptr; });
+}
+
 Status RowPipeline::Push(const Rows& rows, const PipelineContext& context, Outlet* outlet) {
   if (rows.size() == 0) return Status::OK();
   const Flow flow{rows, {}};
@@ -98,6 +107,7 @@ Status RowPipeline::Visit(const Step& step, const Flow& flow, const PipelineCont
   if (flow.rows.size() == 0) return Status::OK();
   if (context.audience != RowAudience::kAll && !IsFor(step, context.audience)) return Status::OK();
   if (step.project != nullptr) return VisitProject(step, flow, context, outlet);
+  if (step.unnest != nullptr) return VisitUnnest(step, flow, context, outlet);
   if (step.alert != nullptr) return VisitAlert(step, flow, context, outlet);
   if (std::holds_alternative<LimitNode>(step.node->kind)) {
     return VisitLimit(step, flow, context, outlet);
@@ -121,6 +131,10 @@ Status RowPipeline::VisitProject(const Step& step, const Flow& flow, const Pipel
                                  Outlet* outlet) {
   if (step.enters_stream) step.account->rows_in += flow.rows.size();
   ARROW_ASSIGN_OR_RAISE(Projected projected, step.project->Apply(flow.rows));
+  // A dead letter is all of a reading, so that it may be read again.
+  if (flow.is_unfolded() && context.source != nullptr) {
+    ARROW_RETURN_NOT_OK(FailWholeReadings(flow.source_rows, &projected));
+  }
   // What becomes of a window is told once, of its final row.
   const bool is_final = context.audience != RowAudience::kChanges;
   if (is_final) {
@@ -134,6 +148,36 @@ Status RowPipeline::VisitProject(const Step& step, const Flow& flow, const Pipel
     step.account->rows_out += projected.rows.size();
     if (!step.below_window) step.account->counted += projected.rows.size();
   }
+  return VisitChildren(step, flow, std::move(projected), context, outlet);
+}
+
+// The account is of what is unfolded: a row is counted when any of its items comes out.
+Status RowPipeline::VisitUnnest(const Step& step, const Flow& flow, const PipelineContext& context,
+                                Outlet* outlet) {
+  step.account->rows_in += flow.rows.size();
+  // A dead letter is all of a reading, also where that was unfolded before.
+  const bool is_whole = flow.is_unfolded() && context.source != nullptr;
+  ARROW_RETURN_NOT_OK(step.unnest->Begin(flow.rows, is_whole
+                                                        ? std::span<const int32_t>(flow.source_rows)
+                                                        : std::span<const int32_t>()));
+  int64_t counted = flow.rows.size();
+  for (;;) {
+    ARROW_ASSIGN_OR_RAISE(std::optional<Projected> piece, step.unnest->Next());
+    if (!piece.has_value()) break;
+    step.account->filtered += piece->filtered_out;
+    step.account->rows_out += piece->rows.size();
+    counted -= piece->filtered_out + int64_t(piece->errors.size());
+    if (!piece->errors.empty()) {
+      ARROW_RETURN_NOT_OK(DropFailed(step, flow, piece->errors, context, outlet));
+    }
+    ARROW_RETURN_NOT_OK(VisitChildren(step, flow, std::move(*piece), context, outlet));
+  }
+  step.account->counted += counted;
+  return Status::OK();
+}
+
+Status RowPipeline::VisitChildren(const Step& step, const Flow& flow, Projected projected,
+                                  const PipelineContext& context, Outlet* outlet) {
   Flow next{std::move(projected.rows), std::move(projected.source_rows)};
   if (next.source_rows.empty()) {
     next.source_rows = flow.source_rows;
@@ -187,10 +231,11 @@ Status RowPipeline::VisitWindow(const Step& step, const Flow& flow, const Pipeli
   std::vector<DeadLetter> letters;
   size_t selected = 0;
   int64_t late = 0;
+  int64_t letter_row = -1;
   for (int64_t row = 0; row < rows; ++row) {
     const int64_t source_row = SourceRow(flow.source_rows, row);
     const EventTime watermark = (*context.watermark_before)[size_t(source_row)];
-    const EventTime time(Micros(values[row]));
+    const EventTime time{Micros(values[row])};
     if (!IsLate(time, window.pane, window.offset, MovedBack(watermark, window.allowed_lateness)))
         [[likely]] {
       if (giver == nullptr || IsLate(time, giver->pane, giver->offset, watermark)) {
@@ -199,6 +244,9 @@ Status RowPipeline::VisitWindow(const Step& step, const Flow& flow, const Pipeli
       continue;
     }
     ++late;
+    // The items of a reading are late together, and one letter is all of it.
+    if (source_row == letter_row) continue;
+    letter_row = source_row;
     DeadLetter letter = LetterOf(*context.source, source_row);
     letter.reason = "late";
     letter.stream = step.node->stream;
@@ -257,11 +305,19 @@ Status RowPipeline::DropFailed(const Step& step, const Flow& flow,
     account_->AddOutputDeadLetters(step.node->stream, error.reason, 1);
   };
   std::vector<DeadLetter> letters;
+  int64_t letter_row = -1;
   for (const RowError& error : errors) {
     count(error);
     DeadLetter letter;
     if (context.source != nullptr) {
-      letter = LetterOf(*context.source, SourceRow(flow.source_rows, error.row));
+      // Rows of one reading have one letter, which says what the first of them that failed met.
+      const int64_t source_row = SourceRow(flow.source_rows, error.row);
+      if (source_row == letter_row) {
+        if (letters.back().message.empty()) letters.back().message = error.message;
+        continue;
+      }
+      letter_row = source_row;
+      letter = LetterOf(*context.source, source_row);
     } else {
       Schema schema = plan_.node(step.node->input).output;
       JsonRowEncoder encoder(schema);

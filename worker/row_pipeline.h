@@ -15,6 +15,7 @@
 #include "engine/model/rows.h"
 #include "engine/operators/alert.h"
 #include "engine/operators/project.h"
+#include "engine/operators/unnest.h"
 #include "engine/plan/plan.h"
 #include "engine/windows/window_aggregate.h"
 #include "worker/account.h"
@@ -49,6 +50,9 @@ class RowPipeline {
   static Result<std::unique_ptr<RowPipeline>> Make(const JobPlan& plan, NodeId root,
                                                    JobAccount* account);
 
+  // Whether arrays are unfolded, so that rows may become very many.
+  bool unfolds() const;
+
   // `rows` is output of the root.
   Status Push(const Rows& rows, const PipelineContext& context, Outlet* outlet);
 
@@ -60,6 +64,7 @@ class RowPipeline {
     bool below_window = false;
     bool ends_stream = false;  // its output is the stream itself
     std::unique_ptr<ProjectOperator> project;
+    std::unique_ptr<UnnestOperator> unnest;  // in place of `project`
     std::unique_ptr<AlertOperator> alert;
     std::vector<size_t> children;
   };
@@ -67,6 +72,9 @@ class RowPipeline {
   struct Flow {
     Rows rows;
     std::vector<int32_t> source_rows;
+
+    // Whether several rows may be of one source row.
+    bool is_unfolded() const { return rows.items != nullptr; }
   };
 
   RowPipeline(const JobPlan& plan, JobAccount* account) : plan_(plan), account_(account) {}
@@ -75,6 +83,10 @@ class RowPipeline {
   Status Visit(const Step& step, const Flow& flow, const PipelineContext& context, Outlet* outlet);
   Status VisitProject(const Step& step, const Flow& flow, const PipelineContext& context,
                       Outlet* outlet);
+  Status VisitUnnest(const Step& step, const Flow& flow, const PipelineContext& context,
+                     Outlet* outlet);
+  Status VisitChildren(const Step& step, const Flow& flow, Projected projected,
+                       const PipelineContext& context, Outlet* outlet);
   Status VisitLimit(const Step& step, const Flow& flow, const PipelineContext& context,
                     Outlet* outlet);
   Status VisitWindow(const Step& step, const Flow& flow, const PipelineContext& context,

@@ -99,6 +99,36 @@ JsonNumberOutcome ToInt32(const JsonNumber& number, int32_t* value) {
                                                              : outcome;
 }
 
+JsonNumberOutcome ToRoundedInt64(const JsonNumber& number, int64_t* value) {
+  const std::string_view text = number.text.substr(0, number.text.find_first_of("eE"));
+  const auto is_digit = [](char c) { return JsonDigit(c) <= 9; };
+  const int64_t count = std::ranges::count_if(text, is_digit);
+  const int64_t before_point = count + number.exponent;
+  uint64_t magnitude = 0;
+  uint64_t half = 0;
+  int64_t place = 0;
+  for (const char c : text) {
+    if (!is_digit(c)) continue;
+    if (place == before_point) half = JsonDigit(c) >= 5 ? 1 : 0;
+    if (place++ >= before_point) break;
+    if (__builtin_mul_overflow(magnitude, uint64_t(10), &magnitude) ||
+        __builtin_add_overflow(magnitude, uint64_t(JsonDigit(c)), &magnitude)) {
+      return JsonNumberOutcome::kOutOfRange;
+    }
+  }
+  for (; place < before_point && magnitude != 0; ++place) {
+    if (__builtin_mul_overflow(magnitude, uint64_t(10), &magnitude)) {
+      return JsonNumberOutcome::kOutOfRange;
+    }
+  }
+  if (__builtin_add_overflow(magnitude, half, &magnitude) ||
+      magnitude > uint64_t(INT64_MAX) + (number.negative ? 1 : 0)) {
+    return JsonNumberOutcome::kOutOfRange;
+  }
+  *value = int64_t(number.negative ? ~magnitude + 1 : magnitude);
+  return JsonNumberOutcome::kOk;
+}
+
 JsonNumberOutcome ToEpochMicros(const JsonNumber& number, int32_t shift, int64_t* micros) {
   const JsonNumberOutcome outcome = ToScaledInt64(number, shift, micros);
   const bool in_range = *micros >= kEpochMicrosMin && *micros <= kEpochMicrosMax;

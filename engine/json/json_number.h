@@ -25,6 +25,8 @@ enum class JsonNumberOutcome { kOk, kNotIntegral, kOutOfRange };
 // 1.0 and 1e3 are integers; 1.5 is not.
 JsonNumberOutcome ToInt64(const JsonNumber& number, int64_t* value);
 JsonNumberOutcome ToInt32(const JsonNumber& number, int32_t* value);
+// The nearest integer, halves away from zero, of however many digits: as PostgreSQL's numeric.
+JsonNumberOutcome ToRoundedInt64(const JsonNumber& number, int64_t* value);
 // value * 10^shift, rounded down to an integer: epoch numbers to microseconds.
 JsonNumberOutcome ToScaledInt64(const JsonNumber& number, int32_t shift, int64_t* value);
 // ToScaledInt64 for times: microseconds of years 1 to 9999.

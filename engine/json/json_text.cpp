@@ -95,4 +95,29 @@ int64_t JsonText::Length(std::string_view json) {
   return length;
 }
 
+bool JsonText::Items(std::string_view json, size_t items_max,
+                     std::vector<std::string_view>* items) {
+  items->clear();
+  if (!Open(json, '[')) return false;
+  for (uint32_t token = 1; document_.Char(token) != ']'; ++token) {
+    const uint32_t value = token;
+    token = document_.SkipValue(value, 1, &too_deep_);
+    if (token == 0) return false;
+    items->push_back(document_.ValueText(value, token));
+    if (document_.Char(token) != ',' || items->size() > items_max) break;
+  }
+  return true;
+}
+
+JsonAsText ReadJsonAsText(std::string_view json, std::string* scratch, std::string_view* text) {
+  *text = json;
+  if (json.empty() || json == "null") return JsonAsText::kNull;
+  if (json.front() != '"') return JsonAsText::kText;
+  *text = json.substr(1, json.size() - 2);
+  if (text->find('\\') == std::string_view::npos) return JsonAsText::kText;
+  if (!UnescapeJson(*text, scratch)) return JsonAsText::kInvalid;
+  *text = *scratch;
+  return text->find('\0') == std::string_view::npos ? JsonAsText::kText : JsonAsText::kHoldsNul;
+}
+
 }  // namespace millrace

@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "engine/json/json_document.h"
 
@@ -29,6 +30,9 @@ class JsonText {
   std::optional<std::string_view> Item(std::string_view json, int64_t index);
   // How many items an array has; -1 where it is none.
   int64_t Length(std::string_view json);
+  // All items of an array, in order; false where `json` is none. Of one that has more than
+  // `items_max` the first ones, and one more.
+  bool Items(std::string_view json, size_t items_max, std::vector<std::string_view>* items);
 
  private:
   bool Open(std::string_view json, char bracket);
@@ -43,5 +47,12 @@ std::string_view JsonKind(std::string_view json);
 
 // Without white space around it.
 std::string_view TrimJson(std::string_view json);
+
+enum class JsonAsText { kText, kNull, kInvalid, kHoldsNul };
+
+// A value without white space around it as ->> gives it: strings without quotes and escapes, null
+// as kNull, all else as it is written. `text` points into `json` or `scratch`. kHoldsNul: the
+// string has a \u0000, which no text can hold.
+JsonAsText ReadJsonAsText(std::string_view json, std::string* scratch, std::string_view* text);
 
 }  // namespace millrace

@@ -52,6 +52,63 @@ TEST(JsonText, ItemsAreCountedFromBothEnds) {
   EXPECT_EQ(json.Length("\"[]\""), -1);
 }
 
+TEST(JsonText, ItemsAreGivenAsTheyAreWritten) {
+  using Items = std::vector<std::string_view>;
+  JsonText json;
+  Items items;
+  ASSERT_TRUE(json.Items(" [1.50, {\"a\":[2]} ,null,\"x,]\", [ ] ]", 10, &items));
+  EXPECT_EQ(items, (Items{"1.50", "{\"a\":[2]}", "null", "\"x,]\"", "[ ]"}));
+  ASSERT_TRUE(json.Items("[]", 10, &items));
+  EXPECT_TRUE(items.empty());
+  ASSERT_TRUE(json.Items("[1,2,3,4]", 2, &items));
+  EXPECT_EQ(items.size(), 3U);
+  EXPECT_FALSE(json.Items("{}", 10, &items));
+  EXPECT_FALSE(json.Items("1", 10, &items));
+}
+
+TEST(JsonText, ValuesAsTextHaveNoQuotes) {
+  std::string scratch;
+  std::string_view text;
+  const auto read = [&](std::string_view value) { return ReadJsonAsText(value, &scratch, &text); };
+  EXPECT_EQ(read("\"a\\n\\u00e4\""), JsonAsText::kText);
+  EXPECT_EQ(text, "a\nä");
+  EXPECT_EQ(read("\"\""), JsonAsText::kText);
+  EXPECT_EQ(text, "");
+  EXPECT_EQ(read("1.50"), JsonAsText::kText);
+  EXPECT_EQ(text, "1.50");
+  EXPECT_EQ(read("null"), JsonAsText::kNull);
+  EXPECT_EQ(read("\"null\""), JsonAsText::kText);
+  EXPECT_EQ(read("\"a\\u0000\""), JsonAsText::kHoldsNul);
+  EXPECT_EQ(read("\"\\x\""), JsonAsText::kInvalid);
+}
+
+TEST(JsonNumber, RoundsHalvesAwayFromZero) {
+  const auto rounded = [](std::string text) -> std::optional<int64_t> {
+    text.push_back(']');
+    JsonNumber number;
+    if (ReadJsonNumber(text.data(), &number) == nullptr) return std::nullopt;
+    int64_t value = 0;
+    if (ToRoundedInt64(number, &value) != JsonNumberOutcome::kOk) return std::nullopt;
+    return value;
+  };
+  EXPECT_EQ(rounded("2.5"), 3);
+  EXPECT_EQ(rounded("-2.5"), -3);
+  EXPECT_EQ(rounded("0.5"), 1);
+  EXPECT_EQ(rounded("0.49999999999999999999999"), 0);
+  EXPECT_EQ(rounded("0.05e1"), 1);
+  EXPECT_EQ(rounded("5e-2"), 0);
+  EXPECT_EQ(rounded("25e-1"), 3);
+  EXPECT_EQ(rounded("1.5e3"), 1500);
+  EXPECT_EQ(rounded("0e99999"), 0);
+  EXPECT_EQ(rounded("0.0"), 0);
+  EXPECT_EQ(rounded("9223372036854775807.4"), INT64_MAX);
+  EXPECT_EQ(rounded("9223372036854775807.5"), std::nullopt);
+  EXPECT_EQ(rounded("-9223372036854775808.4"), INT64_MIN);
+  EXPECT_EQ(rounded("-9223372036854775808.5"), std::nullopt);
+  EXPECT_EQ(rounded("1e19"), std::nullopt);
+  EXPECT_EQ(rounded("18446744073709551616"), std::nullopt);
+}
+
 TEST(JsonText, KindsAreToldByTheFirstByte) {
   EXPECT_EQ(JsonKind(" {}"), "object");
   EXPECT_EQ(JsonKind("[1]"), "array");

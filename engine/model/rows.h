@@ -50,6 +50,9 @@ struct Rows {
   std::shared_ptr<const Origins> origins;  // null below a window
   RowKind kind = RowKind::kOnTime;         // of all rows; below a window
   bool are_panes = false;  // accumulators of panes (WindowAggregate::AddPanes) in place of rows
+  // Of rows that were unfolded, which of its row's items each is, from 1 (0: there was none); where
+  // that one was unfolded itself, a number that stands for both. Null where nothing was unfolded.
+  std::shared_ptr<const std::vector<uint64_t>> items = {};
 
   int64_t size() const { return batch == nullptr ? 0 : batch->num_rows(); }
 };

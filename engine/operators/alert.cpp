@@ -186,6 +186,8 @@ class AlertOperatorImpl final : public AlertOperator {
       AppendCellText(*input.batch->columns()[size_t(node_.time_column)], row, &rendered_);
       AppendHashed(rendered_, &hashed_);
     }
+    // Items of one reading, or of one window's row, are apart.
+    if (input.items != nullptr) AppendHashed(int64_t((*input.items)[size_t(row)]), &hashed_);
     return HashText(hashed_);
   }
 

@@ -133,6 +133,26 @@ TEST(AlertTest, ReadingsOfOneRecordHaveIdsOfTheirOwn) {
   EXPECT_EQ(std::set<std::string>({plain[0], items[0], items[1]}).size(), 3u);
 }
 
+// So have the items of one reading, and of one row of a window.
+TEST(AlertTest, UnfoldedRowsHaveIdsOfTheirOwn) {
+  const TestBatch input = Windows();
+  const auto raise = [&](bool windowed, std::vector<uint64_t> items) {
+    AlertNode node = NodeFor(input);
+    node.windowed = windowed;
+    const auto operation = AlertOperator::Make(node, "job", "metrics", input.schema).ValueOrDie();
+    Rows rows{input.batch,
+              windowed ? nullptr : std::make_shared<Origins>(Origins{{"readings", 1}, {7, 7, 7}})};
+    if (!items.empty()) rows.items = std::make_shared<std::vector<uint64_t>>(std::move(items));
+    return Cell(operation->Apply(rows).ValueOrDie(), "id", 0);
+  };
+  for (const bool windowed : {false, true}) {
+    const std::string first = raise(windowed, {1, 2, 3});
+    EXPECT_EQ(first, raise(windowed, {1, 2, 3}));
+    EXPECT_NE(first, raise(windowed, {4, 5, 6}));
+    EXPECT_NE(first, raise(windowed, {}));
+  }
+}
+
 TEST(AlertTest, NothingRaised) {
   TestBatch input = Windows();
   input.batch = input.batch->Slice(0, 0);

@@ -1,5 +1,7 @@
 // Casts, by PostgreSQL's rules: doubles round half to even on their way to integers, what does not
 // fit is an error, and text is read by the input syntax of the type, with spaces around it allowed.
+#include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
 
@@ -273,6 +275,89 @@ struct JsonToText {
   }
 };
 
+// A JSON number; copied, because its reader looks at the byte behind it.
+class NumberText {
+ public:
+  bool Read(std::string_view json, JsonNumber* number) {
+    char* copy = short_.data();
+    if (json.size() >= short_.size()) {
+      long_.assign(json);
+      copy = long_.data();
+    } else {
+      std::ranges::copy(json, copy);
+      copy[json.size()] = '\0';
+    }
+    return ReadJsonNumber(copy, number) == copy + json.size();
+  }
+
+ private:
+  std::array<char, 64> short_;
+  std::string long_;
+};
+
+template <typename T>
+struct JsonTo {
+  static Fault Read(std::string_view json, T* value) {
+    NumberText text;
+    JsonNumber number;
+    if (!text.Read(json, &number)) return Fault::kNotJsonNumber;
+    return Round(number, value);
+  }
+
+ private:
+  static Fault Round(const JsonNumber& number, double* value) {
+    return ToDouble(number, value) == JsonNumberOutcome::kOk ? Fault::kNone
+                                                             : Fault::kDoubleOverflow;
+  }
+  static Fault Round(const JsonNumber& number, float* value) {
+    return ToReal(number, value) == JsonNumberOutcome::kOk ? Fault::kNone : Fault::kDoubleOverflow;
+  }
+  static Fault Round(const JsonNumber& number, int64_t* value) {
+    return ToRoundedInt64(number, value) == JsonNumberOutcome::kOk ? Fault::kNone
+                                                                   : Fault::kBigintOutOfRange;
+  }
+  static Fault Round(const JsonNumber& number, int32_t* value) {
+    int64_t wide = 0;
+    const JsonNumberOutcome outcome = ToRoundedInt64(number, &wide);
+    *value = int32_t(wide);
+    return outcome == JsonNumberOutcome::kOk && wide == *value ? Fault::kNone
+                                                               : Fault::kIntegerOutOfRange;
+  }
+};
+
+template <>
+struct JsonTo<uint8_t> {
+  static Fault Read(std::string_view json, uint8_t* value) {
+    *value = json == "true" ? 1 : 0;
+    return *value != 0 || json == "false" ? Fault::kNone : Fault::kNotJsonBoolean;
+  }
+};
+
+// As PostgreSQL casts jsonb; null gives null.
+template <typename T>
+Status JsonToScalar(const KernelCall& call, Column* out) {
+  const int64_t rows = call.frame->rows();
+  const Column& arg = call.args[0];
+  const auto values = ReaderOf<std::string_view>(arg);
+  ARROW_ASSIGN_OR_RAISE(T * results, call.memory->values.Allocate<T>(rows));
+  ARROW_ASSIGN_OR_RAISE(uint8_t * nulls, call.memory->nulls.Allocate<uint8_t>(rows));
+  call.rows.ForEach([&](int64_t row) {
+    results[row] = T();
+    nulls[row] = 1;
+    if (arg.IsNull(row)) return;
+    const std::string_view json = TrimJson(values[row]);
+    if (json == "null") return;
+    const Fault fault = JsonTo<T>::Read(json, results + row);
+    nulls[row] = fault != Fault::kNone;
+    if (fault != Fault::kNone) call.frame->Fail(row, fault, call.where, json);
+  });
+  *out = Column();
+  out->type = call.result;
+  out->values = results;
+  out->nulls = nulls;
+  return Status::OK();
+}
+
 struct CastEntry {
   Type from;
   Type to;
@@ -320,6 +405,11 @@ const std::vector<CastEntry>& Casts() {
       {kTime, kTxt, &Custom<TimestampToText, Text, int64_t>, true},
       {kTxt, Type::kJson, &Custom<TextToJson, Text, Text>, true},
       {Type::kJson, kTxt, &Custom<JsonToText, Text, Text>, false},
+      {Type::kJson, kBool, &JsonToScalar<uint8_t>, true},
+      {Type::kJson, kInt, &JsonToScalar<int32_t>, true},
+      {Type::kJson, kBig, &JsonToScalar<int64_t>, true},
+      {Type::kJson, kReal, &JsonToScalar<float>, true},
+      {Type::kJson, kDbl, &JsonToScalar<double>, true},
   };
   return casts;
 }

@@ -118,6 +118,10 @@ FaultText TextOf(Fault fault) {
       return {"invalid_argument", "value does not match the format"};
     case Fault::kNegativeFactorial:
       return {"invalid_argument", "factorial of a negative number is undefined"};
+    case Fault::kNotJsonNumber:
+      return {"invalid_cast", "not a JSON number"};
+    case Fault::kNotJsonBoolean:
+      return {"invalid_cast", "not a JSON boolean"};
   }
   return {"", ""};
 }

@@ -94,6 +94,8 @@ enum class Fault : uint8_t {
   kBadFormat,
   kNotOfFormat,
   kNegativeFactorial,
+  kNotJsonNumber,
+  kNotJsonBoolean,
 };
 std::string_view FaultReason(Fault fault);
 std::string_view FaultMessage(Fault fault);

@@ -47,26 +47,29 @@ class JsonReader : public KernelState {
 // A part as ->> and #>> give it: strings without their quotes and escapes, JSON's null as null.
 Fault ToText(CallMemory* memory, std::optional<Text>* part) {
   if (!part->has_value()) return Fault::kNone;
-  const Text value = **part;
-  if (value.empty() || value == "null") {
-    part->reset();
+  std::string* const scratch = JsonReader::Of(memory)->unescaped();
+  Text text;
+  switch (ReadJsonAsText(**part, scratch, &text)) {
+    case JsonAsText::kNull:
+      part->reset();
+      return Fault::kNone;
+    case JsonAsText::kInvalid:
+      return Fault::kInvalidJson;
+    case JsonAsText::kHoldsNul:
+      return Fault::kNulInText;
+    case JsonAsText::kText:
+      break;
+  }
+  if (text.data() != scratch->data()) {
+    *part = text;
     return Fault::kNone;
   }
-  if (value.front() != '"') return Fault::kNone;
-  const Text inside = value.substr(1, value.size() - 2);
-  if (inside.find('\\') == Text::npos) {
-    *part = inside;
-    return Fault::kNone;
-  }
-  std::string* const unescaped = JsonReader::Of(memory)->unescaped();
-  if (!UnescapeJson(inside, unescaped)) return Fault::kInvalidJson;
-  if (unescaped->find('\0') != std::string::npos) return Fault::kNulInText;
   char* place;
-  if (const Fault fault = MakeText(memory, unescaped->size(), &place); fault != Fault::kNone) {
+  if (const Fault fault = MakeText(memory, text.size(), &place); fault != Fault::kNone) {
     return fault;
   }
-  std::copy(unescaped->begin(), unescaped->end(), place);
-  *part = Text(place, unescaped->size());
+  std::ranges::copy(text, place);
+  *part = Text(place, text.size());
   return Fault::kNone;
 }
 

@@ -1,31 +1,16 @@
 #include "engine/operators/project.h"
 
 #include <arrow/array.h>
-#include <arrow/compute/api.h>
 #include <arrow/compute/initialize.h>
 
 #include <algorithm>
 
+#include "engine/operators/take_rows.h"
+#include "engine/operators/used_columns.h"
 #include "engine/plan/shared_expressions.h"
 
 namespace millrace {
 namespace {
-
-namespace compute = arrow::compute;
-
-// Kept rows, ascending.
-using RowIndexes = std::vector<int32_t>;
-
-std::shared_ptr<arrow::Array> Borrow(const RowIndexes& rows) {
-  return std::make_shared<arrow::Int32Array>(int64_t(rows.size()), arrow::Buffer::Wrap(rows));
-}
-
-Result<std::shared_ptr<arrow::Array>> TakeRows(const std::shared_ptr<arrow::Array>& array,
-                                               const std::shared_ptr<arrow::Array>& rows) {
-  ARROW_ASSIGN_OR_RAISE(arrow::Datum taken, compute::Take(arrow::Datum(array), arrow::Datum(rows),
-                                                          compute::TakeOptions::NoBoundsCheck()));
-  return taken.make_array();
-}
 
 // The rows where `values` is true.
 RowIndexes TrueRows(const arrow::BooleanArray& values) {
@@ -38,28 +23,6 @@ RowIndexes TrueRows(const arrow::BooleanArray& values) {
   }
   rows.resize(count);
   return rows;
-}
-
-// Numbers the columns that `expr` reads in the order in which they are met, and renames them to
-// these numbers.
-void CompactColumns(Expr* expr, std::vector<int>* used) {
-  if (expr->kind == Expr::Kind::kColumn) {
-    const auto found = std::ranges::find(*used, expr->column);
-    const int place = int(found - used->begin());
-    if (found == used->end()) used->push_back(expr->column);
-    expr->column = place;
-  }
-  for (Expr& arg : expr->args) CompactColumns(&arg, used);
-}
-
-std::shared_ptr<const Origins> OriginsOf(const std::shared_ptr<const Origins>& origins,
-                                         const RowIndexes& rows) {
-  if (origins == nullptr) return nullptr;
-  auto kept = std::make_shared<Origins>();
-  kept->source = origins->source;
-  kept->offsets.reserve(rows.size());
-  for (const int32_t row : rows) kept->Append(*origins, row);
-  return kept;
 }
 
 // Adds `error` unless its row has one.
@@ -80,7 +43,7 @@ class ProjectOperatorImpl final : public ProjectOperator {
                            "a projection of " + std::to_string(node.columns.size()) +
                                " columns to " + std::to_string(output.fields.size()));
     }
-    static const Status initialized = compute::Initialize();
+    static const Status initialized = arrow::compute::Initialize();
     ARROW_RETURN_NOT_OK(initialized);
     output_ = output.ToArrow();
     if (node.filter.has_value()) {
@@ -143,8 +106,9 @@ class ProjectOperatorImpl final : public ProjectOperator {
     }
     projected.rows.kind = input.kind;
     projected.rows.batch = arrow::RecordBatch::Make(output_, rows, std::move(arrays));
-    projected.rows.origins =
-        all_kept ? input.origins : OriginsOf(input.origins, projected.source_rows);
+    const RowIndexes& taken = projected.source_rows;
+    projected.rows.origins = all_kept ? input.origins : TakeOrigins(input.origins, taken);
+    projected.rows.items = all_kept ? input.items : TakeItems(input.items, taken);
     return projected;
   }
 
@@ -187,7 +151,7 @@ class ProjectOperatorImpl final : public ProjectOperator {
     for (const int column : used_) {
       std::shared_ptr<arrow::Array> array = batch.column(column);
       if (!all_kept) {
-        ARROW_ASSIGN_OR_RAISE(array, TakeRows(array, indexes));
+        ARROW_ASSIGN_OR_RAISE(array, TakeValues(array, indexes));
       }
       arrays.push_back(std::move(array));
     }
@@ -226,7 +190,7 @@ class ProjectOperatorImpl final : public ProjectOperator {
     }
     const std::shared_ptr<arrow::Array> indexes = Borrow(good);
     for (std::shared_ptr<arrow::Array>& array : *arrays) {
-      ARROW_ASSIGN_OR_RAISE(array, TakeRows(array, indexes));
+      ARROW_ASSIGN_OR_RAISE(array, TakeValues(array, indexes));
     }
     projected->source_rows = std::move(good_source_rows);
     AddErrors(std::move(renamed), &projected->errors);

@@ -14,6 +14,7 @@
 #include "engine/plan/time_unit.h"
 #include "engine/plan/time_zone.h"
 #include "engine/plan/type_syntax.h"
+#include "engine/plan/unnest.h"
 
 namespace millrace {
 namespace {
@@ -71,6 +72,9 @@ std::string OperatorHint(std::string_view symbol, Type left, Type right) {
   }
   const bool text_and_number =
       (left == Type::kText && IsNumeric(right)) || (IsNumeric(left) && right == Type::kText);
+  if ((left == Type::kJson && IsNumeric(right)) || (IsNumeric(left) && right == Type::kJson)) {
+    return "a cast may be needed, such as x::double precision";
+  }
   if (left == Type::kText && (symbol.starts_with("->") || symbol.starts_with("#>"))) {
     return "a cast may be needed: x::json";
   }
@@ -160,18 +164,60 @@ std::optional<Bound> ExpressionBinder::BindColumn(const Syntax& node) {
       return std::nullopt;
     }
   }
-  if (fields.size() == 1) return ColumnNamed(node, StringOf(fields[0]));
+  if (fields.size() == 1) return UnqualifiedColumn(node, StringOf(fields[0]));
   if (fields.size() != 2) {
     sql_.Error(node, "a column is named as column or stream.column");
     return std::nullopt;
   }
-  const std::string qualifier = StringOf(fields[0]);
-  if (std::ranges::find(scope_.qualifiers, qualifier) == scope_.qualifiers.end()) {
-    sql_.Error(node, "'" + qualifier + "' is not in FROM",
-               SuggestName(qualifier, scope_.qualifiers));
+  return ColumnOf(node, StringOf(fields[0]), StringOf(fields[1]));
+}
+
+std::optional<Bound> ExpressionBinder::ColumnOf(const Syntax& node, const std::string& qualifier,
+                                                const std::string& name) {
+  const bool of_stream = std::ranges::find(scope_.qualifiers, qualifier) != scope_.qualifiers.end();
+  if (!scope_.unnest.has_value() && of_stream) return ColumnNamed(node, name);
+  const bool of_unnest = scope_.unnest.has_value() && scope_.unnest->qualifier == qualifier;
+  if (!of_stream && !of_unnest) {
+    std::vector<std::string> known = scope_.qualifiers;
+    if (scope_.unnest.has_value()) known.push_back(scope_.unnest->qualifier);
+    sql_.Error(node, "'" + qualifier + "' is not in FROM", SuggestName(qualifier, known));
     return std::nullopt;
   }
-  return ColumnNamed(node, StringOf(fields[1]));
+  const int count = int(scope_.columns->fields.size());
+  const int begin = of_unnest ? scope_.unnest->first : 0;
+  const int end = of_unnest ? count : scope_.unnest->first;
+  std::vector<std::string> known;
+  for (int i = begin; i < end; ++i) {
+    if (scope_.columns->fields[size_t(i)].name == name) return Named(node, i);
+    known.push_back(scope_.columns->fields[size_t(i)].name);
+  }
+  sql_.Error(node, "unknown column '" + name + "' of '" + qualifier + "'",
+             SuggestName(name, known));
+  return std::nullopt;
+}
+
+std::optional<Bound> ExpressionBinder::UnqualifiedColumn(const Syntax& node,
+                                                         const std::string& name) {
+  if (!scope_.unnest.has_value()) return ColumnNamed(node, name);
+  const int first = scope_.unnest->first;
+  const std::vector<Field>& fields = scope_.columns->fields;
+  const int index = scope_.columns->IndexOf(name);
+  if (index < 0 && scope_.unnest->qualifier_is_value && scope_.unnest->qualifier == name) {
+    return Named(node, first);
+  }
+  const bool repeated = index >= 0 && index < first &&
+                        std::any_of(fields.begin() + first, fields.end(),
+                                    [&](const Field& field) { return field.name == name; });
+  if (!repeated) return ColumnNamed(node, name);
+  sql_.Error(node, "column reference '" + name + "' is ambiguous",
+             "write " + scope_.qualifiers[0] + "." + name + " or " + scope_.unnest->qualifier +
+                 "." + name);
+  return std::nullopt;
+}
+
+Bound ExpressionBinder::Named(const Syntax& node, int index) {
+  references_.push_back({index, node.offset});
+  return Bound{ColumnExpr(index, scope_.columns->fields[size_t(index)].type)};
 }
 
 std::optional<Bound> ExpressionBinder::ColumnNamed(const Syntax& node, const std::string& name) {
@@ -193,8 +239,7 @@ std::optional<Bound> ExpressionBinder::ColumnNamed(const Syntax& node, const std
                              : SuggestName(name, known));
     return std::nullopt;
   }
-  references_.push_back({index, node.offset});
-  return Bound{ColumnExpr(index, scope_.columns->fields[size_t(index)].type)};
+  return Named(node, index);
 }
 
 std::optional<Bound> ExpressionBinder::BindConstant(const Syntax& node) {
@@ -318,6 +363,11 @@ std::optional<Bound> ExpressionBinder::BindFunction(const Syntax& node) {
   if (sql_syntax && name == "position") name = "strpos";
   if (name == "stats") {
     sql_.Error(node, "stats() stands for five columns and must be a select item of its own");
+    return std::nullopt;
+  }
+  if (std::ranges::find(UnnestNames(), name) != UnnestNames().end()) {
+    sql_.Error(node, name + "() gives rows: it stands in FROM",
+               "write FROM stream, " + name + "(x) AS s");
     return std::nullopt;
   }
   const std::vector<std::string>& known = FunctionNames();

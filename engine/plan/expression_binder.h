@@ -29,11 +29,20 @@ class AggregateBinder {
   virtual std::optional<Bound> BindAggregate(const Syntax& call, const std::string& name) = 0;
 };
 
+// Columns at the end of a scope's that have a qualifier of their own: those of unnest().
+struct UnnestScope {
+  int first = 0;  // of its columns
+  std::string qualifier;
+  // PostgreSQL takes the alias of a function that gives single values for the value itself.
+  bool qualifier_is_value = false;
+};
+
 // What an expression may name. Pseudo-columns follow the input's own: window_start, window_end,
 // then the aggregates (see query_binder.h).
 struct BindScope {
   const Schema* columns = nullptr;
-  std::vector<std::string> qualifiers;    // `stream.column`, `alias.column`
+  std::vector<std::string> qualifiers;  // `stream.column`, `alias.column`
+  std::optional<UnnestScope> unnest;
   bool window_columns = false;            // window_start and window_end may be named
   std::string no_window_columns;          // why they may not be, where they would exist
   AggregateBinder* aggregates = nullptr;  // null: aggregates are refused,
@@ -78,6 +87,10 @@ class ExpressionBinder {
 
   std::optional<Bound> BindColumn(const Syntax& node);
   std::optional<Bound> ColumnNamed(const Syntax& node, const std::string& name);
+  std::optional<Bound> ColumnOf(const Syntax& node, const std::string& qualifier,
+                                const std::string& name);
+  std::optional<Bound> UnqualifiedColumn(const Syntax& node, const std::string& name);
+  Bound Named(const Syntax& node, int index);
   std::optional<Bound> BindConstant(const Syntax& node);
   std::optional<Bound> BindOperator(const Syntax& node);
   std::optional<Bound> BindIn(const Syntax& node);

@@ -1,14 +1,17 @@
-// FROM: a stream, or a window function over one.
+// FROM: a stream, or a window function over one; a stream's arrays unfolded beside it.
 #include <array>
 
 #include "engine/plan/expression_binder.h"
 #include "engine/plan/literals.h"
 #include "engine/plan/query_binder.h"
+#include "engine/plan/unnest.h"
 
 namespace millrace {
 namespace {
 
 constexpr int64_t kWindowDaysMax = 36'525;
+
+const std::vector<std::string> kWindows = {"tumble", "hop", "cumulate", "session"};
 
 struct WindowArguments {
   std::optional<Micros> size, slide, offset, gap;
@@ -170,14 +173,15 @@ std::optional<FromClause> ReadWindow(const SqlText& sql, const Syntax& item) {
   const Syntax& call = functions[0].List("items")[0];
   const std::string function = FunctionNameOf(sql, call);
   if (function.empty()) return std::nullopt;
-  static const std::vector<std::string> kWindows = {"tumble", "hop", "cumulate", "session"};
   if (std::ranges::find(kWindows, function) == kWindows.end()) {
     static constexpr std::array kLater = {"asof_join", "pivot"};
     const bool later = std::ranges::find(kLater, function) != kLater.end();
+    std::vector<std::string> known = kWindows;
+    known.insert(known.end(), UnnestNames().begin(), UnnestNames().end());
     sql.Error(call,
               later ? function + "() in FROM is not supported by this version"
                     : "unknown function '" + function + "' in FROM",
-              SuggestName(function, kWindows));
+              SuggestName(function, later ? kWindows : known));
     return std::nullopt;
   }
   if (!RefuseOtherFields(sql, call, {"funcname", "args", "funcformat"})) return std::nullopt;
@@ -195,6 +199,128 @@ std::optional<FromClause> ReadWindow(const SqlText& sql, const Syntax& item) {
   if (!good || !CheckWindow(sql, call, function, window, &from)) return std::nullopt;
   if (!ReadAlias(sql, item, &from)) return std::nullopt;
   return from;
+}
+
+// A stream by its name.
+std::optional<FromClause> ReadStream(const SqlText& sql, const Syntax& item) {
+  if (!RefuseOtherFields(sql, item, {"relname", "inh", "relpersistence", "alias"})) {
+    return std::nullopt;
+  }
+  if (!item.Flag("inh")) {
+    sql.Error(item, "ONLY is not supported");
+    return std::nullopt;
+  }
+  FromClause from;
+  from.stream = from.qualifier = item.Text("relname");
+  from.offset = item.offset;
+  if (!ReadAlias(sql, item, &from)) return std::nullopt;
+  return from;
+}
+
+void TellOneUnnest(const SqlText& sql, const Syntax& item) {
+  if (IsUnnest(item)) {
+    sql.Error(item, "FROM unfolds one array", "unfold the other one in a stream over this one");
+  } else {
+    sql.Error(item, "JOIN is not supported by this version", "name one stream in FROM");
+  }
+}
+
+void TellStreamFirst(const SqlText& sql, const Syntax& item) {
+  sql.Error(item, "the stream that an array is of stands before it",
+            "write FROM stream, unnest(x) AS s");
+}
+
+// The stream that stands before `beside`, which is to be an array of it.
+std::optional<FromClause> ReadStreamBeside(const SqlText& sql, const Syntax& item,
+                                           const Syntax& beside) {
+  if (!IsUnnest(beside)) {
+    const std::string function = TableFunctionName(beside);
+    if (IsUnnest(item)) {
+      TellStreamFirst(sql, item);
+    } else if (!function.empty() && std::ranges::find(kWindows, function) == kWindows.end()) {
+      sql.Error(beside, "unknown function '" + function + "' in FROM",
+                SuggestName(function, UnnestNames()));
+    } else {
+      sql.Error(beside, "JOIN is not supported by this version", "name one stream in FROM");
+    }
+    return std::nullopt;
+  }
+  if (IsUnnest(item)) {
+    TellStreamFirst(sql, item);
+    return std::nullopt;
+  }
+  if (item.tag == "JoinExpr") {
+    TellOneUnnest(sql, beside);
+    return std::nullopt;
+  }
+  if (item.tag == "RangeVar") return ReadStream(sql, item);
+  if (item.tag == "RangeFunction") {
+    sql.Error(beside, "unfolding and a window do not go together in one query",
+              "unfold in a stream of its own, and put the window over that");
+  } else {
+    sql.Error(item, ConstructName(item) + " is not supported by this version");
+  }
+  return std::nullopt;
+}
+
+bool AddUnnest(const SqlText& sql, const Syntax& item, FromClause* from) {
+  std::optional<UnnestClause> unnest = ReadUnnest(sql, item);
+  if (!unnest.has_value()) return false;
+  if (unnest->qualifier == from->qualifier) {
+    const Syntax* alias = item.Find("alias");
+    sql.Error(alias == nullptr ? item : *alias,
+              "table name '" + from->qualifier + "' is there twice", "give one another alias");
+    return false;
+  }
+  from->unnest = std::move(unnest);
+  return true;
+}
+
+bool IsTrueLiteral(const Syntax& node) {
+  const Syntax* value = node.tag == "A_Const" ? node.Find("boolval") : nullptr;
+  return value != nullptr && value->Flag("boolval");
+}
+
+// stream CROSS JOIN unnest(x), stream [LEFT] JOIN unnest(x) ON true.
+std::optional<FromClause> ReadJoin(const SqlText& sql, const Syntax& join) {
+  const Syntax* left = join.Find("larg");
+  const Syntax* right = join.Find("rarg");
+  if (left == nullptr || right == nullptr) return std::nullopt;
+  if (!IsUnnest(*left) && right->tag != "RangeFunction") {
+    sql.Error(join, ConstructName(join) + " is not supported by this version");
+    return std::nullopt;
+  }
+  std::optional<FromClause> from = ReadStreamBeside(sql, *left, *right);
+  if (!from.has_value() || !RefuseOtherFields(sql, join, {"jointype", "larg", "rarg", "quals"}) ||
+      !AddUnnest(sql, *right, &*from)) {
+    return std::nullopt;
+  }
+  const std::string kind = join.Text("jointype");
+  if (kind != "JOIN_INNER" && kind != "JOIN_LEFT") {
+    sql.Error(*right, "an array is unfolded by CROSS JOIN or LEFT JOIN",
+              "its elements are of the stream's rows: there are none without one");
+    return std::nullopt;
+  }
+  const Syntax* condition = join.Find("quals");
+  if (condition != nullptr && !IsTrueLiteral(*condition)) {
+    sql.Error(*condition, "a join with an array's elements is ON true",
+              "say in WHERE which elements are wanted");
+    return std::nullopt;
+  }
+  from->unnest->keeps_empty = kind == "JOIN_LEFT";
+  return from;
+}
+
+std::optional<FromClause> ReadItem(const SqlText& sql, const Syntax& item) {
+  if (item.tag == "RangeVar") return ReadStream(sql, item);
+  if (item.tag == "JoinExpr") return ReadJoin(sql, item);
+  if (item.tag != "RangeFunction") {
+    sql.Error(item, ConstructName(item) + " is not supported by this version");
+    return std::nullopt;
+  }
+  if (!IsUnnest(item)) return ReadWindow(sql, item);
+  TellStreamFirst(sql, item);
+  return std::nullopt;
 }
 
 }  // namespace
@@ -218,28 +344,12 @@ std::optional<FromClause> ReadFrom(const SqlText& sql, const Syntax& select) {
     }
     return std::nullopt;
   }
-  if (items.size() > 1) {
-    sql.Error(items[1], "JOIN is not supported by this version", "name one stream in FROM");
-    return std::nullopt;
-  }
-  const Syntax& item = items[0];
-  if (item.tag == "RangeFunction") return ReadWindow(sql, item);
-  if (item.tag != "RangeVar") {
-    sql.Error(item, ConstructName(item) + " is not supported by this version");
-    return std::nullopt;
-  }
-  if (!RefuseOtherFields(sql, item, {"relname", "inh", "relpersistence", "alias"})) {
-    return std::nullopt;
-  }
-  if (!item.Flag("inh")) {
-    sql.Error(item, "ONLY is not supported");
-    return std::nullopt;
-  }
-  FromClause from;
-  from.stream = from.qualifier = item.Text("relname");
-  from.offset = item.offset;
-  if (!ReadAlias(sql, item, &from)) return std::nullopt;
-  return from;
+  if (items.size() == 1) return ReadItem(sql, items[0]);
+  std::optional<FromClause> from = ReadStreamBeside(sql, items[0], items[1]);
+  if (!from.has_value() || !AddUnnest(sql, items[1], &*from)) return std::nullopt;
+  if (items.size() == 2) return from;
+  TellOneUnnest(sql, items[2]);
+  return std::nullopt;
 }
 
 }  // namespace millrace

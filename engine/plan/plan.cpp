@@ -2,6 +2,15 @@
 
 namespace millrace {
 
+Schema UnnestedSchema(const Unnest& unnest, const Schema& input) {
+  Schema schema = input;
+  schema.fields.push_back(unnest.element);
+  if (!unnest.ordinality.empty()) {
+    schema.fields.push_back({unnest.ordinality, Type::kBigint, "", false});
+  }
+  return schema;
+}
+
 bool HasFixedState(const AggregateSpec& aggregate) {
   if (aggregate.distinct) return false;
   if (aggregate.argument_type == Type::kText || aggregate.second_type == Type::kText) {

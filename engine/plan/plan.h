@@ -27,10 +27,24 @@ struct SourceNode {
   std::vector<int> used_columns;  // indexes into spec.columns, in output order
 };
 
-// Rows for which `filter` is true (all without one), with `columns` computed from the input.
+// Each row of the input once for every item of a JSON array, with the item as one more column.
+struct Unnest {
+  std::optional<Expr> filter;  // over the input: what it is not true for is left out unread
+  Expr array;                  // over the input, json
+  Field element;               // json, or text
+  std::string ordinality;      // name of the column that counts items from 1, bigint; empty: none
+  bool keeps_empty = false;    // a row without items stays once, with nulls (LEFT JOIN)
+};
+
+// What follows the unfolding reads: the input's columns, then the element, then the ordinality.
+Schema UnnestedSchema(const Unnest& unnest, const Schema& input);
+
+// Rows for which `filter` is true (all without one), with `columns` computed from the input; from
+// UnnestedSchema where the input's rows are unfolded first.
 struct ProjectNode {
   std::optional<Expr> filter;
   std::vector<Expr> columns;  // one a field of the output schema
+  std::optional<Unnest> unnest = {};
 };
 
 enum class AggregateFunction {

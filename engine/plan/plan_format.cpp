@@ -121,9 +121,12 @@ class PlanFormatter {
     }
   }
 
-  void AddProject(const PlanNode& node, const ProjectNode& project, const Schema& input,
+  void AddProject(const PlanNode& node, const ProjectNode& project, const Schema& above,
                   int depth) {
     Line(depth, "project " + node.name);
+    const Schema input =
+        project.unnest.has_value() ? UnnestedSchema(*project.unnest, above) : above;
+    if (project.unnest.has_value()) AddUnnest(*project.unnest, above, depth);
     if (project.filter.has_value()) Detail(depth, "filter", FormatExpr(*project.filter, input));
     std::string columns;
     for (size_t i = 0; i < project.columns.size(); ++i) {
@@ -141,6 +144,17 @@ class PlanFormatter {
       known.fields.push_back(std::move(field));
     }
     Detail(depth, "computed once", Joined(once));
+  }
+
+  void AddUnnest(const Unnest& unnest, const Schema& input, int depth) {
+    if (unnest.filter.has_value()) {
+      Detail(depth, "filter before", FormatExpr(*unnest.filter, input));
+    }
+    std::string columns = unnest.element.name + " " + std::string(TypeName(unnest.element.type));
+    if (!unnest.ordinality.empty()) columns += ", " + unnest.ordinality + " bigint";
+    Detail(depth, "unnest",
+           FormatExpr(unnest.array, input) + " AS " + columns +
+               (unnest.keeps_empty ? ", rows without elements kept" : ""));
   }
 
   void AddWindow(const PlanNode& node, const WindowAggregateNode& window, const Schema& input,

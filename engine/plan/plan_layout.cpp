@@ -72,9 +72,13 @@ void VisitColumns(Expr* expr, const ColumnVisitor& visit) {
   for (Expr& arg : expr->args) VisitColumns(&arg, visit);
 }
 
-// Every reference of a row-wise node to a column of its input.
+// Every reference of a row-wise node to a column of its input, and to those that unfolding adds.
 void VisitInputColumns(PlanNode* node, const ColumnVisitor& visit) {
   if (auto* project = std::get_if<ProjectNode>(&node->kind)) {
+    if (project->unnest.has_value()) {
+      if (project->unnest->filter.has_value()) VisitColumns(&*project->unnest->filter, visit);
+      VisitColumns(&project->unnest->array, visit);
+    }
     if (project->filter.has_value()) VisitColumns(&*project->filter, visit);
     for (Expr& column : project->columns) VisitColumns(&column, visit);
   } else if (auto* alert = std::get_if<AlertNode>(&node->kind)) {
@@ -148,7 +152,7 @@ class Layout {
   void AddPlain(int index, const BoundStream& stream) {
     PlanNode* node =
         AddNode(stream.spec->name, stream.spec->name, node_of_stream_[size_t(stream.input)]);
-    node->kind = ProjectNode{stream.query.where, SelectList(stream)};
+    node->kind = ProjectNode{stream.query.where, SelectList(stream), stream.query.unnest};
     Finish(index, stream, node);
   }
 
@@ -422,7 +426,9 @@ class Layout {
     for (const NodeId child : children) {
       PlanNode* node = &plan_.nodes[size_t(child.value())];
       if (std::holds_alternative<SinkNode>(node->kind)) used.assign(used.size(), true);
-      VisitInputColumns(node, [&](int* column) { used[size_t(*column)] = true; });
+      VisitInputColumns(node, [&](int* column) {
+        if (size_t(*column) < used.size()) used[size_t(*column)] = true;
+      });
     }
     // A batch needs a column to say how many rows it has.
     if (std::ranges::find(used, true) == used.end() && !used.empty()) used[0] = true;
@@ -437,11 +443,15 @@ class Layout {
       kept.fields.push_back(source->output.fields[i]);
     }
     std::get<SourceNode>(source->kind).used_columns = std::move(used_columns);
-    source->output = std::move(kept);
+    source->output = kept;
     if (source->event_time >= 0) source->event_time = moved[size_t(source->event_time)];
     for (const NodeId child : children) {
       PlanNode* node = &plan_.nodes[size_t(child.value())];
-      VisitInputColumns(node, [&](int* column) { *column = moved[size_t(*column)]; });
+      VisitInputColumns(node, [&](int* column) {
+        const bool is_added = size_t(*column) >= moved.size();
+        *column += is_added ? int(kept.fields.size()) - int(moved.size())
+                            : moved[size_t(*column)] - *column;
+      });
       if (!std::holds_alternative<SinkNode>(node->kind)) continue;
       node->output = source->output;
       node->event_time = source->event_time;

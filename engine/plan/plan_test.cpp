@@ -229,6 +229,49 @@ TEST(Plan, ShowsEachKindOfWindow) {
             "window q.window: session, gap 1m30s");
 }
 
+TEST(Plan, ShowsWhatIsUnfolded) {
+  TestJob job;
+  job.Readings()
+      .Query("samples",
+             "SELECT observed_at, s->>'v' AS v, n, level\n"
+             "FROM readings LEFT JOIN unnest(device_id::json) WITH ORDINALITY AS e(s, n) ON true\n"
+             "WHERE ok AND level > 1 AND n < 10 AND ok")
+      .Query("counts",
+             "SELECT window_end, count(*) AS n FROM tumble(samples, INTERVAL '1 minute')\n"
+             "GROUP BY window_end")
+      .Sink("counts");
+  EXPECT_EQ(job.Messages(), "");
+  EXPECT_EQ(FormatPlan(job.Plan()), R"(job test
+source readings: kafka sensors, json
+    reads: device_id text, observed_at timestamp, level integer, ok boolean (4 of 7 columns)
+    event time: observed_at, at most 10m late, idle after 30s
+  project samples
+      filter before: ok AND (level > 1)
+      unnest: device_id::json AS s json, n bigint, rows without elements kept
+      filter: (n < 10) AND ok
+      columns: observed_at, s ->> 'v' AS v, n, level
+    project counts.input
+        columns: observed_at
+      exchange to one task (no keys)
+      window counts.window: tumble 1m
+          event time: observed_at
+          aggregates: count(*)
+        project counts.output
+            columns: window_end, count(*) AS n
+          sink sink.0: console
+              keys: window_end
+              time: window_end
+)");
+  job.spec().streams[1].kind = QueryStreamSpec{PlacedText{
+      "SELECT observed_at, value AS v FROM readings, json_array_elements_text(device_id::json)",
+      {10, 1}}};
+  EXPECT_EQ(job.Messages(), "");
+  EXPECT_THAT(FormatPlan(job.Plan()),
+              testing::HasSubstr("  project samples\n"
+                                 "      unnest: device_id::json AS value text\n"
+                                 "      columns: observed_at, value AS v\n"));
+}
+
 TEST(Plan, ABatchKeepsAColumn) {
   TestJob job;
   job.Readings().Query("q", "SELECT 1 AS one FROM readings").Sink("q");

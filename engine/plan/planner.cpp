@@ -331,10 +331,13 @@ class Planner {
   }
 
   static void DescribePlain(const BoundStream& input, BoundStream* stream) {
+    const Schema columns = stream->query.unnest.has_value()
+                               ? UnnestedSchema(*stream->query.unnest, input.schema)
+                               : input.schema;
     for (const BoundColumn& column : stream->query.columns) {
       Field field;
       if (column.expr.kind == Expr::Kind::kColumn) {
-        field = input.schema.fields[size_t(column.expr.column)];
+        field = columns.fields[size_t(column.expr.column)];
       }
       field.name = column.name;
       field.type = column.expr.type;

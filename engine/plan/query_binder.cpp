@@ -6,6 +6,7 @@
 #include "engine/plan/aggregate_collector.h"
 #include "engine/plan/expression_binder.h"
 #include "engine/plan/expression_nodes.h"
+#include "engine/plan/unnest.h"
 
 namespace millrace {
 namespace {
@@ -53,12 +54,16 @@ std::string ImpliedName(const Syntax& node) {
 
 class QueryBinder {
  public:
-  QueryBinder(const SqlText& sql, const Syntax& select, const FromClause& from, const Schema& input)
+  // `input`: what the query reads: the stream's columns, then those of unnest() from
+  // `unnest_columns` on (-1: there are none).
+  QueryBinder(const SqlText& sql, const Syntax& select, const FromClause& from, const Schema& input,
+              int unnest_columns)
       : sql_(sql),
         select_(select),
         from_(from),
         input_(input),
         base_(int(input.fields.size())),
+        unnest_columns_(unnest_columns),
         row_scope_(RowScope()),
         collector_(sql, row_scope_, &query_.aggregates) {}
 
@@ -90,6 +95,9 @@ class QueryBinder {
     scope.columns = &input_;
     scope.qualifiers = {from_.qualifier};
     scope.copies_left = &copies_left_;
+    if (from_.unnest.has_value()) {
+      scope.unnest = {unnest_columns_, from_.unnest->qualifier, from_.unnest->ordinality.empty()};
+    }
     if (from_.windowed) {
       scope.no_window_columns =
           "the window's start and end are known only after grouping; use them in SELECT or HAVING";
@@ -289,12 +297,18 @@ class QueryBinder {
       return;
     }
     const std::vector<Syntax>& fields = star.List("fields");
-    if (fields.size() > 2 || (fields.size() == 2 && StringOf(fields[0]) != from_.qualifier)) {
-      Fail(star, "'" + StringOf(fields[0]) + "' is not in FROM",
-           SuggestName(StringOf(fields[0]), std::vector<std::string>{from_.qualifier}));
+    const std::string qualifier = fields.size() < 2 ? "" : StringOf(fields[0]);
+    std::vector<std::string> known = {from_.qualifier};
+    if (from_.unnest.has_value()) known.push_back(from_.unnest->qualifier);
+    if (fields.size() > 2 ||
+        (fields.size() == 2 && std::ranges::find(known, qualifier) == known.end())) {
+      Fail(star, "'" + qualifier + "' is not in FROM", SuggestName(qualifier, known));
       return;
     }
-    for (int i = 0; i < base_; ++i) {
+    const bool all = fields.size() < 2 || !from_.unnest.has_value();
+    const bool of_unnest = !all && qualifier == from_.unnest->qualifier;
+    for (int i = of_unnest ? unnest_columns_ : 0; i < (all || of_unnest ? base_ : unnest_columns_);
+         ++i) {
       const Field& field = input_.fields[size_t(i)];
       AddColumn(star, field.name, ColumnExpr(i, field.type));
     }
@@ -477,6 +491,7 @@ class QueryBinder {
   const FromClause& from_;
   const Schema& input_;
   const int base_;
+  const int unnest_columns_;
   int64_t copies_left_ = kCopiedNodesMax;
   BoundQuery query_;
   const BindScope row_scope_;
@@ -490,7 +505,21 @@ class QueryBinder {
 
 std::optional<BoundQuery> BindQuery(const SqlText& sql, const Syntax& select,
                                     const FromClause& from, const Schema& input) {
-  return QueryBinder(sql, select, from, input).Bind();
+  if (!from.unnest.has_value()) return QueryBinder(sql, select, from, input, -1).Bind();
+  Unnest unnest;
+  unnest.element.name = from.unnest->element;
+  unnest.element.type = from.unnest->as_text ? Type::kText : Type::kJson;
+  unnest.ordinality = from.unnest->ordinality;
+  unnest.keeps_empty = from.unnest->keeps_empty;
+  std::optional<Expr> array = BindUnnestArray(sql, from, input);
+  const int columns = int(input.fields.size());
+  std::optional<BoundQuery> query =
+      QueryBinder(sql, select, from, UnnestedSchema(unnest, input), columns).Bind();
+  if (!array.has_value() || !query.has_value()) return std::nullopt;
+  unnest.array = std::move(*array);
+  MoveFilterBeforeUnnest(columns, &query->where, &unnest);
+  query->unnest = std::move(unnest);
+  return query;
 }
 
 }  // namespace millrace

@@ -24,6 +24,17 @@ inline constexpr int64_t kPanesMax = 10'000;
 // LIMIT is at most this.
 inline constexpr int64_t kLimitMax = 1000;
 
+// unnest() and its kin beside a stream in FROM.
+struct UnnestClause {
+  Syntax argument;
+  bool is_sql_unnest = false;  // unnest itself; else json_array_elements or its kin
+  bool as_text = false;        // json_array_elements_text
+  bool keeps_empty = false;    // LEFT JOIN
+  std::string qualifier;       // the alias, or the function's name
+  std::string element;         // names of its columns
+  std::string ordinality;      // empty: none
+};
+
 struct FromClause {
   std::string stream;
   std::string qualifier;  // the alias, or the stream's name
@@ -33,7 +44,8 @@ struct FromClause {
   Micros slide{0};
   Micros gap{0};  // of session(), which has no other
   bool cumulates = false;
-  Micros window_offset{0};  // in [0, slide), or [0, size) where windows cumulate
+  Micros window_offset{0};             // in [0, slide), or [0, size) where windows cumulate
+  std::optional<UnnestClause> unnest;  // not together with a window
 
   // Of windows that have panes: all but sessions.
   Micros pane() const { return Micros(std::gcd(size.count(), slide.count())); }
@@ -85,6 +97,7 @@ struct BoundTop {
 };
 
 struct BoundQuery {
+  std::optional<Unnest> unnest;  // what follows is over UnnestedSchema then
   std::optional<Expr> where;
   std::vector<BoundKey> keys;
   std::vector<BoundAggregate> aggregates;

@@ -158,6 +158,42 @@ TEST(QueryBinder, RefusesClausesByName) {
   });
 }
 
+TEST(QueryBinder, TellsMistakesOfUnnestAtTheirPlace) {
+  ExpectMessages({
+      {"SELECT s FROM readings, unnest(device_id) AS s",
+       "10:32 function does not exist: unnest(text); a cast may be needed: x::json\n"},
+      {"SELECT s, nothing FROM readings, unnest(level + 1) AS s WHERE later",
+       "10:47 function does not exist: unnest(integer); it takes a JSON array, a column of type "
+       "json\n"
+       "10:63 unknown column 'later'; known: device_id, observed_at, temperature, humidity, "
+       "fire_alarm, level, ok, s\n"
+       "10:11 unknown column 'nothing'; known: device_id, observed_at, temperature, humidity, "
+       "fire_alarm, level, ok, s\n"},
+      {"SELECT s FROM readings JOIN unnest(device_id::json) AS s ON level = 1",
+       "10:67 a join with an array's elements is ON true; say in WHERE which elements are "
+       "wanted\n"},
+      {"SELECT s FROM readings FULL JOIN unnest(device_id::json) AS s ON true",
+       "10:34 an array is unfolded by CROSS JOIN or LEFT JOIN; its elements are of the stream's "
+       "rows: there are none without one\n"},
+      {"SELECT s FROM readings NATURAL JOIN unnest(device_id::json) AS s",
+       "10:15 'isNatural' of JOIN is not supported\n"},
+      {"SELECT s FROM (SELECT * FROM readings) r, unnest(device_id::json) AS s",
+       "10:23 a subquery in FROM is not supported by this version\n"},
+      {"SELECT s.* FROM readings, unnest(device_id::json) AS s(a), readings r",
+       "10:60 JOIN is not supported by this version; name one stream in FROM\n"},
+      {"SELECT s FROM readings CROSS JOIN json_each(device_id::json) AS s",
+       "10:35 unknown function 'json_each' in FROM; known: unnest, json_array_elements, "
+       "json_array_elements_text\n"},
+      {"SELECT level FROM readings, unnest(device_id::json) AS s(level)",
+       "10:8 column reference 'level' is ambiguous; write readings.level or s.level\n"},
+      {"SELECT 1 AS x FROM readings, unnest(device_id::json) WITH ORDINALITY AS s(a, a)",
+       "10:30 column 'a' of unnest is there twice\n"},
+      {"SELECT 1 AS x FROM readings, unnest() AS s", "10:30 unnest() takes one JSON array\n"},
+      {"SELECT window_end FROM readings, unnest(device_id::json) AS s",
+       "10:8 unknown column 'window_end'; it comes of a window: FROM tumble(...) or hop(...)\n"},
+  });
+}
+
 TEST(QueryBinder, TellsSyntaxErrorsWithinTheQuery) {
   ExpectMessages({
       {"SELECT level FROM readings WHERE\n\n", "10:33 syntax error at end of input\n"},

@@ -70,6 +70,7 @@ std::string TypeNameHint(std::string_view name) {
 bool CanCast(Type from, Type to) {
   if (from == to || from == Type::kNull) return true;
   if (from == Type::kText || to == Type::kText) return true;
+  if (from == Type::kJson) return to == Type::kBoolean || IsNumeric(to);
   if (IsNumeric(from) && IsNumeric(to)) return true;
   if (from == Type::kDate || to == Type::kDate) {
     return from == Type::kTimestamp || to == Type::kTimestamp;

@@ -22,7 +22,7 @@ std::optional<CastTarget> ReadTypeName(const SqlText& sql, const Syntax& type_na
 // What to say of a name that is no type: the nearest, or all that there are.
 std::string TypeNameHint(std::string_view name);
 
-// Whether CAST (from AS to) exists in PostgreSQL and here.
+// Whether CAST (from AS to) exists here: as in PostgreSQL, with the casts of jsonb for json.
 bool CanCast(Type from, Type to);
 
 // Whether `from` becomes `to` where a function or an operator wants that. Whole numbers do not

@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "engine/operators/project.h"
+#include "engine/operators/unnest.h"
 #include "engine/plan/plan_test_job.h"
 #include "tests/fuzz/seeds.h"
 
@@ -63,6 +64,19 @@ Rows EdgeRows(const Schema& schema) {
   return rows;
 }
 
+void Unfold(const ProjectNode& node, const Schema& input, const Schema& output) {
+  auto made = UnnestOperator::Make(node, input, output);
+  if (!made.ok()) fuzz::Fail("planned, but not to be computed: " + made.status().ToString());
+  Status status = (*made)->Begin(EdgeRows(input), {});
+  while (status.ok()) {
+    const auto piece = (*made)->Next();
+    status = piece.status();
+    if (!status.ok() || !piece->has_value()) break;
+    status = (*piece)->rows.batch->ValidateFull();
+  }
+  if (!status.ok()) fuzz::Fail("a row failed its batch: " + status.ToString());
+}
+
 // What stands directly over the source.
 void Compute(const JobPlan& plan) {
   for (const PlanNode& node : plan.nodes) {
@@ -70,6 +84,10 @@ void Compute(const JobPlan& plan) {
     if (project == nullptr) continue;
     const PlanNode& input = plan.node(node.input);
     if (!std::holds_alternative<SourceNode>(input.kind)) continue;
+    if (project->unnest.has_value()) {
+      Unfold(*project, input.output, node.output);
+      continue;
+    }
     auto made = ProjectOperator::Make(*project, input.output, node.output);
     if (!made.ok()) fuzz::Fail("planned, but not to be computed: " + made.status().ToString());
     const auto projected = (*made)->Apply(EdgeRows(input.output));

@@ -1,0 +1,159 @@
+// Unfolded readings in a pipeline: what the account counts and what becomes a dead letter.
+#include "worker/row_pipeline.h"
+
+#include <arrow/builder.h>
+#include <gtest/gtest.h>
+
+#include <numeric>
+
+#include "engine/plan/plan_test_job.h"
+
+namespace millrace {
+namespace {
+
+using Lines = std::vector<std::string>;
+
+class Texts final : public OriginalRecords {
+ public:
+  explicit Texts(Lines lines) : lines_(std::move(lines)) {}
+  std::string_view ValueOfRow(int64_t row) const override { return lines_[size_t(row)]; }
+  std::string_view KeyOfRow(int64_t) const override { return ""; }
+
+ private:
+  Lines lines_;
+};
+
+// Says what comes out.
+class Listing final : public Outlet {
+ public:
+  explicit Listing(const JobPlan& plan) : plan_(plan) {}
+
+  void ToWindow(NodeId node, const Rows&, std::shared_ptr<const std::vector<uint64_t>>,
+                std::span<const uint32_t> selection) override {
+    rows[plan_.node(node).stream] += int64_t(selection.size());
+  }
+  void ToSink(NodeId node, int, const Rows& out) override {
+    rows["sink of " + plan_.node(node).stream] += out.size();
+  }
+  void ToDeadLetters(std::vector<DeadLetter> letters) override {
+    for (const DeadLetter& letter : letters) {
+      dead.push_back(letter.stream + " " + letter.value + " " + letter.message);
+    }
+  }
+
+  std::map<std::string, int64_t> rows;
+  Lines dead;
+
+ private:
+  const JobPlan& plan_;
+};
+
+class RowPipelineTest : public testing::Test {
+ protected:
+  RowPipelineTest() {
+    job_.Readings()
+        .Query("samples",
+               "SELECT observed_at, s::integer AS s FROM readings, unnest(device_id::json) AS s "
+               "WHERE s::text <> '9'")
+        .Query("inverse", "SELECT observed_at, 10 / s AS x FROM samples WHERE s < 100")
+        .Query("counts",
+               "SELECT window_end, count(*) AS n, sum(10 / (s - 2)) AS x "
+               "FROM tumble(samples, INTERVAL '1 minute') GROUP BY window_end")
+        .Query("nested",
+               "SELECT i::integer AS i FROM samples, "
+               "unnest(('[' || s || CASE WHEN s = 3 THEN ',x' ELSE '' END || ']')::json) AS i")
+        .Sink("samples")
+        .Sink("nested")
+        .Sink("inverse")
+        .Sink("counts");
+    plan_ = job_.Plan();
+    EXPECT_FALSE(job_.diagnostics().has_errors());
+    account_ = std::make_unique<JobAccount>(plan_);
+    pipeline_ = RowPipeline::Make(plan_, NodeId(0), account_.get()).ValueOrDie();
+  }
+
+  // Readings with these arrays, all at 10 s; `late`: the index of one that comes when the watermark
+  // has passed the end of its window.
+  Listing Push(const Lines& arrays, int64_t late = -1) {
+    const auto count = int64_t(arrays.size());
+    arrow::StringBuilder texts;
+    arrow::TimestampBuilder times(ArrowType(Type::kTimestamp), arrow::default_memory_pool());
+    for (const std::string& array : arrays) {
+      EXPECT_TRUE(texts.Append(array).ok());
+      EXPECT_TRUE(times.Append(10'000'000).ok());
+    }
+    auto origins = std::make_shared<Origins>();
+    origins->offsets.resize(arrays.size());
+    std::iota(origins->offsets.begin(), origins->offsets.end(), 0);
+    SourceBatch batch;
+    batch.rows.batch =
+        arrow::RecordBatch::Make(plan_.nodes[0].output.ToArrow(), count,
+                                 {texts.Finish().ValueOrDie(), times.Finish().ValueOrDie()});
+    batch.rows.origins = origins;
+    batch.originals = std::make_shared<Texts>(arrays);
+    std::vector<EventTime> watermarks(arrays.size(), kEventTimeMin);
+    if (late >= 0) watermarks[size_t(late)] = EventTime(Micros(60'000'000));
+    Listing listing(plan_);
+    EXPECT_TRUE(pipeline_->Push(batch.rows, {&batch, &watermarks}, &listing).ok());
+    return listing;
+  }
+
+  // in = counted + filtered + dead letters; rows out.
+  std::string Account(const std::string& stream) {
+    const StreamAccount& account = account_->stream(stream);
+    return std::to_string(account.rows_in) + " = " + std::to_string(account.counted) + " + " +
+           std::to_string(account.filtered) + " + " +
+           std::to_string(account_->DeadLettersOf(stream)) + "; " +
+           std::to_string(account.rows_out);
+  }
+
+  TestJob job_;
+  JobPlan plan_;
+  std::unique_ptr<JobAccount> account_;
+  std::unique_ptr<RowPipeline> pipeline_;
+};
+
+TEST_F(RowPipelineTest, AnUnfoldedReadingIsCountedOnce) {
+  const Listing out = Push({"[1,5]", "[]", "[9,9]", "[9,7]", "{}", "[4,\"x\",4]"});
+  EXPECT_EQ(Account("samples"), "6 = 2 + 2 + 2; 3");
+  EXPECT_EQ(Account("inverse"), "3 = 3 + 0 + 0; 3");
+  EXPECT_EQ(
+      out.rows,
+      (std::map<std::string, int64_t>{
+          {"counts", 3}, {"sink of inverse", 3}, {"sink of nested", 3}, {"sink of samples", 3}}));
+  EXPECT_EQ(out.dead, (Lines{"samples {} cannot extract elements from an object in device_id::json",
+                             "samples [4,\"x\",4] not a JSON number: \"\"x\"\" in s::integer "
+                             "(element 2)"}));
+  EXPECT_TRUE(pipeline_->unfolds());
+}
+
+// Each stream takes all of a reading or nothing of it, with one dead letter of it.
+TEST_F(RowPipelineTest, WhatFailsInALaterStreamFailsAsAWhole) {
+  const Listing out = Push({"[1,0,5,100]", "[3,2,2]", "[3]"});
+  EXPECT_EQ(Account("samples"), "3 = 3 + 0 + 0; 8");
+  EXPECT_EQ(Account("inverse"), "8 = 4 + 1 + 3; 4");
+  EXPECT_EQ(account_->stream("counts").rows_in, 8);
+  EXPECT_EQ(account_->DeadLettersOf("counts"), 3);
+  EXPECT_EQ(
+      out.rows,
+      (std::map<std::string, int64_t>{
+          {"counts", 5}, {"sink of inverse", 4}, {"sink of nested", 4}, {"sink of samples", 8}}));
+  EXPECT_EQ(Account("nested"), "8 = 4 + 0 + 4; 4");
+  ASSERT_EQ(out.dead.size(), 4u);
+  EXPECT_EQ(out.dead[0], "inverse [1,0,5,100] division by zero in 10 / s");
+  EXPECT_EQ(out.dead[1], "counts [3,2,2] division by zero in 10 / (s - 2)");
+  EXPECT_TRUE(out.dead[2].starts_with("nested [3,2,2] invalid input syntax for type json"));
+  EXPECT_TRUE(out.dead[3].starts_with("nested [3] invalid input syntax for type json"));
+}
+
+TEST_F(RowPipelineTest, ALateReadingIsOneLetter) {
+  const Listing out = Push({"[1,5,6]", "[4]"}, /*late=*/0);
+  EXPECT_EQ(account_->stream("counts").late, 3);
+  EXPECT_EQ(account_->DeadLettersOf("counts"), 3);
+  EXPECT_EQ(out.rows.at("counts"), 1);
+  ASSERT_EQ(out.dead.size(), 1u);
+  EXPECT_TRUE(out.dead[0].starts_with("counts [1,5,6] event time ")) << out.dead[0];
+}
+
+}  // namespace
+}  // namespace millrace
