@@ -113,7 +113,8 @@ FaultText TextOf(Fault fault) {
     case Fault::kUnknownIntervalUnit:
       return {"invalid_argument", "unit not recognized for type interval"};
     case Fault::kBadFormat:
-      return {"invalid_argument", "the template is too long or has what only to_char writes"};
+      return {"invalid_argument",
+              "the template is too long, malformed, or has what only to_char writes"};
     case Fault::kNotOfFormat:
       return {"invalid_argument", "value does not match the format"};
     case Fault::kNegativeFactorial:

@@ -1,21 +1,21 @@
-// to_char, to_date and to_timestamp by a template.
+// to_char, to_date and to_timestamp by a template: of times, and to_char of numbers.
+#include <algorithm>
 #include <optional>
 
 #include "engine/operators/calendar.h"
 #include "engine/operators/kernel_loops.h"
+#include "engine/operators/number_format.h"
 #include "engine/operators/time_format.h"
 
 namespace millrace {
 namespace {
-
-constexpr size_t kFormatBytesMax = 10'000;
 
 // The template of the last row, which is nearly always a literal.
 class LastFormat : public KernelState {
  public:
   // Null where it is too long.
   static LastFormat* Of(CallMemory* memory, std::string_view text) {
-    if (text.size() > kFormatBytesMax) return nullptr;
+    if (text.size() > kTemplateBytesMax) return nullptr;
     if (memory->state == nullptr) memory->state = std::make_unique<LastFormat>();
     auto* const last = static_cast<LastFormat*>(memory->state.get());
     if (!last->format.has_value() || last->text_ != text) {
@@ -32,6 +32,15 @@ class LastFormat : public KernelState {
   std::string text_;
 };
 
+Fault KeepText(CallMemory* memory, const std::string& written, std::string_view* result) {
+  char* place;
+  const Fault fault = MakeText(memory, written.size(), &place);
+  if (fault != Fault::kNone) return fault;
+  std::ranges::copy(written, place);
+  *result = {place, written.size()};
+  return Fault::kNone;
+}
+
 struct ToChar {
   static Fault Call(CallMemory* memory, int64_t time, std::string_view format,
                     std::string_view* result) {
@@ -39,12 +48,44 @@ struct ToChar {
     if (last == nullptr) return Fault::kBadFormat;
     last->written.clear();
     last->format->Write(time, &last->written);
-    char* place;
-    const Fault fault = MakeText(memory, last->written.size(), &place);
-    if (fault != Fault::kNone) return fault;
-    std::memcpy(place, last->written.data(), last->written.size());
-    *result = {place, last->written.size()};
-    return Fault::kNone;
+    return KeepText(memory, last->written, result);
+  }
+};
+
+// As LastFormat, of numbers.
+class LastNumberFormat : public KernelState {
+ public:
+  // Null where the template is none.
+  static LastNumberFormat* Of(CallMemory* memory, std::string_view text) {
+    if (memory->state == nullptr) memory->state = std::make_unique<LastNumberFormat>();
+    auto* const last = static_cast<LastNumberFormat*>(memory->state.get());
+    if (!last->known_ || last->text_ != text) {
+      last->known_ = true;
+      last->text_ = text;
+      last->format.reset();
+      std::string error;
+      std::optional<NumberTemplate> read = ParseNumberTemplate(text, &error);
+      if (read.has_value()) last->format.emplace(std::move(*read));
+    }
+    return last->format.has_value() ? last : nullptr;
+  }
+
+  std::optional<NumberFormat> format;
+  std::string written;  // of one row
+
+ private:
+  bool known_ = false;
+  std::string text_;
+};
+
+template <typename T>
+struct NumberToChar {
+  static Fault Call(CallMemory* memory, T value, std::string_view format,
+                    std::string_view* result) {
+    LastNumberFormat* const last = LastNumberFormat::Of(memory, format);
+    if (last == nullptr) return Fault::kBadFormat;
+    if (!last->format->Write(value, &last->written)) return Fault::kInputOutOfRange;
+    return KeepText(memory, last->written, result);
   }
 };
 
@@ -75,6 +116,10 @@ std::vector<NamedKernel> TimeFormatKernels() {
   using Text = std::string_view;
   return {
       {"to_char", {Type::kTimestamp, kTxt}, &Custom<ToChar, Text, int64_t, Text>},
+      {"to_char", {Type::kInteger, kTxt}, &Custom<NumberToChar<int32_t>, Text, int32_t, Text>},
+      {"to_char", {Type::kBigint, kTxt}, &Custom<NumberToChar<int64_t>, Text, int64_t, Text>},
+      {"to_char", {Type::kReal, kTxt}, &Custom<NumberToChar<float>, Text, float, Text>},
+      {"to_char", {Type::kDouble, kTxt}, &Custom<NumberToChar<double>, Text, double, Text>},
       {"to_timestamp", {kTxt, kTxt}, &Custom<FromChar, int64_t, Text, Text>},
       {"to_date", {kTxt, kTxt}, &Custom<DateFromChar, int32_t, Text, Text>},
   };

@@ -9,6 +9,7 @@
 #include "engine/plan/expression_nodes.h"
 #include "engine/plan/functions.h"
 #include "engine/plan/literals.h"
+#include "engine/plan/number_template.h"
 #include "engine/plan/regular_expression.h"
 #include "engine/plan/text_array.h"
 #include "engine/plan/time_unit.h"
@@ -515,7 +516,8 @@ std::optional<Bound> ExpressionBinder::Call(const Syntax& node, const std::strin
   }
   const FunctionSignature& signature = FunctionCatalog()[size_t(function)];
   if (!CheckTimeUnit(name, operands) || !CheckTimeZone(name, operands) ||
-      !CheckPattern(name, operands) || !CheckPath(name, operands)) {
+      !CheckPattern(name, operands) || !CheckPath(name, operands) ||
+      !CheckNumberTemplate(name, operands)) {
     return std::nullopt;
   }
   Expr call = MakeExpr(Expr::Kind::kCall, signature.result, {});
@@ -608,6 +610,19 @@ bool ExpressionBinder::CheckPattern(const std::string& name, const std::vector<O
     return true;
   }
   sql_.Error(*operands[1].node, "invalid regular expression: " + error);
+  return false;
+}
+
+bool ExpressionBinder::CheckNumberTemplate(const std::string& name,
+                                           const std::vector<Operand>& operands) {
+  if (name != "to_char" || operands.size() != 2 || !IsNumeric(operands[0].bound.expr.type)) {
+    return true;
+  }
+  const auto* text = std::get_if<std::string>(&operands[1].bound.expr.literal);
+  std::string error;
+  if (text == nullptr || ParseNumberTemplate(*text, &error).has_value()) return true;
+  sql_.Error(*operands[1].node, "invalid template of a number: " + error,
+             "write it like 'FM999,990.00'");
   return false;
 }
 

@@ -126,6 +126,7 @@ class ExpressionBinder {
                              const std::vector<Operand>& operands);
   // Whether what is chosen from these is a local time: all are whose type is settled.
   static bool AllLocalTimes(const std::vector<Operand>& operands);
+  bool CheckNumberTemplate(const std::string& name, const std::vector<Operand>& operands);
   bool CheckPattern(const std::string& name, const std::vector<Operand>& operands);
   void NoSuchCall(const Syntax& node, const std::string& name,
                   const std::vector<Operand>& operands);

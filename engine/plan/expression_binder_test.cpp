@@ -292,6 +292,37 @@ TEST(ExpressionBinder, KnowsUnitsOfTime) {
   });
 }
 
+TEST(ExpressionBinder, KnowsTemplatesOfNumbers) {
+  const std::string hint = "; write it like 'FM999,990.00'\n";
+  const std::string refused = "10:23 invalid template of a number: ";
+  const std::vector<std::pair<std::string, std::string>> cases = {
+      {"9.9.9", "multiple decimal points"},
+      {"9V9D9", "cannot use \"V\" and decimal point together"},
+      {"9.9V9", "cannot use \"V\" and decimal point together"},
+      {"9PR9", "\"9\" must be ahead of \"PR\""},
+      {"9PR0", "\"0\" must be ahead of \"PR\""},
+      {"S9S", "cannot use \"S\" twice"},
+      {"S9MI", "cannot use \"S\" and \"MI\" together"},
+      {"S9PL", "cannot use \"S\" and \"PL\" together"},
+      {"S9SG", "cannot use \"S\" and \"SG\" together"},
+      {"9MIS", "cannot use \"S\" and \"PL\"/\"MI\"/\"SG\"/\"PR\" together"},
+      {"9MIPR", "cannot use \"PR\" and \"S\"/\"PL\"/\"MI\"/\"SG\" together"},
+      {"9EEEE9", "\"EEEE\" must be the last pattern used"},
+      {"9EEEEEEEE", "cannot use \"EEEE\" twice"},
+      {"SG9EEEE", "\"EEEE\" is incompatible with other formats"},
+      {std::string(10'001, '9'), "it is longer than 10,000 bytes"},
+  };
+  for (const auto& [text, error] : cases) {
+    EXPECT_EQ(BoundText("to_char(level, '" + text + "')"), refused + error + hint) << text;
+  }
+  ExpectBound({
+      {"to_char(level, 'FM999,990.00 \"9.9.9\" x')",
+       "to_char(level, 'FM999,990.00 \"9.9.9\" x') : text"},
+      {"to_char(temperature, device_id)", "to_char(temperature, device_id) : text"},
+      {"to_char(observed_at, '9.9.9')", "to_char(observed_at, '9.9.9') : text"},
+  });
+}
+
 TEST(ExpressionBinder, TellsPlacesInCharactersAndLines) {
   EXPECT_EQ(BoundText("'\u00e9\u00e9' || temprature"),
             "10:16 unknown column 'temprature'; did you mean 'temperature'?\n");

@@ -293,6 +293,9 @@ void AddTime(CatalogBuilder* catalog) {
                       kTime, kFallible, "from year, month, day, hour, minute and seconds, UTC");
   catalog->Add("make_timestamptz", {kInt, kInt, kInt, kInt, kInt, kDbl, kTxt}, kTime, kFallible,
                "when the wall clock in a time zone shows that");
+  for (const Type type : kNumbers) {
+    catalog->Add("to_char", {type, kTxt}, kTxt, kFallible, "by a template such as `FM999,990.00`");
+  }
   catalog->Add("to_char", {kTime, kTxt}, kTxt, kFallible,
                "by a template such as `YYYY-MM-DD HH24:MI:SS`, UTC");
   catalog->Add("to_date", {kTxt, kTxt}, kDate, kFallible, "read by a template");

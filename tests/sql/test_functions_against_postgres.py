@@ -85,6 +85,28 @@ FORMATS = [
     "TZ tz OF TZH:TZM",
     "MMth DDTH HH24th FMDDDth", "\\\"x\\\"", "plain \u00fc text", "", "YYYYMMDDHH24MISS", None,
 ]  # fmt: skip
+NUMBER_FORMATS = [
+    "9", "99", "999", "9999999999", "0", "000", "0999", "9990", "9.9", "99.99", "999.999",
+    "000.000",
+    "0.0", ".99", ".00", "9.", "0.9", "9.0", "99.09", "FM9", "FM999", "FM000", "FM9.9", "FM999.99",
+    "FM990.00", "FM0.0", "FM999.990", "FM99.09", "FM.99", "FM9.", "FM999,990.00",
+    "9,999", "9,999,999.99", "0,000", "9G999D99", "FM9G999G999D99", ",9,", "S999", "999S", "S9.9",
+    "9.9S", "FMS999", "FM999S", "FM9.99S", "9S9", "MI999", "999MI", "FM999MI", "FMMI9.9", "PL999",
+    "999PL", "FM999PL", "SG999", "999SG", "FMSG99.9", "999PR", "999.99PR", "FM999PR", "FM99.99PR",
+    "MIPL999", "PL999MI",
+    "L999.99", "999L", "FML99", "999th", "999TH", "FM999th", "99.9TH", "FMRN", "RN", "rn",
+    "FMrn th",
+    "RNSG x", "RN,MI", "99V9", "9V99", "99V00", "FM999V99", "0V9", "S9V9", "9.9EEEE", "9.99EEEE",
+    "99.9EEEE", "EEEE", "9eeee", "9.9EEEE \"x\"", "B999", "B9.9", "9B9", "C99", "SP99", "99 9 9",
+    "9-9-9", "\"a\\\"b\" 999 x", "\\\"99", "999 ü", "fm999d99mi", "Fm999", "EEE9", "x", "",
+    "99999999999999999999.99999999999999999999", "FM99999999999999999999.99999999999999999999",
+    "0000000000000000.000", "999999999999999.999", "99999.9999999999999999999",
+    # None of these is one.
+    "9..9", "9.9V9", "9V9.9", "9PR9", "PR0", "SS9", "S9MI", "MI9S", "SG9S", "9PRS", "9S9PR",
+    "PL9PR",
+    "EEEE9", "9EEEEEEEE", "FM9EEEE", "S9EEEE", "RNEEEE", "B9EEEE",
+    None,
+]  # fmt: skip
 # For reading: texts that fit some of them, and some that fit none.
 READING_FORMATS = [
     "YYYY-MM-DD HH24:MI:SS.US", "DD.MM.YYYY", "YYYYMMDD", "YYYYMMDDHH24MISS", "DD Mon YYYY",
@@ -162,6 +184,24 @@ NUMERIC_THERE = {
 }  # fmt: skip
 
 
+def writes_other_number(kind: str, value: Any, template: Any) -> bool:
+    """What to_char of whole numbers gives for what does not fit there."""
+    if not isinstance(value, int) or not isinstance(template, str):
+        return False
+    if "V" in template.upper() and kind in ("integer", "bigint"):
+        shifted = abs(value) * 10 ** template.upper().partition("V")[2].count("9")
+        return bool(shifted >= (2**31 if kind == "integer" else 2**63))
+    if kind == "bigint" and "RN" in template.upper():
+        return not -(2**31) <= value < 2**31
+    # A mantissa that is rounded up to 10 is written so.
+    after = template.partition(".")[2].count("9")
+    return bool(
+        kind == "bigint"
+        and "EEEE" in template.upper()
+        and round(abs(value) / 10 ** (len(str(abs(value))) - 1), after) >= 10
+    )
+
+
 def departs(call: Call, row: tuple[Any, ...]) -> bool:
     """What docs/sql.md says is another here."""
     if call.name in ("~~", "!~~", "~~*", "!~~*"):
@@ -172,9 +212,11 @@ def departs(call: Call, row: tuple[Any, ...]) -> bool:
         return row[1] in ("NaN", "Infinity", "-Infinity") or (
             isinstance(row[1], float) and 0 < abs(row[1]) < 1e-9
         )
-    if call.name == "to_char":
+    if call.name == "to_char" and call.table.types[0] == "timestamp":
         # An empty template gives null there.
         return str(row[1]) == ""
+    if call.name == "to_char":
+        return writes_other_number(call.table.types[0], *row)
     if call.name == "to_date":
         # The year is beyond what timestamps have.
         return str(row[0]) == "2459000" and str(row[1]) != "J"
@@ -337,7 +379,9 @@ def written(name: str, terms: list[str]) -> str:
     return f"({name} {terms[0]})" if len(terms) == 1 else f"({terms[0]} {name} {terms[1]})"
 
 
-def edges_of(name: str, place: int, kind: str) -> list[Any]:
+def edges_of(name: str, place: int, kind: str, args: list[str]) -> list[Any]:
+    if (name, place) == ("to_char", 1) and args[0] != "timestamp":
+        return NUMBER_FORMATS
     special = SPECIAL.get((name, place))
     if special is None or isinstance(special[0], str) != (kind == "text") or kind == "interval":
         return EDGES[kind]
@@ -367,7 +411,7 @@ class Calls:
         self.calls.append(call)
 
     def add_function(self, name: str, args: list[str], result: str) -> None:
-        lists = [edges_of(name, place, kind) for place, kind in enumerate(args)]
+        lists = [edges_of(name, place, kind, args) for place, kind in enumerate(args)]
         terms = [
             f"CAST(a{place} AS interval)" if kind == "interval" else f"a{place}"
             for place, kind in enumerate(args)
