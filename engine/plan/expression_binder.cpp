@@ -45,7 +45,9 @@ std::string HintForTimeZone(const std::string& name) {
   if (!name.empty() && (name[0] == '+' || name[0] == '-')) {
     return "write an offset as an interval, INTERVAL '2 hours' for 2 hours east of Greenwich";
   }
-  const std::string hint = SuggestName(name, TimeZone::Names());
+  constexpr size_t kAbbreviationSize = 4;
+  const std::string hint =
+      name.size() <= kAbbreviationSize ? "" : SuggestName(name, TimeZone::Names());
   return hint.empty() ? "write a name such as Europe/Berlin, or an interval" : hint;
 }
 
@@ -580,6 +582,7 @@ bool ExpressionBinder::GivesLocalTime(std::string_view name, const FunctionSigna
   if (signature.result != Type::kTimestamp) return false;
   if (name == "timezone" || name == "make_timestamp") return true;
   if (name == "to_utc_timestamp" || (name == "date_trunc" && operands.size() == 3)) return false;
+  if (name == "greatest" || name == "least" || name == "nullif") return AllLocalTimes(operands);
   bool any = false;
   for (size_t i = 0; i < operands.size(); ++i) {
     const Expr& expr = operands[i].bound.expr;
@@ -681,7 +684,8 @@ void ExpressionBinder::NoSuchCall(const Syntax& node, const std::string& name,
 bool ExpressionBinder::AllLocalTimes(const std::vector<Operand>& operands) {
   bool any = false;
   for (const Operand& operand : operands) {
-    if (IsOpen(operand.bound)) continue;
+    // Beside a local time a date is one, too.
+    if (IsOpen(operand.bound) || operand.bound.expr.type == Type::kDate) continue;
     if (!operand.bound.expr.is_local_time) return false;
     any = true;
   }

@@ -110,6 +110,7 @@ class ExpressionBinder {
   bool CheckCast(const Syntax& node, const Bound& value, Type type) const;
   std::optional<Bound> BindFunction(const Syntax& node);
   std::optional<Bound> BindMakeInterval(const Syntax& node);
+  std::optional<Bound> BindNullIf(const Syntax& node, std::vector<Operand> operands);
   std::optional<Bound> BindNullCount(const Syntax& node, const std::string& name);
 
   std::optional<Operand> BindOperand(const Syntax& node);
@@ -124,7 +125,7 @@ class ExpressionBinder {
   bool CheckTimeZone(const std::string& name, const std::vector<Operand>& operands);
   static bool GivesLocalTime(std::string_view name, const FunctionSignature& signature,
                              const std::vector<Operand>& operands);
-  // Whether what is chosen from these is a local time: all are whose type is settled.
+  // Whether what is chosen from these is a local time: all timestamps are whose type is settled.
   static bool AllLocalTimes(const std::vector<Operand>& operands);
   bool CheckNumberTemplate(const std::string& name, const std::vector<Operand>& operands);
   bool CheckPattern(const std::string& name, const std::vector<Operand>& operands);

@@ -57,7 +57,24 @@ std::optional<Bound> ExpressionBinder::BindOperator(const Syntax& node) {
     if (operand.has_value()) operands.push_back(std::move(*operand));
   }
   if (!good) return std::nullopt;
+  if (name == "nullif") return BindNullIf(node, std::move(operands));
   return Call(node, name, std::move(operands));
+}
+
+// What is compared as the wider type is given as the first one where PostgreSQL compares the two
+// types without a cast.
+std::optional<Bound> ExpressionBinder::BindNullIf(const Syntax& node,
+                                                  std::vector<Operand> operands) {
+  const Type first = operands[0].bound.expr.type;
+  const Type second = operands[1].bound.expr.type;
+  const bool narrows = (first == Type::kInteger && second == Type::kBigint) ||
+                       (first == Type::kReal && IsNumeric(second)) ||
+                       (first == Type::kDate && second == Type::kTimestamp);
+  std::optional<Bound> bound = Call(node, "nullif", std::move(operands));
+  if (bound.has_value() && narrows) {
+    bound->expr = MakeExpr(Expr::Kind::kCast, first, {std::move(bound->expr)});
+  }
+  return bound;
 }
 
 // A pattern of its own becomes a regular expression, which has to be known.

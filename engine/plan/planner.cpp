@@ -251,7 +251,8 @@ class Planner {
       if (aggregate.argument.has_value()) spec.argument_type = aggregate.argument->type;
       if (aggregate.second.has_value()) spec.second_type = aggregate.second->type;
       if (HasFixedState(spec)) continue;
-      return aggregate.name + " needs all readings of a window: its panes are not handed on";
+      return "what " + aggregate.name +
+             " keeps of a pane has no fixed size: such panes are not handed on";
     }
     const auto& lateness = std::get<QueryStreamSpec>(giver.spec->kind).allowed_lateness;
     if (lateness.has_value() && lateness->value > Micros(0)) {

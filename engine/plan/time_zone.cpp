@@ -75,7 +75,12 @@ std::unique_ptr<TimeZone> TimeZone::Load(const std::string& name) {
 // Only names of the database are ever kept, so what is kept is bounded.
 const TimeZone* TimeZone::Find(std::string_view name) {
   static const std::map<std::string, std::string> by_lower_case = [] {
-    std::map<std::string, std::string> known{{"utc", "UTC"}};
+    // PostgreSQL's abbreviations of these names, which come first there, know no summer time.
+    std::map<std::string, std::string> known{{"utc", "UTC"},
+                                             {"wet", "Etc/GMT"},
+                                             {"cet", "Etc/GMT-1"},
+                                             {"met", "Etc/GMT-1"},
+                                             {"eet", "Etc/GMT-2"}};
     for (const std::string& each : Names()) known.emplace(Lower(each), each);
     return known;
   }();

@@ -59,9 +59,9 @@ class StateDecoder {
     return is_cut_ ? 0 : count;
   }
   // How many rows or values were counted.
-  int64_t TakeTally() {
+  int64_t TakeTally(uint64_t max = kTallyMax) {
     const uint64_t tally = Take64();
-    Require(tally <= kTallyMax);
+    Require(tally <= max);
     return is_impossible_ ? 0 : int64_t(tally);
   }
   // Of what was taken: false where it cannot be.

@@ -11,6 +11,9 @@ namespace {
 // The check of a header is over its value alone; two bytes stand for any operator's number.
 constexpr std::string_view kNoKey("\0\0", 2);
 
+// Rows of a task since its job began; those of all tasks are added up.
+constexpr uint64_t kRowsMax = uint64_t(1) << 53;
+
 }  // namespace
 
 std::string WindowHeader::Encode() const {
@@ -36,7 +39,7 @@ Result<WindowHeader> WindowHeader::Decode(std::string_view bytes) {
   header.chunk = in.Take32();
   for (int64_t* count : {&header.rows_added, &header.rows_counted, &header.rows_too_late,
                          &header.results_out_of_range}) {
-    *count = int64_t(in.Take64());
+    *count = in.TakeTally(kRowsMax);
   }
   ARROW_RETURN_NOT_OK(in.status());
   if (!value.empty()) return StateDamaged("the header is longer than it should be");

@@ -448,6 +448,9 @@ TEST_F(Rescaled, OnlyFromHeadersOfOneCheckpointOfOneQuery) {
   other.watermark = At(5);
   other.fingerprint = "b";
   EXPECT_EQ(CodeOf(merge(true).status()), "state_of_another_query");
+  other = one;
+  other.rows_counted = INT64_MAX;  // would not add up
+  EXPECT_EQ(CodeOf(merge(true).status()), "state_damaged");
   EXPECT_EQ(CodeOf(MergeWindowHeaders({}, true).status()), "no_headers");
   EXPECT_EQ(CodeOf(MergeWindowHeaders(std::vector<std::string>{"\x03zz"}, true).status()),
             "state_damaged");

@@ -429,10 +429,62 @@ TEST_F(ParquetSourceTest, TextThatIsNoneIsRefusedByItsRow) {
                           "{\"device_id\":\"a\",\"at\":\"1970-01-01T00:00:00.000000Z\","
                           "\"count\":[1]}"));
   ASSERT_EQ(output->rejected.size(), 3u);
-  EXPECT_THAT(output->rejected[0], HasSubstr("1 type_mismatch: column device_id: expected text"));
+  EXPECT_THAT(output->rejected[0], HasSubstr("1 type_mismatch: column device_id: not valid UTF-8"));
   EXPECT_THAT(output->rejected[1],
               HasSubstr("2 type_mismatch: column count: expected json, found '[1'"));
   EXPECT_THAT(output->rejected[2], HasSubstr("3 missing_event_time: column at is null"));
+}
+
+TEST_F(ParquetSourceTest, NumbersAndDatesBeyondTheirTypeAreRefusedByTheirRow) {
+  node_.used_columns = {2, 3};
+  node_.spec.columns[2].field.type = Type::kReal;
+  node_.spec.columns[3].field.type = Type::kDate;
+  node_.spec.event_time.reset();
+  PutParquet("a.parquet",
+             arrow::schema(
+                 {arrow::field("value", arrow::float64()), arrow::field("count", arrow::date32())}),
+             {Array<arrow::DoubleBuilder, double>(arrow::float64(),
+                                                  {0.1, 1e39, -INFINITY, std::nullopt, 2}),
+              Array<arrow::Date32Builder, int32_t>(arrow::date32(),
+                                                   {1, 2, std::nullopt, INT32_MIN, 106751991})});
+  const auto output = ReadAll(MakeSource({"a.parquet"}).get());
+  ASSERT_TRUE(output.ok()) << output.status().ToString();
+  ASSERT_EQ(output->rows.size(), 3u);
+  EXPECT_THAT(output->rows[0], HasSubstr("{\"value\":0.1,\"count\":\"1970-01-02\"}"));
+  EXPECT_THAT(output->rows[2], HasSubstr("\"count\":\"294247-01-10\"}"));
+  ASSERT_EQ(output->rejected.size(), 2u);
+  EXPECT_TRUE(output->rejected[0].starts_with(
+      "1 type_mismatch: column value: 1e+39 is out of range for real"))
+      << output->rejected[0];
+  EXPECT_TRUE(output->rejected[1].starts_with(
+      "3 type_mismatch: column count: date 5877642-06-23 BC is out of range"))
+      << output->rejected[1];
+}
+
+// As pandas writes its categories.
+TEST_F(ParquetSourceTest, DictionariesAreTheirValues) {
+  node_.used_columns = {0, 2};
+  node_.spec.event_time.reset();
+  const auto names = Array<arrow::StringBuilder, std::string>(arrow::utf8(), {"a", "b"});
+  const auto indexes = Array<arrow::Int8Builder, int8_t>(arrow::int8(), {1, std::nullopt, 0});
+  const auto type = arrow::dictionary(arrow::int8(), arrow::utf8());
+  const auto column = arrow::DictionaryArray::FromArrays(type, indexes, names).ValueOrDie();
+  const auto schema =
+      arrow::schema({arrow::field("device_id", type), arrow::field("value", arrow::float64())});
+  const auto values = Array<arrow::DoubleBuilder, double>(arrow::float64(), {1, 2, 3});
+  auto stream = *filesystem_->OpenOutputStream("a.parquet");
+  const auto with_schema = parquet::ArrowWriterProperties::Builder().store_schema()->build();
+  ASSERT_TRUE(parquet::arrow::WriteTable(*arrow::Table::Make(schema, {column, values}),
+                                         arrow::default_memory_pool(), stream, 2,
+                                         parquet::default_writer_properties(), with_schema)
+                  .ok());
+  ASSERT_TRUE(stream->Close().ok());
+  const auto output = ReadAll(MakeSource({"a.parquet"}).get());
+  ASSERT_TRUE(output.ok()) << output.status().ToString();
+  ASSERT_EQ(output->rows.size(), 3u);
+  EXPECT_THAT(output->rows[0], HasSubstr("a.parquet:0 b 1"));
+  EXPECT_THAT(output->rows[1], HasSubstr("a.parquet:1 null 2"));
+  EXPECT_THAT(output->rows[2], HasSubstr("a.parquet:2 a 3"));
 }
 
 TEST_F(ParquetSourceTest, RefusesFilesThatDoNotFit) {

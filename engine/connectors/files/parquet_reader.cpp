@@ -6,6 +6,7 @@
 #include <parquet/properties.h>
 #include <parquet/schema.h>
 
+#include <cmath>
 #include <map>
 #include <set>
 
@@ -15,14 +16,24 @@
 #include "engine/connectors/json/row_encoder.h"
 #include "engine/connectors/message/csv_cells.h"
 #include "engine/json/json_text.h"
+#include "engine/model/timestamp.h"
+#include "engine/plan/literals.h"
 
 namespace millrace {
 namespace {
 
 constexpr int64_t kBatchRows = 4096;
+// The days that a timestamp reaches.
+constexpr int32_t kDayMax = int32_t(INT64_MAX / 86'400'000'000);
 
 bool IsEpoch(const arrow::DataType& type, const SourceColumn& column) {
   return arrow::is_integer(type.id()) && column.timestamp_unit != TimestampUnit::kIso8601;
+}
+
+// What a column's values are: pandas' categories are numbers that stand for them.
+const arrow::DataType& ValueType(const arrow::DataType& type) {
+  if (type.id() != arrow::Type::DICTIONARY) return type;
+  return *static_cast<const arrow::DictionaryType&>(type).value_type();
 }
 
 // Whether values of `type` may be a column of the declared type at all.
@@ -149,7 +160,7 @@ class ParquetReader final : public FileReader {
                        "column '" + column.from + "' is nested; only plain columns are read");
       }
       const auto& type = *batches_->schema()->field(indexes_[i])->type();
-      if (!CanBe(type, column)) {
+      if (!CanBe(ValueType(type), column)) {
         return BadFile(path_, "column '" + column.from + "' is " + type.ToString() +
                                   ", which is no " + std::string(TypeName(column.field.type)) +
                                   " (for " + column.field.name + ")");
@@ -160,6 +171,10 @@ class ParquetReader final : public FileReader {
 
   Result<std::shared_ptr<arrow::Array>> Cast(std::shared_ptr<arrow::Array> array,
                                              const SourceColumn& column) {
+    if (array->type_id() == arrow::Type::DICTIONARY) {
+      const auto& type = static_cast<const arrow::DictionaryType&>(*array->type());
+      ARROW_ASSIGN_OR_RAISE(array, arrow::compute::Cast(*array, type.value_type()));
+    }
     if (column.field.type == Type::kTimestamp && IsEpoch(*array->type(), column)) {
       ARROW_ASSIGN_OR_RAISE(array, arrow::compute::Cast(*array, arrow::int64()));
       const auto epoch = arrow::timestamp(UnitOf(column.timestamp_unit), "UTC");
@@ -183,7 +198,7 @@ class ParquetReader final : public FileReader {
     }
     chunk->batch = arrow::RecordBatch::Make(columns_.schema, raw.num_rows(), std::move(arrays));
     for (int64_t row = 0; row < raw.num_rows(); ++row) chunk->offsets.push_back(next_offset_ + row);
-    RefuseRows(*chunk->batch, chunk);
+    RefuseRows(raw, *chunk->batch, chunk);
     Schema schema;
     for (const auto& column : columns_.columns) schema.fields.push_back(column.field);
     chunk->write_again = [schema, batch = chunk->batch](int64_t row, std::string* text) {
@@ -193,24 +208,25 @@ class ParquetReader final : public FileReader {
     return Status::OK();
   }
 
-  // Parquet's readers take any bytes for text.
-  void RefuseRows(const arrow::RecordBatch& batch, DecodedChunk* chunk) {
+  // Values that the casts let through: any bytes as text, doubles beyond float, any days as a date.
+  void RefuseRows(const arrow::RecordBatch& raw, const arrow::RecordBatch& batch,
+                  DecodedChunk* chunk) {
     std::map<int64_t, RejectedRecord> refused;
+    const auto refuse = [&](int64_t row, std::string message) {
+      const auto [entry, is_new] = refused.try_emplace(row);
+      if (!is_new) return;
+      entry->second.reason = "type_mismatch";
+      entry->second.message = std::move(message);
+    };
     for (size_t i = 0; i < columns_.columns.size(); ++i) {
       const Field& field = columns_.columns[i].field;
       const arrow::Array& array = *batch.column(int(i));
-      if (field.type == Type::kText || field.type == Type::kJson) {
-        const auto& texts = static_cast<const arrow::StringArray&>(array);
-        for (int64_t row = 0; row < texts.length(); ++row) {
-          if (texts.IsNull(row)) continue;
-          const std::string_view text = texts.GetView(row);
-          const bool good = field.type == Type::kJson ? json_.Check(text) == nullptr : IsUtf8(text);
-          if (good) continue;
-          const auto [entry, is_new] = refused.try_emplace(row);
-          if (!is_new) continue;
-          entry->second.reason = "type_mismatch";
-          entry->second.message = CellMismatch(field, text);
-        }
+      if (IsTextual(field.type)) {
+        CheckTexts(static_cast<const arrow::StringArray&>(array), field, refuse);
+      } else if (field.type == Type::kReal) {
+        CheckReals(*raw.column(indexes_[i]), array, field, refuse);
+      } else if (field.type == Type::kDate) {
+        CheckDates(static_cast<const arrow::Date32Array&>(array), field, refuse);
       }
       if (int(i) != columns_.event_time || array.null_count() == 0) continue;
       for (int64_t row = 0; row < array.length(); ++row) {
@@ -221,6 +237,43 @@ class ParquetReader final : public FileReader {
       }
     }
     for (auto& [row, record] : refused) chunk->refused.emplace_back(row, std::move(record));
+  }
+
+  template <typename Refuse>
+  void CheckTexts(const arrow::StringArray& texts, const Field& field, const Refuse& refuse) {
+    const bool is_json = field.type == Type::kJson;
+    for (int64_t row = 0; row < texts.length(); ++row) {
+      if (texts.IsNull(row)) continue;
+      const std::string_view text = texts.GetView(row);
+      const bool good = is_json ? json_.Check(text) == nullptr : IsUtf8(text);
+      if (!good) refuse(row, CellMismatch(field, text));
+    }
+  }
+
+  template <typename Refuse>
+  static void CheckReals(const arrow::Array& raw, const arrow::Array& array, const Field& field,
+                         const Refuse& refuse) {
+    if (raw.type_id() != arrow::Type::DOUBLE) return;
+    const auto& doubles = static_cast<const arrow::DoubleArray&>(raw);
+    const auto& reals = static_cast<const arrow::FloatArray&>(array);
+    for (int64_t row = 0; row < reals.length(); ++row) {
+      if (!std::isinf(reals.Value(row)) || reals.IsNull(row)) continue;
+      const double value = doubles.Value(row);
+      if (!std::isinf(value)) {
+        refuse(row, "column " + field.name + ": " + FormatLiteral(value, Type::kDouble) +
+                        " is out of range for real");
+      }
+    }
+  }
+
+  template <typename Refuse>
+  static void CheckDates(const arrow::Date32Array& dates, const Field& field,
+                         const Refuse& refuse) {
+    for (int64_t row = 0; row < dates.length(); ++row) {
+      const int32_t days = dates.Value(row);
+      if (dates.IsNull(row) || (days >= -kDayMax && days <= kDayMax)) continue;
+      refuse(row, "column " + field.name + ": date " + FormatDate(days) + " is out of range");
+    }
   }
 
   const FileColumns columns_;

@@ -127,8 +127,8 @@ bool PartitionPath::Build(const arrow::RecordBatch& batch, int64_t row, std::str
     const arrow::Array& array = *batch.column(part.column);
     value_.clear();
     if (part.date && array.IsValid(row)) {
-      value_ = FormatTimestamp(std::chrono::floor<std::chrono::days>(TimeAt(array, row)));
-      value_.resize(std::min<size_t>(value_.size(), 10));
+      const auto day = std::chrono::floor<std::chrono::days>(TimeAt(array, row));
+      value_ = FormatDate(int32_t(day.time_since_epoch().count()));
     } else if (!part.date) {
       AppendCellText(array, part.type, row, &value_);
     }

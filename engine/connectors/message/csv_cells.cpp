@@ -113,6 +113,7 @@ bool CellToTimestamp(std::string_view cell, TimestampUnit unit, int64_t* micros)
 }
 
 std::string CellMismatch(const Field& field, std::string_view cell) {
+  if (!IsUtf8(cell)) return "column " + field.name + ": not valid UTF-8";
   return "column " + field.name + ": expected " + std::string(TypeName(field.type)) + ", found '" +
          std::string(cell.substr(0, kCellShownMax)) + (cell.size() > kCellShownMax ? "...'" : "'");
 }

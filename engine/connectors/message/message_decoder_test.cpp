@@ -162,7 +162,7 @@ TEST_F(CsvMessageTest, ABadLineIsRefusedAlone) {
                           "1 type_mismatch: column n: expected integer, found 'x'",
                           "2 missing_event_time: column at is null",
                           "3 missing_event_time: column at: expected timestamp, found 'soon'",
-                          "4 type_mismatch: column id: expected text, found '\xff'",
+                          "4 type_mismatch: column id: not valid UTF-8",
                           "6 malformed: a quote is not closed"));
   EXPECT_THAT(Append(""), IsEmpty());
   EXPECT_THAT(Refused(), IsEmpty());
