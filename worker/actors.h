@@ -37,7 +37,7 @@ class WorkerObserver {
   virtual void OnPublished(const std::string& sink, int64_t rows, int64_t bytes) {}
   virtual void OnSinkStats(const std::string& sink, const SinkStats& stats) = 0;
   virtual void OnRejected(const std::string& sink, const std::vector<DeadLetter>& letters) {}
-  virtual void OnTaskStats(const std::string& task, const WindowAggregateStats& stats,
+  virtual void OnTaskStats(const std::string& task, const KeyedOperatorStats& stats,
                            const TaskTimes& times) = 0;
   // `took`: from a barrier's first arrival at a task to its last.
   virtual void OnAligned(const std::string& task, MonotonicTime took) = 0;

@@ -45,7 +45,7 @@ Result<std::unique_ptr<RowPipeline>> RowPipeline::Make(const JobPlan& plan, Node
                                                        JobAccount* account) {
   auto pipeline = std::unique_ptr<RowPipeline>(new RowPipeline(plan, account));
   const PlanNode& node = plan.node(root);
-  const bool below_window = std::holds_alternative<WindowAggregateNode>(node.kind);
+  const bool below_window = IsKeyed(node);
   for (NodeId child : plan.Children(root)) {
     ARROW_ASSIGN_OR_RAISE(size_t step, pipeline->AddStep(child, node, below_window));
     pipeline->roots_.push_back(step);
@@ -60,7 +60,6 @@ Result<size_t> RowPipeline::AddStep(NodeId id, const PlanNode& parent, bool belo
   step.account = &account_->stream(node.stream);
   step.enters_stream = node.stream != parent.stream;
   step.below_window = below_window && !step.enters_stream;
-  const bool is_window = std::holds_alternative<WindowAggregateNode>(node.kind);
   if (const auto* project = std::get_if<ProjectNode>(&node.kind)) {
     if (project->unnest.has_value()) {
       ARROW_ASSIGN_OR_RAISE(step.unnest,
@@ -72,8 +71,8 @@ Result<size_t> RowPipeline::AddStep(NodeId id, const PlanNode& parent, bool belo
     step.ends_stream = true;
     for (NodeId child : plan_.Children(id)) {
       const PlanNode& below = plan_.node(child);
-      if (below.stream == node.stream && (std::holds_alternative<WindowAggregateNode>(below.kind) ||
-                                          std::holds_alternative<LimitNode>(below.kind))) {
+      if (below.stream == node.stream &&
+          (IsKeyed(below) || std::holds_alternative<LimitNode>(below.kind))) {
         step.ends_stream = false;
       }
     }
@@ -81,7 +80,9 @@ Result<size_t> RowPipeline::AddStep(NodeId id, const PlanNode& parent, bool belo
     ARROW_ASSIGN_OR_RAISE(step.alert,
                           AlertOperator::Make(*alert, plan_.job, node.stream, parent.output));
   }
-  if (!is_window) {
+  if (IsKeyed(node)) {
+    step.keyed = KeyedInputOf(node);
+  } else {
     for (NodeId child : plan_.Children(id)) {
       ARROW_ASSIGN_OR_RAISE(size_t index, AddStep(child, node, below_window));
       step.children.push_back(index);
@@ -112,9 +113,7 @@ Status RowPipeline::Visit(const Step& step, const Flow& flow, const PipelineCont
   if (std::holds_alternative<LimitNode>(step.node->kind)) {
     return VisitLimit(step, flow, context, outlet);
   }
-  if (std::holds_alternative<WindowAggregateNode>(step.node->kind)) {
-    return VisitWindow(step, flow, context, outlet);
-  }
+  if (step.keyed.has_value()) return VisitKeyed(step, flow, context, outlet);
   outlet->ToSink(step.node->id, std::get<SinkNode>(step.node->kind).sink_index, flow.rows);
   return Status::OK();
 }
@@ -203,21 +202,22 @@ Status RowPipeline::VisitLimit(const Step& step, const Flow& flow, const Pipelin
   return Visit(steps_[step.children.front()], first, context, outlet);
 }
 
-Status RowPipeline::VisitWindow(const Step& step, const Flow& flow, const PipelineContext& context,
-                                Outlet* outlet) {
-  const auto& window = std::get<WindowAggregateNode>(step.node->kind);
+Status RowPipeline::VisitKeyed(const Step& step, const Flow& flow, const PipelineContext& context,
+                               Outlet* outlet) {
+  const KeyedInput& keyed = *step.keyed;
+  const auto* const window = std::get_if<WindowAggregateNode>(&step.node->kind);
   auto hashes = std::make_shared<std::vector<uint64_t>>();
-  ARROW_RETURN_NOT_OK(HashKeys(*flow.rows.batch, window.keys, hashes.get()));
-  if (window.top.has_value()) {
-    ARROW_RETURN_NOT_OK(GatherWindows(*flow.rows.batch, window.event_time, hashes.get()));
+  ARROW_RETURN_NOT_OK(HashKeys(*flow.rows.batch, keyed.keys, hashes.get()));
+  if (window != nullptr && window->top.has_value()) {
+    ARROW_RETURN_NOT_OK(GatherWindows(*flow.rows.batch, keyed.event_time, hashes.get()));
   }
   const int64_t rows = flow.rows.size();
   selection_.resize(size_t(rows));
   // What is in time for the panes that it takes comes with them.
   const WindowAggregateNode* const giver =
-      window.panes_of.value() < 0
+      window == nullptr || window->panes_of.value() < 0
           ? nullptr
-          : &std::get<WindowAggregateNode>(plan_.node(window.panes_of).kind);
+          : &std::get<WindowAggregateNode>(plan_.node(window->panes_of).kind);
   if (context.watermark_before == nullptr) {
     if (giver != nullptr) return Status::OK();
     std::iota(selection_.begin(), selection_.end(), 0u);
@@ -226,7 +226,7 @@ Status RowPipeline::VisitWindow(const Step& step, const Flow& flow, const Pipeli
   }
 
   const auto& times =
-      static_cast<const arrow::TimestampArray&>(*flow.rows.batch->column(window.event_time));
+      static_cast<const arrow::TimestampArray&>(*flow.rows.batch->column(keyed.event_time));
   const int64_t* values = times.raw_values();
   std::vector<DeadLetter> letters;
   size_t selected = 0;
@@ -236,7 +236,7 @@ Status RowPipeline::VisitWindow(const Step& step, const Flow& flow, const Pipeli
     const int64_t source_row = SourceRow(flow.source_rows, row);
     const EventTime watermark = (*context.watermark_before)[size_t(source_row)];
     const EventTime time{Micros(values[row])};
-    if (!IsLate(time, window.pane, window.offset, MovedBack(watermark, window.allowed_lateness)))
+    if (!IsLate(time, keyed.pane, keyed.offset, MovedBack(watermark, keyed.allowed_lateness)))
         [[likely]] {
       if (giver == nullptr || IsLate(time, giver->pane, giver->offset, watermark)) {
         selection_[selected++] = uint32_t(row);
@@ -252,7 +252,7 @@ Status RowPipeline::VisitWindow(const Step& step, const Flow& flow, const Pipeli
     letter.stream = step.node->stream;
     letter.message = "event time " + FormatTimestamp(EventTime(Micros(values[row]))) +
                      " is behind the watermark " + FormatTimestamp(watermark);
-    if (window.allowed_lateness > Micros(0)) {
+    if (keyed.allowed_lateness > Micros(0)) {
       letter.message += " by more than the allowed lateness";
     }
     letters.push_back(std::move(letter));

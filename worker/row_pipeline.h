@@ -1,12 +1,13 @@
-// The row-wise part of a job below one owner (a source or a window): projections, alerts, and the
-// edges to sinks and to the next windows. Run by a reader right after decoding, while the original
-// bytes of every reading are at hand, and by a task on the rows of its windows.
+// The row-wise part of a job below one owner (a source or a keyed node): projections, alerts, and
+// the edges to sinks and to the next keyed nodes. Run by a reader right after decoding, while the
+// original bytes of every reading are at hand, and by a task on the rows that it gives out.
 //
 // Here readings are found late, once, before they are grouped (docs/event-time.md), and here rows
 // whose expression fails become dead letters. Used by one actor at a time.
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "engine/base/status.h"
@@ -17,7 +18,7 @@
 #include "engine/operators/project.h"
 #include "engine/operators/unnest.h"
 #include "engine/plan/plan.h"
-#include "engine/windows/window_aggregate.h"
+#include "engine/windows/keyed_operator.h"
 #include "worker/account.h"
 
 namespace millrace {
@@ -26,7 +27,7 @@ namespace millrace {
 class Outlet {
  public:
   virtual ~Outlet() = default;
-  // `hashes`: of the window's keys, one for every row; `selection`: the rows meant.
+  // To a keyed node. `hashes`: of its keys, one for every row; `selection`: the rows meant.
   virtual void ToWindow(NodeId node, const Rows& rows,
                         std::shared_ptr<const std::vector<uint64_t>> hashes,
                         std::span<const uint32_t> selection) = 0;
@@ -46,7 +47,7 @@ struct PipelineContext {
 
 class RowPipeline {
  public:
-  // `root` is a source or a window aggregate. `plan` and `account` outlive the pipeline.
+  // `root` is a source or a keyed node. `plan` and `account` outlive the pipeline.
   static Result<std::unique_ptr<RowPipeline>> Make(const JobPlan& plan, NodeId root,
                                                    JobAccount* account);
 
@@ -66,6 +67,7 @@ class RowPipeline {
     std::unique_ptr<ProjectOperator> project;
     std::unique_ptr<UnnestOperator> unnest;  // in place of `project`
     std::unique_ptr<AlertOperator> alert;
+    std::optional<KeyedInput> keyed;  // of a node with tasks of its own
     std::vector<size_t> children;
   };
   // Rows with the source row of each (empty: the same).
@@ -89,8 +91,8 @@ class RowPipeline {
                        const PipelineContext& context, Outlet* outlet);
   Status VisitLimit(const Step& step, const Flow& flow, const PipelineContext& context,
                     Outlet* outlet);
-  Status VisitWindow(const Step& step, const Flow& flow, const PipelineContext& context,
-                     Outlet* outlet);
+  Status VisitKeyed(const Step& step, const Flow& flow, const PipelineContext& context,
+                    Outlet* outlet);
   Status VisitAlert(const Step& step, const Flow& flow, const PipelineContext& context,
                     Outlet* outlet);
   void CountAlerts(const Rows& alerts);

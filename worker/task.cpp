@@ -6,6 +6,9 @@
 #include <numeric>
 #include <utility>
 
+#include "engine/over/over_operator.h"
+#include "engine/windows/window_aggregate.h"
+
 namespace millrace {
 namespace {
 
@@ -17,7 +20,7 @@ constexpr int64_t kSliceEntriesMin = 512;
 constexpr int64_t kSliceEntriesMax = 4096;
 constexpr int64_t kSlicesOfAll = 128;
 // The first operator of a task; it has one.
-constexpr uint16_t kWindowOperator = 1;
+constexpr uint16_t kKeyedOperator = 1;
 
 // Those and who takes their panes, and so on: what waits for the one waits for all.
 std::vector<NodeId> WithTheirTakers(const JobPlan& plan, std::vector<NodeId> takers) {
@@ -30,15 +33,24 @@ std::vector<NodeId> WithTheirTakers(const JobPlan& plan, std::vector<NodeId> tak
 
 }  // namespace
 
+Result<std::unique_ptr<KeyedOperator>> MakeKeyedOperator(const JobPlan& plan,
+                                                         const PlanNode& node) {
+  const Schema& input = plan.node(node.input).output;
+  if (const auto* over = std::get_if<OverNode>(&node.kind)) {
+    return OverOperator::Make(*over, input, node.output);
+  }
+  return WindowAggregate::Make(std::get<WindowAggregateNode>(node.kind), input, node.output);
+}
+
 std::string StateFingerprint(const JobPlan& plan, const PlanNode& node,
-                             const WindowAggregate& window) {
-  return window.Fingerprint() + "; " + FormatWindowInput(plan, node);
+                             const KeyedOperator& keyed) {
+  return keyed.Fingerprint() + "; " + FormatKeyedInput(plan, node);
 }
 
 Task::Task(const JobPlan& plan, const TaskOptions& options, JobAccount* account)
     : plan_(plan),
       node_(plan.node(options.node)),
-      spec_(std::get<WindowAggregateNode>(node_.kind)),
+      window_(std::get_if<WindowAggregateNode>(&node_.kind)),
       options_(options),
       job_account_(account),
       account_(&account->stream(node_.stream)),
@@ -49,13 +61,11 @@ Task::Task(const JobPlan& plan, const TaskOptions& options, JobAccount* account)
 Result<std::unique_ptr<Task>> Task::Make(const JobPlan& plan, const TaskOptions& options,
                                          StateStore* store, JobAccount* account) {
   auto task = std::unique_ptr<Task>(new Task(plan, options, account));
-  const PlanNode& spec = task->node_;
-  ARROW_ASSIGN_OR_RAISE(
-      task->window_, WindowAggregate::Make(task->spec_, plan.node(spec.input).output, spec.output));
+  ARROW_ASSIGN_OR_RAISE(task->operator_, MakeKeyedOperator(plan, task->node_));
   task->takers_ = plan.TakersOfPanes(options.node);
-  ARROW_RETURN_NOT_OK(task->window_->Open(store, kWindowOperator));
-  task->reported_ = task->window_->stats();
-  task->window_->AdvanceTo(options.watermark);
+  ARROW_RETURN_NOT_OK(task->operator_->Open(store, kKeyedOperator));
+  task->reported_ = task->operator_->stats();
+  task->operator_->AdvanceTo(options.watermark);
   ARROW_ASSIGN_OR_RAISE(task->pipeline_, RowPipeline::Make(plan, options.node, account));
   return task;
 }
@@ -93,7 +103,7 @@ Result<bool> Task::RunFrames(TaskHost* host, int frames_max) {
     // The epoch that is written does not wait for those who take the output; but rows do not wait
     // for the disk: while the store is behind, a slice is written only where nothing else is to do.
     const bool blocked = done_ || !host->HasCredit();
-    if (checkpoint_.writing() && (idle || blocked || !window_->StoreIsBehind())) {
+    if (checkpoint_.writing() && (idle || blocked || !operator_->StoreIsBehind())) {
       ARROW_RETURN_NOT_OK(WriteSlice(host));
     }
     if (blocked) {
@@ -103,8 +113,9 @@ Result<bool> Task::RunFrames(TaskHost* host, int frames_max) {
     }
     if (taken >= frames_max) return true;
     ++taken;
-    if (window_->HasOutput()) {
+    if (operator_->HasOutput()) {
       ARROW_RETURN_NOT_OK(EmitOne(host));
+      if (operator_->MayEvictWhileDue()) ARROW_RETURN_NOT_OK(EvictIfTooLarge(host).status());
       continue;
     }
     if (barrier_.has_value()) {
@@ -113,7 +124,7 @@ Result<bool> Task::RunFrames(TaskHost* host, int frames_max) {
     }
     if (forward_watermark_) {
       forward_watermark_ = false;
-      host->ForwardWatermark(MovedBack(watermark_, spec_.allowed_lateness), fetched_);
+      host->ForwardWatermark(operator_->OutputWatermark(), fetched_);
       ReportCounts();
     }
     if (ShowRunning(host)) continue;
@@ -136,8 +147,8 @@ Result<bool> Task::RunFrames(TaskHost* host, int frames_max) {
         break;
       case FrameAligner::Ready::Kind::kBarrier:
         // What corrects windows is of this epoch: only memory knows of it.
-        window_->ShowChanges(WindowChanges::kCorrections);
-        if (window_->HasOutput()) {
+        operator_->ShowChanges(WindowChanges::kCorrections);
+        if (operator_->HasOutput()) {
           barrier_ = ready->epoch;
         } else {
           ARROW_RETURN_NOT_OK(ReachBarrier(ready->epoch, host));
@@ -160,7 +171,7 @@ Status Task::ReachBarrier(Epoch epoch, TaskHost* host) {
   ReportCounts();
   ARROW_RETURN_NOT_OK(checkpoint_.OnBarrier(epoch));
   const MonotonicTime start = host->Now();
-  ARROW_RETURN_NOT_OK(window_->Seal());
+  ARROW_RETURN_NOT_OK(operator_->Seal());
   host->OnCheckpointStall(host->Now() - start);
   sealed_.Clear();
   *sealed_.mutable_account() = job_account_->Counts();
@@ -171,26 +182,27 @@ Status Task::ReachBarrier(Epoch epoch, TaskHost* host) {
 
 Status Task::WriteSlice(TaskHost* host) {
   const MonotonicTime start = host->Now();
-  ARROW_ASSIGN_OR_RAISE(const bool more, window_->WriteSealed(SliceEntries()));
+  ARROW_ASSIGN_OR_RAISE(const bool more, operator_->WriteSealed(SliceEntries()));
   host->OnCheckpointStall(host->Now() - start);
   if (more) return Status::OK();
   checkpoint_.OnWritten();
   host->GatherState(checkpoint_.epoch());
   // Nearly everything has just been written: forgetting it now costs least.
-  if (window_->HasOutput() || window_->HasChanges(WindowChanges::kAll) ||
+  if (operator_->HasOutput() || operator_->HasChanges(WindowChanges::kAll) ||
       EvictableBytes() <= options_.state_bytes_max / 2) {
     return Status::OK();
   }
-  return window_->Evict();
+  return operator_->Evict();
 }
 
 int64_t Task::EvictableBytes() const {
-  const WindowAggregateStats stats = window_->stats();
+  const KeyedOperatorStats stats = operator_->stats();
   return stats.state_bytes - stats.index_bytes;
 }
 
 int64_t Task::SliceEntries() const {
-  return std::clamp(window_->stats().open_panes / kSlicesOfAll, kSliceEntriesMin, kSliceEntriesMax);
+  return std::clamp(operator_->stats().open_panes / kSlicesOfAll, kSliceEntriesMin,
+                    kSliceEntriesMax);
 }
 
 Status Task::OnGathered(Epoch epoch, const Result<proto::TaskState>& state, TaskHost* host) {
@@ -207,33 +219,35 @@ Status Task::OnGathered(Epoch epoch, const Result<proto::TaskState>& state, Task
 // shown, are given out before; then there is nothing to evict yet, and this returns false.
 Result<bool> Task::EvictIfTooLarge(TaskHost* host) {
   if (EvictableBytes() <= options_.state_bytes_max) return true;
-  window_->ShowChanges(WindowChanges::kAll);
-  if (window_->HasOutput()) return false;
+  operator_->ShowChanges(WindowChanges::kAll);
+  if (operator_->HasOutput() && !operator_->MayEvictWhileDue()) return false;
   while (checkpoint_.writing()) ARROW_RETURN_NOT_OK(WriteSlice(host));
-  if (EvictableBytes() > options_.state_bytes_max) ARROW_RETURN_NOT_OK(window_->Evict());
+  if (EvictableBytes() > options_.state_bytes_max) ARROW_RETURN_NOT_OK(operator_->Evict());
   return true;
 }
 
 // Running rows come at most so often, and only where something has changed.
 bool Task::ShowRunning(TaskHost* host) {
-  if (spec_.changes_every == Micros(0) || !window_->HasChanges(WindowChanges::kAll)) return false;
+  if (window_ == nullptr || window_->changes_every == Micros(0) ||
+      !operator_->HasChanges(WindowChanges::kAll))
+    return false;
   const MonotonicTime now = host->Now();
-  if (!changes_due_.has_value()) changes_due_ = now + spec_.changes_every;
+  if (!changes_due_.has_value()) changes_due_ = now + window_->changes_every;
   if (now < *changes_due_) {
     host->RunAfter(*changes_due_ - now);
     return false;
   }
   changes_due_.reset();
-  window_->ShowChanges(WindowChanges::kAll);
-  return window_->HasOutput();
+  operator_->ShowChanges(WindowChanges::kAll);
+  return operator_->HasOutput();
 }
 
 Status Task::Take(size_t input, const Frame& frame, TaskHost* host) {
   if (const auto* data = std::get_if<DataFrame>(&frame.body)) {
     if (data->rows.are_panes) {
-      return window_->AddPanes(*data->rows.batch, *data->hashes, data->selection);
+      return operator_->AddPanes(*data->rows.batch, *data->hashes, data->selection);
     }
-    return window_->Add(*data->rows.batch, *data->hashes, data->selection);
+    return operator_->Add(*data->rows.batch, *data->hashes, data->selection);
   }
   if (const auto* moved = std::get_if<WatermarkFrame>(&frame.body)) {
     input_watermarks_[input] = std::max(input_watermarks_[input], moved->watermark);
@@ -242,14 +256,14 @@ Status Task::Take(size_t input, const Frame& frame, TaskHost* host) {
     watermark_ = least;
     fetched_ = moved->fetched;
     forward_watermark_ = true;
-    window_->AdvanceTo(watermark_);
+    operator_->AdvanceTo(watermark_);
     return Status::OK();
   }
   return InternalError("unexpected_frame", "a task received a frame meant for a sink");
 }
 
 Status Task::EmitOne(TaskHost* host) {
-  ARROW_ASSIGN_OR_RAISE(WindowOutput output, window_->NextOutput(kOutputRowsMax));
+  ARROW_ASSIGN_OR_RAISE(KeyedOutput output, operator_->NextOutput(kOutputRowsMax));
   if (output.batch == nullptr || output.batch->num_rows() == 0) return Status::OK();
   host->SetFetched(fetched_);
   if (output.audience == RowAudience::kPanes) {
@@ -257,9 +271,9 @@ Status Task::EmitOne(TaskHost* host) {
     return Status::OK();
   }
   const int64_t rows = output.batch->num_rows();
-  if (spec_.top.has_value()) {
+  if (is_top()) {
     top_given_ += rows;
-  } else if (output.audience != RowAudience::kChanges) {
+  } else if (window_ != nullptr && output.audience != RowAudience::kChanges) {
     account_->windows_fired += rows;
   }
   PipelineContext context;
@@ -282,9 +296,9 @@ void Task::HandOnPanes(std::shared_ptr<arrow::RecordBatch> batch, Outlet* outlet
 
 // Adds what changed since the last call: several tasks share the stream's account.
 void Task::ReportCounts() {
-  const WindowAggregateStats now = window_->stats();
+  const KeyedOperatorStats now = operator_->stats();
   // Below the stream's own window: rows that it had given out.
-  if (spec_.top.has_value()) {
+  if (is_top()) {
     account_->output_filtered += now.rows_counted - reported_.rows_counted - top_given_;
     top_given_ = 0;
     reported_ = now;
@@ -293,7 +307,7 @@ void Task::ReportCounts() {
   account_->counted += now.rows_counted - reported_.rows_counted;
   account_->open += now.rows_open() - reported_.rows_open();
   // Rows of those who take panes are here until their pane has ended.
-  const auto waiting = [](const WindowAggregateStats& stats) {
+  const auto waiting = [](const KeyedOperatorStats& stats) {
     return stats.rows_added - stats.rows_too_late - stats.rows_handed_on;
   };
   for (const NodeId taker : WithTheirTakers(plan_, takers_)) {

@@ -1,8 +1,8 @@
-// A task: owns the key groups of one window node that fall to it, and their state. Takes frames of
-// its inputs in barrier order, adds rows to windows, fires what the watermark has passed, and runs
-// what follows the window. At a barrier it seals its state and goes on; what is sealed is written
-// in slices between frames. No actor, no clock: task_actor.cpp feeds it. docs/exactly-once.md, "The
-// task".
+// A task: owns the key groups of one keyed node (a window aggregate, an OVER) that fall to it, and
+// their state. Takes frames of its inputs in barrier order, adds rows, gives out what the watermark
+// makes due, and runs what follows the node. At a barrier it seals its state and goes on; what is
+// sealed is written in slices between frames. No actor, no clock: task_actor.cpp feeds it.
+// docs/exactly-once.md, "The task".
 #pragma once
 
 #include <memory>
@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "engine/checkpoint/task_checkpoint.h"
-#include "engine/windows/window_aggregate.h"
+#include "engine/windows/keyed_operator.h"
 #include "engine/wire/frame.h"
 #include "worker/account.h"
 #include "worker/frame_aligner.h"
@@ -49,13 +49,15 @@ struct TaskOptions {
   size_t inputs = 1;
   // What its inputs had told before the checkpoint that the job goes on from.
   EventTime watermark = kEventTimeMin;
-  // Open windows beyond this are written out and left in the store.
+  // Open windows, or rows that are kept, beyond this are written out and left in the store.
   int64_t state_bytes_max = INT64_MAX;
 };
 
-// What a window node's state is of: its windows, keys and aggregates, and what reaches it.
-std::string StateFingerprint(const JobPlan& plan, const PlanNode& node,
-                             const WindowAggregate& window);
+// The operator of a keyed node, without state.
+Result<std::unique_ptr<KeyedOperator>> MakeKeyedOperator(const JobPlan& plan, const PlanNode& node);
+
+// What a keyed node's state is of: its windows, keys and aggregates, and what reaches it.
+std::string StateFingerprint(const JobPlan& plan, const PlanNode& node, const KeyedOperator& keyed);
 
 class Task {
  public:
@@ -73,8 +75,8 @@ class Task {
   Status OnGathered(Epoch epoch, const Result<proto::TaskState>& state, TaskHost* host);
 
   // What its state is of: another query's is refused.
-  std::string Fingerprint() const { return StateFingerprint(plan_, node_, *window_); }
-  WindowAggregateStats stats() const { return window_->stats(); }
+  std::string Fingerprint() const { return StateFingerprint(plan_, node_, *operator_); }
+  KeyedOperatorStats stats() const { return operator_->stats(); }
   size_t frames_held() const { return aligner_.held(); }
   bool aligning() const { return aligner_.aligning(); }
 
@@ -91,15 +93,16 @@ class Task {
   int64_t EvictableBytes() const;
   Result<bool> EvictIfTooLarge(TaskHost* host);
   bool ShowRunning(TaskHost* host);
+  bool is_top() const { return window_ != nullptr && window_->top.has_value(); }
   void ReportCounts();
 
   const JobPlan& plan_;
   const PlanNode& node_;
-  const WindowAggregateNode& spec_;
+  const WindowAggregateNode* const window_;  // null: the node is none
   const TaskOptions options_;
   JobAccount* job_account_;
   StreamAccount* account_;
-  std::unique_ptr<WindowAggregate> window_;
+  std::unique_ptr<KeyedOperator> operator_;
   std::unique_ptr<RowPipeline> pipeline_;
   std::vector<NodeId> takers_;  // of its panes
   FrameAligner aligner_;
@@ -107,7 +110,7 @@ class Task {
   EventTime watermark_ = kEventTimeMin;
   MonotonicTime fetched_{0};
   bool forward_watermark_ = false;  // once what it made due has been emitted
-  WindowAggregateStats reported_;
+  KeyedOperatorStats reported_;
   int64_t top_given_ = 0;         // rows since the last report, where the node has `top`
   bool grown_ = false;            // since it was last seen whether memory is enough
   std::optional<Epoch> barrier_;  // on every input, and waits for what is due

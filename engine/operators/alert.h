@@ -20,7 +20,7 @@ struct Alerted {
 class AlertOperator {
  public:
   // `job` enters the alert's id: 128-bit XXH3 in hex of job, rule, key, and topic-partition-offset
-  // (single readings) or window end.
+  // (single readings), window end, or all columns but floating-point ones (rows of an OVER).
   static Result<std::unique_ptr<AlertOperator>> Make(const AlertNode& node, const std::string& job,
                                                      const std::string& stream,
                                                      const Schema& input);

@@ -353,6 +353,8 @@ bool AggregateCollector::BindFilter(const Syntax& call, BoundAggregate* aggregat
   BindScope scope = row_scope_;
   scope.no_aggregates = "aggregate functions are not allowed in FILTER";
   scope.no_aggregates_hint = "";
+  scope.no_over = "window functions are not allowed in FILTER";
+  scope.no_over_hint = "";
   aggregate->filter = ExpressionBinder(sql_, scope).BindCondition(*node, "FILTER");
   return aggregate->filter.has_value();
 }

@@ -30,6 +30,7 @@ struct BoundStream {
   int event_time = -1;    // column of the schema
   int window_end = -1;    // column of the schema
   bool windowed = false;  // rows come out of a window
+  bool over = false;      // or else out of an OVER, if only through other streams
   std::vector<GroupingColumn> grouping;
   std::vector<int> window_columns;  // the window's columns in GROUP BY that are selected
 };

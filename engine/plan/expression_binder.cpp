@@ -10,6 +10,7 @@
 #include "engine/plan/functions.h"
 #include "engine/plan/literals.h"
 #include "engine/plan/number_template.h"
+#include "engine/plan/over_functions.h"
 #include "engine/plan/regular_expression.h"
 #include "engine/plan/text_array.h"
 #include "engine/plan/time_unit.h"
@@ -341,7 +342,12 @@ std::optional<Bound> ExpressionBinder::BindFunction(const Syntax& node) {
   std::string name = FunctionNameOf(sql_, node);
   if (name.empty()) return std::nullopt;
   if (const Syntax* over = node.Find("over")) {
-    sql_.Error(*over, "window functions (OVER) are not supported by this version");
+    if (scope_.over != nullptr) return scope_.over->BindOver(node, name);
+    sql_.Error(*over, scope_.no_over, scope_.no_over_hint);
+    return std::nullopt;
+  }
+  if (scope_.over != nullptr && IsOverFunction(name)) {
+    sql_.Error(node, name + "() needs OVER", "write " + name + "(...) OVER (ORDER BY ...)");
     return std::nullopt;
   }
   if (FindAggregate(name) != nullptr) {

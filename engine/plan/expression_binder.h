@@ -37,8 +37,16 @@ struct UnnestScope {
   bool qualifier_is_value = false;
 };
 
+// Takes the calls with OVER of a query.
+class OverBinder {
+ public:
+  virtual ~OverBinder() = default;
+  // Nothing after an error.
+  virtual std::optional<Bound> BindOver(const Syntax& call, const std::string& name) = 0;
+};
+
 // What an expression may name. Pseudo-columns follow the input's own: window_start, window_end,
-// then the aggregates (see query_binder.h).
+// then the aggregates; without a window the calls with OVER (see query_binder.h).
 struct BindScope {
   const Schema* columns = nullptr;
   std::vector<std::string> qualifiers;  // `stream.column`, `alias.column`
@@ -48,6 +56,9 @@ struct BindScope {
   AggregateBinder* aggregates = nullptr;  // null: aggregates are refused,
   std::string no_aggregates;              //   with this message
   std::string no_aggregates_hint;
+  OverBinder* over = nullptr;                                            // null: OVER is refused,
+  std::string no_over = "window functions (OVER) are not allowed here";  //   with this message
+  std::string no_over_hint;
   // Nodes that BETWEEN, IN and CASE may still copy; shared by a whole query.
   int64_t* copies_left = nullptr;
 };

@@ -1,5 +1,7 @@
 #include "engine/plan/plan.h"
 
+#include <algorithm>
+
 namespace millrace {
 
 Schema UnnestedSchema(const Unnest& unnest, const Schema& input) {
@@ -33,6 +35,36 @@ bool HasFixedState(const AggregateSpec& aggregate) {
   }
 }
 
+bool OverNode::looks_ahead() const {
+  return std::ranges::any_of(calls, [](const OverCall& call) {
+    if (call.function == OverFunction::kLead) return call.rows > 0;
+    const bool framed =
+        call.function == OverFunction::kAggregate || call.function >= OverFunction::kFirstValue;
+    return framed && call.frame.last > 0;
+  });
+}
+
+bool IsKeyed(const PlanNode& node) {
+  return std::holds_alternative<WindowAggregateNode>(node.kind) ||
+         std::holds_alternative<OverNode>(node.kind);
+}
+
+KeyedInput KeyedInputOf(const PlanNode& node) {
+  KeyedInput input;
+  if (const auto* over = std::get_if<OverNode>(&node.kind)) {
+    input.keys = over->keys;
+    input.event_time = over->event_time;
+    return input;
+  }
+  const auto& window = std::get<WindowAggregateNode>(node.kind);
+  input.keys = window.keys;
+  input.event_time = window.event_time;
+  input.pane = window.pane;
+  input.offset = window.offset;
+  input.allowed_lateness = window.allowed_lateness;
+  return input;
+}
+
 std::vector<NodeId> JobPlan::Children(NodeId id) const {
   std::vector<NodeId> children;
   for (const PlanNode& candidate : nodes) {
@@ -51,8 +83,7 @@ std::vector<NodeId> JobPlan::TakersOfPanes(NodeId id) const {
 }
 
 NodeId JobPlan::OwnerOf(NodeId id) const {
-  while (!std::holds_alternative<SourceNode>(node(id).kind) &&
-         !std::holds_alternative<WindowAggregateNode>(node(id).kind)) {
+  while (!std::holds_alternative<SourceNode>(node(id).kind) && !IsKeyed(node(id))) {
     id = node(id).input;
   }
   return id;
@@ -72,6 +103,15 @@ Micros JobPlan::WatermarkDelayOf(NodeId id) const {
     }
   }
   return delay;
+}
+
+bool JobPlan::WaitsForRowsAhead(NodeId id) const {
+  while (!std::holds_alternative<SourceNode>(node(id).kind)) {
+    id = node(id).input;
+    const auto* over = std::get_if<OverNode>(&node(id).kind);
+    if (over != nullptr && over->looks_ahead()) return true;
+  }
+  return false;
 }
 
 const Schema& AlertSchema() {

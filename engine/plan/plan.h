@@ -1,10 +1,10 @@
 // The plan of a job: a forest of nodes, each with one input, in topological order. Pure data.
 //
 // A reader runs its source node and the row-wise nodes (project, alert, sink) that hang from it
-// without a window between. Each window-aggregate node has tasks of its own, which run it and the
-// row-wise nodes below it. The edge into a window aggregate is an exchange by hash of the keys:
-// everything that may fail on a reading (filters, keys, arguments) is computed by a project node
-// above it, where the original bytes of the reading are still at hand.
+// without a keyed node between. Each keyed node (window aggregate, over) has tasks of its own,
+// which run it and the row-wise nodes below it. The edge into a keyed node is an exchange by hash
+// of the keys: everything that may fail on a reading (filters, keys, arguments) is computed by a
+// project node above it, where the original bytes of the reading are still at hand.
 #pragma once
 
 #include <optional>
@@ -162,6 +162,52 @@ struct WindowAggregateNode {
   bool is_session() const { return gap > Micros(0); }
 };
 
+enum class OverFunction {
+  kRowNumber,
+  kRank,
+  kDenseRank,
+  kLag,
+  kLead,
+  kFirstValue,
+  kLastValue,
+  kNthValue,
+  kLastValueIgnoreNulls,
+  kAggregate,
+};
+
+// Which rows of a partition are looked at: from one to another, counted from the current one.
+struct OverFrame {
+  bool is_range = true;    // by event time, rows of one time together; else by rows
+  bool from_first = true;  // UNBOUNDED PRECEDING; else from
+  int64_t first = 0;       //   so many rows, or microseconds, after the current one (before: < 0)
+  int64_t last = 0;        // up to; never before `first`
+  friend bool operator==(const OverFrame&, const OverFrame&) = default;
+};
+
+// A function over the rows of a partition. Columns are those of the node's input.
+struct OverCall {
+  OverFunction function = OverFunction::kRowNumber;
+  OverFrame frame;          // of aggregates and kFirstValue to kLastValueIgnoreNulls
+  AggregateSpec aggregate;  // kAggregate
+  int argument = -1;        // of the others that have one
+  int otherwise = -1;       // kLag, kLead: what stands for a row that is not there; -1: null
+  int64_t rows = 0;         // kLag, kLead: how far; kNthValue: which, from 1
+  Type result = Type::kBigint;
+};
+
+// Puts the rows of each partition (of equal keys) in the order of event time, rows of one time in
+// the order of all columns, once the watermark is beyond them, and computes functions over them.
+// Rows with a null event time do not reach it. Output: `carried` of its input, then the calls.
+struct OverNode {
+  int event_time = -1;       // column of the input
+  std::vector<int> keys;     // columns of the input, as a window's; may be empty
+  std::vector<int> carried;  // columns of the input
+  std::vector<OverCall> calls;
+
+  // Whether rows wait for others that follow them.
+  bool looks_ahead() const;
+};
+
 // Text with {{ column }} places: literals.size() == columns.size() + 1.
 struct Template {
   std::vector<std::string> literals;
@@ -181,6 +227,7 @@ struct AlertNode {
   std::vector<int> keys;  // columns of the input that identify what the alert is about
   int time_column = -1;   // window_end or the event time; -1: none
   bool windowed = false;  // the id comes from key and window end, else from topic-partition-offset
+  bool of_row = false;    // or, of rows that come out of an OVER, from all columns
 };
 
 struct SinkNode {
@@ -197,12 +244,29 @@ struct PlanNode {
   std::string stream;  // the stream of the job file that it belongs to
   NodeId input{-1};    // -1 for a source
   Schema output;       // a sink's is its input's
-  std::variant<SourceNode, ProjectNode, LimitNode, WindowAggregateNode, AlertNode, SinkNode> kind;
+  std::variant<SourceNode, ProjectNode, LimitNode, WindowAggregateNode, OverNode, AlertNode,
+               SinkNode>
+      kind;
   // The column of `output` that is its event time, or -1. For rows below a window: window_end.
   int event_time = -1;
   // The column of `output` that says which window the row is of (window_end), or -1.
   int window_end = -1;
 };
+
+// What goes for every keyed node: how rows reach it, and which of them are late.
+struct KeyedInput {
+  std::vector<int> keys;  // columns of the input
+  int event_time = -1;    // column of the input
+  // A row is late when the pane that holds it, and what is allowed after, is behind the watermark.
+  Micros pane{1};
+  Micros offset{0};
+  Micros allowed_lateness{0};
+};
+
+// Whether it has tasks of its own, to which rows go by key.
+bool IsKeyed(const PlanNode& node);
+// Of a keyed node.
+KeyedInput KeyedInputOf(const PlanNode& node);
 
 struct JobPlan {
   std::string job;
@@ -212,20 +276,23 @@ struct JobPlan {
   std::vector<NodeId> Children(NodeId id) const;
   // The window nodes that take the panes of `id`.
   std::vector<NodeId> TakersOfPanes(NodeId id) const;
-  // The nearest ancestor-or-self that is a source or a window aggregate: who runs this node.
+  // The nearest ancestor-or-self that is a source or a keyed node: who runs this node.
   NodeId OwnerOf(NodeId id) const;
   // The source that a node descends from.
   NodeId SourceOf(NodeId id) const;
   // By how much a node's watermark is behind its source's: what the windows above it allow.
   Micros WatermarkDelayOf(NodeId id) const;
+  // Whether a node above it holds rows back for others that follow, and with them its watermark:
+  // it may be behind its source's by any time.
+  bool WaitsForRowsAhead(NodeId id) const;
 };
 
 // id, alert, stream (text), key, labels, annotations (JSON objects), event_time (timestamp).
 const Schema& AlertSchema();
 
-// What reaches a window: the filter and the columns of the node above it, as SQL. Rows that were
-// counted under another one do not mix with those that follow.
-std::string FormatWindowInput(const JobPlan& plan, const PlanNode& window);
+// What reaches a keyed node: the filter and the columns of the node above it, as SQL. Rows that
+// were counted under another one do not mix with those that follow.
+std::string FormatKeyedInput(const JobPlan& plan, const PlanNode& node);
 
 // What an explanation shows: operators, keys, where data is exchanged, columns read.
 std::string FormatPlan(const JobPlan& plan);

@@ -1,4 +1,5 @@
 // A plan as text for `millrace plan`: a tree, each node below its input.
+#include <numeric>
 #include <string>
 
 #include "engine/plan/plan.h"
@@ -87,6 +88,8 @@ class PlanFormatter {
         Line(depth, "limit " + node.name + ": of each batch " + Shown(limit->top, input));
       } else if (const auto* window = std::get_if<WindowAggregateNode>(&node.kind)) {
         AddWindow(node, *window, input, depth);
+      } else if (const auto* over = std::get_if<OverNode>(&node.kind)) {
+        AddOver(node, *over, input, depth);
       } else if (const auto* alert = std::get_if<AlertNode>(&node.kind)) {
         AddAlert(node, *alert, input, depth);
       } else if (const auto* sink = std::get_if<SinkNode>(&node.kind)) {
@@ -200,6 +203,18 @@ class PlanFormatter {
     Detail(depth, "aggregates", aggregates);
   }
 
+  void AddOver(const PlanNode& node, const OverNode& over, const Schema& input, int depth) {
+    const std::string keys = Names(input, over.keys);
+    Line(depth, keys.empty() ? "exchange to one task (no keys)" : "exchange by hash(" + keys + ")");
+    Line(depth, "over " + node.name + ": rows in the order of event time");
+    Detail(depth, "event time", input.fields[size_t(over.event_time)].name);
+    Detail(depth, "keys", keys);
+    std::vector<int> calls(over.calls.size());
+    std::iota(calls.begin(), calls.end(), int(over.carried.size()));
+    Detail(depth, "functions", Names(node.output, calls));
+    if (over.looks_ahead()) Detail(depth, "waits", "for rows that follow");
+  }
+
   void AddAlert(const PlanNode& node, const AlertNode& alert, const Schema& input, int depth) {
     Line(depth, "alerts " + node.name);
     for (const AlertRule& rule : alert.rules) {
@@ -234,8 +249,8 @@ class PlanFormatter {
 
 }  // namespace
 
-std::string FormatWindowInput(const JobPlan& plan, const PlanNode& window) {
-  const PlanNode& node = plan.node(window.input);
+std::string FormatKeyedInput(const JobPlan& plan, const PlanNode& keyed) {
+  const PlanNode& node = plan.node(keyed.input);
   const auto* project = std::get_if<ProjectNode>(&node.kind);
   if (project == nullptr) return node.name;
   const Schema& input = plan.node(node.input).output;
@@ -246,7 +261,8 @@ std::string FormatWindowInput(const JobPlan& plan, const PlanNode& window) {
   if (project->filter.has_value()) text += " where " + FormatExpr(*project->filter, input);
   text += " of " + plan.node(node.input).stream;
   // What is in a pane that has not ended is in the other one's state.
-  const NodeId giver = std::get<WindowAggregateNode>(window.kind).panes_of;
+  const auto* window = std::get_if<WindowAggregateNode>(&keyed.kind);
+  const NodeId giver = window == nullptr ? NodeId(-1) : window->panes_of;
   return giver.value() < 0 ? text : text + " by panes of " + plan.node(giver).name;
 }
 

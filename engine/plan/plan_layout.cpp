@@ -1,6 +1,7 @@
 // From bound streams to nodes. A windowed query becomes three: NAME.input computes a row's event
 // time, keys and arguments where the reading is still at hand; NAME.window groups; NAME.output
-// computes the select list. What a source must read is settled last, from what its children use.
+// computes the select list. So does one with OVER, whose node is NAME.over. What a source must read
+// is settled last, from what its children use.
 #include <algorithm>
 #include <array>
 #include <functional>
@@ -115,6 +116,8 @@ class Layout {
         AddSource(index, stream);
       } else if (stream.from.windowed) {
         AddWindowed(index, stream);
+      } else if (!stream.query.over.calls.empty()) {
+        AddOver(index, stream);
       } else {
         AddPlain(index, stream);
       }
@@ -186,7 +189,7 @@ class Layout {
     for (const char* name : {"window_start", "window_end"}) {
       after.schema.fields.push_back({after.UniqueName(name), Type::kTimestamp, "", false});
     }
-    AddEventTime(input, &before, &window);
+    window.event_time = AddEventTime(input, &before);
     for (const BoundKey& key : stream.query.keys) {
       const Field* like = FieldOf(input.schema, key.expr);
       window.keys.push_back(before.Add(key.expr, key.name, like));
@@ -224,6 +227,87 @@ class Layout {
     } else {
       AddTop(index, stream, node);
     }
+  }
+
+  void AddOver(int index, const BoundStream& stream) {
+    const BoundStream& input = bound_.streams[size_t(stream.input)];
+    const BoundOver& bound = stream.query.over;
+    OverNode over;
+    ColumnList before;
+    ColumnList after;
+    over.event_time = AddEventTime(input, &before);
+    const auto add = [&](const Expr& expr) {
+      return before.Add(expr, FormatExpr(expr, input.schema), FieldOf(input.schema, expr));
+    };
+    for (const Expr& key : bound.partition) over.keys.push_back(add(key));
+    for (const BoundOverCall& call : bound.calls) {
+      over.calls.push_back(MakeCall(call, over.event_time, input.schema, &before));
+    }
+
+    // Columns of the input that the select list names, by where they come out.
+    std::vector<Expr> selected = SelectList(stream);
+    const int base = int(input.schema.fields.size());
+    std::vector<int> place(size_t(base), -1);
+    const auto carry = [&](int column) {
+      if (column < 0 || column >= base || place[size_t(column)] >= 0) return;
+      const Field& field = input.schema.fields[size_t(column)];
+      place[size_t(column)] = int(over.carried.size());
+      over.carried.push_back(before.Add(ColumnOf(input.schema, column), field.name, &field));
+      after.schema.fields.push_back(field);
+      after.schema.fields.back().name = after.UniqueName(field.name);
+    };
+    for (Expr& expr : selected) {
+      VisitColumns(&expr, [&](int* column) { carry(*column); });
+    }
+    for (Expr& expr : selected) {
+      VisitColumns(&expr, [&](int* column) {
+        *column =
+            *column < base ? place[size_t(*column)] : int(over.carried.size()) + *column - base;
+      });
+    }
+    for (const BoundOverCall& call : bound.calls) {
+      after.schema.fields.push_back(
+          {after.UniqueName(call.name), call.result, call.unit, call.is_json});
+    }
+    const auto placed = [&](int column) { return column < 0 ? -1 : place[size_t(column)]; };
+
+    const std::string& name = stream.spec->name;
+    PlanNode* node = AddNode(name + ".input", name, node_of_stream_[size_t(stream.input)]);
+    node->kind = ProjectNode{stream.query.where, std::move(before.columns)};
+    node->output = std::move(before.schema);
+    node->event_time = over.event_time;
+    node = AddNode(name + ".over", name, node->id);
+    node->kind = std::move(over);
+    node->output = std::move(after.schema);
+    node->event_time = placed(input.event_time);
+    node->window_end = placed(input.window_end);
+    node = AddNode(name + ".output", name, node->id);
+    node->kind = ProjectNode{std::nullopt, std::move(selected)};
+    Finish(index, stream, node);
+  }
+
+  static OverCall MakeCall(const BoundOverCall& bound, int event_time, const Schema& input,
+                           ColumnList* before) {
+    OverCall call;
+    call.function = bound.function;
+    call.frame = bound.frame;
+    call.rows = bound.rows;
+    call.result = bound.result;
+    if (bound.function == OverFunction::kAggregate) {
+      call.aggregate = AddAggregate(bound.aggregate, input, before);
+      if (bound.aggregate.by_event_time) {
+        call.aggregate.second = event_time;
+        call.aggregate.second_type = Type::kTimestamp;
+      }
+      return call;
+    }
+    const auto add = [&](const std::optional<Expr>& expr) {
+      if (!expr.has_value()) return -1;
+      return before->Add(*expr, FormatExpr(*expr, input), FieldOf(input, *expr));
+    };
+    call.argument = add(bound.argument);
+    call.otherwise = add(bound.otherwise);
+    return call;
   }
 
   void LinkPanes() {
@@ -303,16 +387,14 @@ class Layout {
     return expr.kind == Expr::Kind::kColumn ? &schema.fields[size_t(expr.column)] : nullptr;
   }
 
-  static void AddEventTime(const BoundStream& input, ColumnList* before,
-                           WindowAggregateNode* window) {
+  static int AddEventTime(const BoundStream& input, ColumnList* before) {
     if (input.windowed) {
-      window->event_time = before->Add(LastMomentBefore(ColumnOf(input.schema, input.window_end)),
-                                       "event_time", nullptr);
-      return;
+      return before->Add(LastMomentBefore(ColumnOf(input.schema, input.window_end)), "event_time",
+                         nullptr);
     }
     const Expr column = ColumnOf(input.schema, input.event_time);
     const Field* field = FieldOf(input.schema, column);
-    window->event_time = before->Add(column, field->name, field);
+    return before->Add(column, field->name, field);
   }
 
   // Whether evaluating it may fail on a row.
@@ -366,8 +448,11 @@ class Layout {
     AlertNode alert;
     alert.rules = alerts.rules;
     alert.windowed = stream.windowed;
+    alert.of_row = stream.over;
     alert.time_column = stream.windowed ? stream.window_end : stream.event_time;
-    for (const GroupingColumn& key : stream.grouping) alert.keys.push_back(key.column);
+    for (const GroupingColumn& key : stream.grouping) {
+      if (key.column >= 0) alert.keys.push_back(key.column);
+    }
     node->output = AlertSchema();
     const int time = AlertSchema().IndexOf("event_time");
     node->event_time = alert.time_column >= 0 ? time : -1;

@@ -148,11 +148,14 @@ class Planner {
     const SqlText sql(std::get<QueryStreamSpec>(stream.spec->kind).sql, "", diagnostics_);
     const BoundStream& input = At(stream.input);
     const bool timed = !stream.from.windowed || CheckWindowInput(sql, stream, input);
+    stream.from.time_column = input.windowed ? input.window_end : input.event_time;
+    if (stream.from.time_column < 0) stream.from.no_time_hint = HintForTime(input);
     std::optional<BoundQuery> query =
         BindQuery(sql, *syntax_[size_t(index)], stream.from, input.schema);
     if (!query.has_value() || !timed) return;
     stream.query = std::move(*query);
     stream.windowed = input.windowed || stream.from.windowed;
+    stream.over = !stream.windowed && (input.over || !stream.query.over.calls.empty());
     if (!CheckEmission(stream)) return;
     if (stream.from.windowed) {
       DescribeWindowed(input, &stream);
@@ -308,19 +311,22 @@ class Planner {
   // A window needs to know a row's time.
   bool CheckWindowInput(const SqlText& sql, const BoundStream& stream, const BoundStream& input) {
     if (input.windowed ? input.window_end >= 0 : input.event_time >= 0) return true;
-    const std::string& name = input.spec->name;
-    std::string hint = "add event_time to '" + name + "'";
-    if (input.windowed) {
-      hint = "select window_end in '" + name + "'";
-    } else if (input.input >= 0 && At(input.input).event_time >= 0) {
-      const BoundStream& above = At(input.input);
-      hint = "select " + above.schema.fields[size_t(above.event_time)].name + " in '" + name + "'";
-    } else if (input.input >= 0) {
-      hint = "add event_time to the source and select it in '" + name + "'";
-    }
-    sql.Error(stream.from.offset, "a window needs an event time, and '" + name + "' has none",
-              hint);
+    sql.Error(stream.from.offset,
+              "a window needs an event time, and '" + input.spec->name + "' has none",
+              HintForTime(input));
     return false;
+  }
+
+  // What to add where the time of a stream's rows is not known.
+  std::string HintForTime(const BoundStream& input) {
+    const std::string& name = input.spec->name;
+    if (input.windowed) return "select window_end in '" + name + "'";
+    if (input.input >= 0 && At(input.input).event_time >= 0) {
+      const BoundStream& above = At(input.input);
+      return "select " + above.schema.fields[size_t(above.event_time)].name + " in '" + name + "'";
+    }
+    if (input.input >= 0) return "add event_time to the source and select it in '" + name + "'";
+    return "add event_time to '" + name + "'";
   }
 
   static int Selected(const BoundQuery& query, int column) {
@@ -331,15 +337,21 @@ class Planner {
     return -1;
   }
 
+  // `input`: what the query reads, behind which the calls with OVER are.
+  static Field FieldOf(const Schema& input, const BoundStream& stream, const Expr& column) {
+    const size_t index = size_t(column.column);
+    if (index < input.fields.size()) return input.fields[index];
+    const BoundOverCall& call = stream.query.over.calls[index - input.fields.size()];
+    return {"", call.result, call.unit, call.is_json};
+  }
+
   static void DescribePlain(const BoundStream& input, BoundStream* stream) {
     const Schema columns = stream->query.unnest.has_value()
                                ? UnnestedSchema(*stream->query.unnest, input.schema)
                                : input.schema;
     for (const BoundColumn& column : stream->query.columns) {
       Field field;
-      if (column.expr.kind == Expr::Kind::kColumn) {
-        field = columns.fields[size_t(column.expr.column)];
-      }
+      if (column.expr.kind == Expr::Kind::kColumn) field = FieldOf(columns, *stream, column.expr);
       field.name = column.name;
       field.type = column.expr.type;
       stream->schema.fields.push_back(std::move(field));
@@ -348,6 +360,15 @@ class Planner {
     stream->window_end = Selected(stream->query, input.window_end);
     for (const GroupingColumn& key : input.grouping) {
       stream->grouping.push_back({key.name, Selected(stream->query, key.column)});
+    }
+    if (stream->over && input.grouping.empty()) {
+      // What the rows are about: the columns by which they are partitioned.
+      for (const Expr& key : stream->query.over.partition) {
+        if (key.kind != Expr::Kind::kColumn) continue;
+        const int selected = Selected(stream->query, key.column);
+        if (selected < 0) continue;
+        stream->grouping.push_back({stream->schema.fields[size_t(selected)].name, selected});
+      }
     }
     for (const int column : input.window_columns) {
       const int selected = Selected(stream->query, column);
@@ -404,6 +425,8 @@ class Planner {
     scope.copies_left = &copies_left;
     scope.no_aggregates = "aggregate functions are not allowed in an alert";
     scope.no_aggregates_hint = "compute the aggregate in the stream";
+    scope.no_over = "window functions are not allowed in an alert";
+    scope.no_over_hint = "compute it in the stream";
     std::optional<Expr> expr = ExpressionBinder(sql, scope).BindCondition(*condition, "expr");
     rule.labels = BindTemplates(alert.labels, At(*index).schema);
     rule.annotations = BindTemplates(alert.annotations, At(*index).schema);

@@ -6,6 +6,7 @@
 #include "engine/plan/aggregate_collector.h"
 #include "engine/plan/expression_binder.h"
 #include "engine/plan/expression_nodes.h"
+#include "engine/plan/over_collector.h"
 #include "engine/plan/unnest.h"
 
 namespace millrace {
@@ -65,13 +66,16 @@ class QueryBinder {
         base_(int(input.fields.size())),
         unnest_columns_(unnest_columns),
         row_scope_(RowScope()),
-        collector_(sql, row_scope_, &query_.aggregates) {}
+        collector_(sql, row_scope_, &query_.aggregates),
+        over_(sql, select, from, row_scope_, &query_.over) {}
 
   std::optional<BoundQuery> Bind() {
-    good_ = RefuseOtherFields(sql_, select_,
-                              {"targetList", "fromClause", "whereClause", "groupClause",
-                               "havingClause", "sortClause", "limitCount", "limitOption", "op"});
+    good_ = RefuseOtherFields(
+        sql_, select_,
+        {"targetList", "fromClause", "whereClause", "groupClause", "havingClause", "sortClause",
+         "limitCount", "limitOption", "op", from_.windowed ? "op" : "windowClause"});
     BindWhere();
+    if (!from_.windowed) good_ = over_.ReadWindows() && good_;
     if (from_.windowed) {
       BindGroupBy();
     } else if (const Syntax* clause = GroupingClause()) {
@@ -98,6 +102,8 @@ class QueryBinder {
     if (from_.unnest.has_value()) {
       scope.unnest = {unnest_columns_, from_.unnest->qualifier, from_.unnest->ordinality.empty()};
     }
+    scope.no_over = "window functions cannot be nested";
+    scope.no_over_hint = "compute the inner one in a stream of its own";
     if (from_.windowed) {
       scope.no_window_columns =
           "the window's start and end are known only after grouping; use them in SELECT or HAVING";
@@ -111,7 +117,15 @@ class QueryBinder {
     scope.no_window_columns = "";
     if (from_.windowed) {
       scope.aggregates = &collector_;
+      scope.no_over = "OVER does not go with a window in FROM";
+      scope.no_over_hint = "write it in a query over this stream";
     } else {
+      if (from_.unnest.has_value()) {
+        scope.no_over = "OVER does not go with an array that is unfolded in FROM";
+        scope.no_over_hint = "write it in a query over this stream";
+      } else {
+        scope.over = &over_;
+      }
       scope.no_aggregates = "an aggregate needs a window";
       scope.no_aggregates_hint = "add FROM tumble(...) or hop(...)";
     }
@@ -129,6 +143,8 @@ class QueryBinder {
     BindScope scope = row_scope_;
     scope.no_aggregates = "aggregate functions are not allowed in WHERE";
     scope.no_aggregates_hint = "use HAVING";
+    scope.no_over = "window functions are not allowed in WHERE";
+    scope.no_over_hint = "filter in a query over this stream";
     query_.where = ExpressionBinder(sql_, scope).BindCondition(*node, "WHERE");
     good_ = good_ && query_.where.has_value();
   }
@@ -189,6 +205,8 @@ class QueryBinder {
     BindScope scope = row_scope_;
     scope.window_columns = true;
     scope.no_aggregates = "aggregate functions are not allowed in GROUP BY";
+    scope.no_over = "window functions are not allowed in GROUP BY";
+    scope.no_over_hint = "";
     std::optional<Expr> key = ExpressionBinder(sql_, scope).BindValue(*syntax);
     if (!key.has_value()) {
       good_ = false;
@@ -496,6 +514,7 @@ class QueryBinder {
   BoundQuery query_;
   const BindScope row_scope_;
   AggregateCollector collector_;
+  OverCollector over_;
   std::set<std::string> names_;
   bool grouping_known_ = true;  // no mistake in GROUP BY
   bool good_ = true;

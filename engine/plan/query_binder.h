@@ -3,7 +3,8 @@
 // A plain query is a filter and a list of expressions over its input. A windowed one has two
 // sides: what is computed a row before grouping (WHERE, keys, the aggregates' arguments and
 // filters) and what is computed a group (HAVING, the select list) over the window's output:
-// window_start, window_end, the keys, the aggregates.
+// window_start, window_end, the keys, the aggregates. So has one with OVER: what is computed before
+// rows are put in order, and the select list.
 #pragma once
 
 #include <numeric>
@@ -23,6 +24,8 @@ namespace millrace {
 inline constexpr int64_t kPanesMax = 10'000;
 // LIMIT is at most this.
 inline constexpr int64_t kLimitMax = 1000;
+// ROWS in OVER count at most so many rows, and so do lag, lead and nth_value.
+inline constexpr int64_t kOverRowsMax = 10'000;
 
 // unnest() and its kin beside a stream in FROM.
 struct UnnestClause {
@@ -46,6 +49,10 @@ struct FromClause {
   bool cumulates = false;
   Micros window_offset{0};             // in [0, slide), or [0, size) where windows cumulate
   std::optional<UnnestClause> unnest;  // not together with a window
+  // Once the stream is known: the column that is the event time of its rows, by which OVER orders
+  // them; or -1, and what to do about it.
+  int time_column = -1;
+  std::string no_time_hint;
 
   // Of windows that have panes: all but sessions.
   Micros pane() const { return Micros(std::gcd(size.count(), slide.count())); }
@@ -72,6 +79,32 @@ struct BoundAggregate {
            distinct == other.distinct && descending == other.descending &&
            fraction == other.fraction && separator == other.separator && is_json == other.is_json;
   }
+};
+
+struct BoundOverCall {
+  OverFunction function = OverFunction::kRowNumber;
+  OverFrame frame;
+  BoundAggregate aggregate;       // kAggregate
+  std::optional<Expr> argument;   // over the input, of the others
+  std::optional<Expr> otherwise;  // over the input
+  int64_t rows = 0;
+  Type result = Type::kBigint;
+  std::string name;  // for plans
+  std::string unit;
+  bool is_json = false;
+
+  bool SameAs(const BoundOverCall& other) const {
+    return function == other.function && frame == other.frame &&
+           aggregate.SameAs(other.aggregate) && argument == other.argument &&
+           otherwise == other.otherwise && rows == other.rows;
+  }
+};
+
+// The calls with OVER of a query without a window. In its columns they are pseudo-columns that
+// follow the input's own.
+struct BoundOver {
+  std::vector<Expr> partition;  // over the input
+  std::vector<BoundOverCall> calls;
 };
 
 struct BoundKey {
@@ -106,6 +139,7 @@ struct BoundQuery {
   std::optional<Expr> having;
   std::vector<BoundColumn> columns;
   std::optional<BoundTop> top;
+  BoundOver over;  // without calls: none
 };
 
 // Reads FROM without knowing any stream, so that streams can be put in order first.

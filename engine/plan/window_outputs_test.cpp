@@ -174,7 +174,7 @@ TEST(WindowOutputs, ShowsWhosePanesAWindowTakes) {
   EXPECT_EQ(plan.TakersOfPanes(giver), std::vector<NodeId>{NodeNamed(plan, "fives.window").id});
   EXPECT_TRUE(std::get<WindowAggregateNode>(plan.node(giver).kind).gives_panes);
   // State that lacks what is in the other's panes is not taken for one that has all.
-  EXPECT_TRUE(FormatWindowInput(plan, NodeNamed(plan, "fives.window"))
+  EXPECT_TRUE(FormatKeyedInput(plan, NodeNamed(plan, "fives.window"))
                   .ends_with(" of readings by panes of minutes.window"));
 }
 

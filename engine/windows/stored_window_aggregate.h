@@ -22,6 +22,7 @@ class StoredWindowAggregate : public WindowAggregate {
  public:
   Status Open(StateStore* store, uint16_t operator_number) final;
   Status Seal() final;
+  EventTime OutputWatermark() const final { return final_watermark(); }
   Status Evict() final;
   bool StoreIsBehind() const final { return store_ != nullptr && store_->IsBehind(); }
   std::string Fingerprint() const final;

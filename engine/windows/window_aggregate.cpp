@@ -85,9 +85,9 @@ Status CheckResult(const AggregateSpec& spec) {
 
 }  // namespace
 
-Status WindowAggregate::AddPanes(const arrow::RecordBatch&, std::span<const uint64_t>,
-                                 std::span<const uint32_t>) {
-  return InternalError("bad_window", "panes were handed to a window that has none");
+Status KeyedOperator::AddPanes(const arrow::RecordBatch&, std::span<const uint64_t>,
+                               std::span<const uint32_t>) {
+  return InternalError("bad_window", "panes were handed to what has none");
 }
 
 Result<std::unique_ptr<WindowAggregate>> WindowAggregate::Make(const WindowAggregateNode& node,

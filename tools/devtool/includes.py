@@ -37,6 +37,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "engine/state": (*BELOW_STATE, "engine/checkpoint"),
     "engine/operators": BELOW_STATE,
     "engine/windows": (*BELOW_STATE, "engine/state", "engine/operators"),
+    "engine/over": (*BELOW_STATE, "engine/state", "engine/operators", "engine/windows"),
     "engine/metrics": ("engine/base", "engine/env", "engine/model"),
     "engine/connectors": (
         *BELOW_STATE,

@@ -175,7 +175,7 @@ void EmbeddedJob::OnRejected(const std::string& sink, const std::vector<DeadLett
   }
 }
 
-void EmbeddedJob::OnTaskStats(const std::string& task, const WindowAggregateStats& stats,
+void EmbeddedJob::OnTaskStats(const std::string& task, const KeyedOperatorStats& stats,
                               const TaskTimes& times) {
   const std::lock_guard lock(mutex_);
   task_stats_[task] = stats;

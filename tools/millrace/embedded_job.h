@@ -81,7 +81,7 @@ class EmbeddedJob final : private WorkerObserver, private JobObserver {
   void OnDelivered(const std::string& sink, int64_t rows, MonotonicTime after) override;
   void OnRejected(const std::string& sink, const std::vector<DeadLetter>& letters) override;
   void OnSinkStats(const std::string& sink, const SinkStats& stats) override;
-  void OnTaskStats(const std::string& task, const WindowAggregateStats& stats,
+  void OnTaskStats(const std::string& task, const KeyedOperatorStats& stats,
                    const TaskTimes& times) override;
   void OnAligned(const std::string& task, MonotonicTime took) override;
   void OnCheckpointStall(const std::string& task, MonotonicTime took) override;
@@ -120,7 +120,7 @@ class EmbeddedJob final : private WorkerObserver, private JobObserver {
   bool ended_ = false;
   Status status_;
   RunFigures figures_;
-  std::map<std::string, WindowAggregateStats> task_stats_;
+  std::map<std::string, KeyedOperatorStats> task_stats_;
   std::map<std::string, int64_t> lag_;
   MonotonicTime blocked_told_{0};
 };

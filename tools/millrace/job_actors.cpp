@@ -130,21 +130,21 @@ Status JobActors::SpawnTasks() {
   const JobPlan& plan = *parts_.plan;
   std::map<NodeId, EventTime> watermarks;
   for (const OpenedSource& source : *parts_.sources) watermarks[source.node] = source.watermark;
-  const auto is_window = [](const PlanNode& node) {
-    return std::holds_alternative<WindowAggregateNode>(node.kind);
-  };
-  const size_t windows = size_t(std::ranges::count_if(plan.nodes, is_window));
+  const size_t keyed = size_t(std::ranges::count_if(plan.nodes, IsKeyed));
   for (const PlanNode& node : plan.nodes) {
-    if (!is_window(node)) continue;
+    if (!IsKeyed(node)) continue;
     for (int32_t index = 0; index < parts_.parallelism; ++index) {
       ARROW_ASSIGN_OR_RAISE(auto state,
                             parts_.state->MakeTaskState(node.name, index, parts_.parallelism));
       TaskOptions options;
       options.node = node.id;
       options.inputs = InputsOf(node.id);
-      options.watermark =
-          MovedBack(watermarks[plan.SourceOf(node.id)], plan.WatermarkDelayOf(node.id));
-      options.state_bytes_max = parts_.state->StateBytesMax(windows * size_t(parts_.parallelism));
+      // Where rows are held back above, its own state says how far it was told.
+      if (!plan.WaitsForRowsAhead(node.id)) {
+        options.watermark =
+            MovedBack(watermarks[plan.SourceOf(node.id)], plan.WatermarkDelayOf(node.id));
+      }
+      options.state_bytes_max = parts_.state->StateBytesMax(keyed * size_t(parts_.parallelism));
       auto task = Task::Make(plan, options, state->store(), parts_.new_account());
       if (!task.ok()) return WithContext(task.status(), node.name);
       ARROW_RETURN_NOT_OK(parts_.state->CheckQuery(node.name, (*task)->Fingerprint()));
@@ -310,13 +310,14 @@ const std::vector<size_t>& JobActors::SendersOf(NodeId owner) const {
   return readers != readers_of_.end() ? readers->second : tasks_of_.at(owner);
 }
 
-// Asked before the window above has its tasks, if there is one: each has as many.
-size_t JobActors::InputsOf(NodeId window) const {
-  const auto readers = readers_of_.find(parts_.plan->OwnerOf(parts_.plan->node(window).input));
+// Asked before the keyed node above has its tasks, if there is one: each has as many.
+size_t JobActors::InputsOf(NodeId keyed) const {
+  const auto readers = readers_of_.find(parts_.plan->OwnerOf(parts_.plan->node(keyed).input));
   const size_t rows =
       readers != readers_of_.end() ? readers->second.size() : size_t(parts_.parallelism);
-  const auto& node = std::get<WindowAggregateNode>(parts_.plan->node(window).kind);
-  return node.panes_of.value() < 0 ? rows : rows + size_t(parts_.parallelism);
+  const auto* node = std::get_if<WindowAggregateNode>(&parts_.plan->node(keyed).kind);
+  const bool takes_panes = node != nullptr && node->panes_of.value() >= 0;
+  return takes_panes ? rows + size_t(parts_.parallelism) : rows;
 }
 
 void JobActors::Link(size_t sender, size_t receiver, Connect::Channel channel) {
@@ -345,7 +346,8 @@ void JobActors::WireTasks() {
   for (const auto& [window, tasks] : tasks_of_) {
     const PlanNode& node = parts_.plan->node(window);
     std::vector<size_t> senders = SendersOf(parts_.plan->OwnerOf(node.input));
-    const NodeId giver = std::get<WindowAggregateNode>(node.kind).panes_of;
+    const auto* of_window = std::get_if<WindowAggregateNode>(&node.kind);
+    const NodeId giver = of_window == nullptr ? NodeId(-1) : of_window->panes_of;
     if (giver.value() >= 0) {
       const std::vector<size_t>& givers = tasks_of_.at(giver);
       senders.insert(senders.end(), givers.begin(), givers.end());

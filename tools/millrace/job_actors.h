@@ -73,7 +73,7 @@ class JobActors {
   void Link(size_t sender, size_t receiver, Connect::Channel channel);
   void WireTasks();
   const std::vector<size_t>& SendersOf(NodeId owner) const;
-  size_t InputsOf(NodeId window) const;
+  size_t InputsOf(NodeId keyed) const;
 
   const JobParts parts_;
   ActorSystem system_;                                // ends after all that refers to its actors

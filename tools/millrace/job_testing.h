@@ -224,7 +224,7 @@ class Life final : private WorkerObserver, private JobObserver {
     world_->Change([&] { world_->seen.published[sink] += rows; });
   }
   void OnSinkStats(const std::string&, const SinkStats&) override {}
-  void OnTaskStats(const std::string&, const WindowAggregateStats&, const TaskTimes&) override {}
+  void OnTaskStats(const std::string&, const KeyedOperatorStats&, const TaskTimes&) override {}
   void OnAligned(const std::string&, MonotonicTime took) override {
     EXPECT_GE(took, MonotonicTime(0));
   }

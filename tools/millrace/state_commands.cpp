@@ -12,7 +12,6 @@
 #include "engine/env/clock.h"
 #include "engine/storage/checkpoint_storage.h"
 #include "engine/storage/metadata_log.h"
-#include "engine/windows/window_aggregate.h"
 #include "tools/millrace/job_sinks.h"
 #include "tools/millrace/job_state.h"
 #include "tools/millrace/savepoint_requests.h"
@@ -81,10 +80,8 @@ struct Verdict {
 };
 
 Result<std::string> FingerprintOf(const JobPlan& plan, const PlanNode& node) {
-  ARROW_ASSIGN_OR_RAISE(const auto window,
-                        WindowAggregate::Make(std::get<WindowAggregateNode>(node.kind),
-                                              plan.node(node.input).output, node.output));
-  return StateFingerprint(plan, node, *window);
+  ARROW_ASSIGN_OR_RAISE(const auto keyed, MakeKeyedOperator(plan, node));
+  return StateFingerprint(plan, node, *keyed);
 }
 
 std::string SizeOf(const proto::Manifest& manifest, const std::string& operator_id) {
@@ -105,7 +102,7 @@ Result<std::vector<Verdict>> JudgeOperators(const JobPlan& plan, const proto::Ma
     saved[task.operator_id()] = task.fingerprint();
   }
   for (const PlanNode& node : plan.nodes) {
-    if (!std::holds_alternative<WindowAggregateNode>(node.kind)) continue;
+    if (!IsKeyed(node)) continue;
     const auto found = saved.find(node.name);
     if (found == saved.end()) {
       verdicts.push_back({node.name, "empty", "it is new"});
