@@ -119,6 +119,77 @@ class Generator:
         query = self._grouped(lambda _keys, _where: window)
         return self._first_rows(query) if rng.random() < 0.2 else query
 
+    def over(self) -> Query:
+        """Functions over the rows before and after. Rows of one time are in the order of id here
+        too: the first function takes it.
+        """
+        rng = self._rng
+        keys = [self.value(self._any_type(), 1) for _ in range(rng.choice([0, 1, 1, 2]))]
+        names = ", ".join("{}" for _ in keys)
+        partition = fill(f"PARTITION BY {names} ", *keys) if keys else both("")
+        calls = [self._call(partition) for _ in range(rng.randint(1, 6))]
+        columns = ", ".join(f"{{}} AS c{i}" for i in range(len(calls)))
+        before = _over("lag(id)", partition, "")
+        where = self.condition(2) if rng.random() < 0.4 else both("true")
+        query = fill(f"SELECT id, {{}} AS before, {columns} FROM readings WHERE {{}}",
+                     before, *calls, where)  # fmt: skip
+        return Query(query.ours, query.theirs, 1)
+
+    def _call(self, partition: Sql) -> Sql:
+        rng = self._rng
+        length, after = rng.choice([0, 1, 3, 10, 50]), rng.choice([0, 0, 0, 1, 4])
+        rows = rng.choice(
+            [f"ROWS {length} PRECEDING", "ROWS UNBOUNDED PRECEDING",
+             f"ROWS BETWEEN {length} PRECEDING AND {after} FOLLOWING",
+             f"ROWS BETWEEN {length + 2} PRECEDING AND 2 PRECEDING",
+             f"ROWS BETWEEN {after} FOLLOWING AND {after + length} FOLLOWING"]
+        )  # fmt: skip
+        column = rng.choice(["x", "level", "note", "ok", "total", "seen_at", "device"])
+        kind = rng.randrange(8)
+        if kind == 0:
+            return _over("row_number()", partition, "")
+        if kind == 1:
+            return _over(f"{rng.choice(['rank', 'dense_rank'])}()", partition, "", peers=True)
+        if kind == 2:
+            name = rng.choice(["lag", "lead"])
+            other = rng.choice(["", "", f", {column}"])
+            call = f"{name}({column}, {rng.choice([0, 1, 2, 9])}{other})"
+            return _over(call, partition, "")
+        if kind == 3:
+            call = rng.choice(["first_value({})", "last_value({})", "nth_value({}, 2)"])
+            return _over(call.format(column), partition, rows)
+        if kind == 4:
+            found = _over(f"last_value_ignore_nulls({column})", partition, rows)
+            theirs = found.theirs.replace(
+                f"last_value_ignore_nulls({column})", f"last_value({column} IGNORE NULLS)"
+            )
+            return Sql(found.ours, theirs)
+        seconds = rng.choice([0, 1, 30, 200])
+        frame = rng.choice(
+            [rows, rows, "", f"RANGE INTERVAL '{seconds} seconds' PRECEDING",
+             f"RANGE BETWEEN INTERVAL '{seconds} seconds' PRECEDING "
+             f"AND INTERVAL '{rng.choice([1, 40])} seconds' FOLLOWING",
+             f"RANGE BETWEEN INTERVAL '{seconds + 5} seconds' PRECEDING "
+             "AND INTERVAL '2 seconds' PRECEDING"]
+        )  # fmt: skip
+        of = rng.choice(["x", "level"])
+        name = rng.choice(
+            ["sum", "avg", "min", "max", "stddev_samp", "stddev_pop", "var_samp", "var_pop",
+             "count"]
+        )  # fmt: skip
+        if rng.random() < 0.2 and frame and "UNBOUNDED" not in frame:
+            name = "median"
+        sliding = both(f"{name}({of})")
+        if rng.random() < 0.2:
+            sliding = both(rng.choice(["max(note)", "min(seen_at)", "bool_and(ok)", "count(*)"]))
+        sliding = self._filtered(sliding)
+        found = _over("@", partition, frame, peers=not frame.startswith("ROWS"))
+        ours = found.ours.replace("@", sliding.ours, 1)
+        theirs = found.theirs.replace("@", sliding.theirs, 1)
+        if "(level)" in sliding.ours and not sliding.ours.startswith(("min", "max")):
+            return Sql(f"CAST({ours} AS double precision)", f"CAST({theirs} AS double precision)")
+        return Sql(ours, theirs)
+
     def _first_rows(self, query: Query) -> Query:
         """The first rows of each window: by their number of readings, by keys, or both."""
         rng = self._rng
@@ -342,6 +413,15 @@ class Generator:
 
     def _ordered_type(self) -> str:
         return self._rng.choice(["integer", "double", "text", "timestamp"])
+
+
+def _over(call: str, partition: Sql, frame: str, *, peers: bool = False) -> Sql:
+    """Where `peers`, rows of one time stand together in DuckDB as well."""
+    end = f" {frame})" if frame else ")"
+    return Sql(
+        f"{call} OVER ({partition.ours}ORDER BY observed_at{end}",
+        f"{call} OVER ({partition.theirs}ORDER BY observed_at{'' if peers else ', id'}{end}",
+    )
 
 
 def literal(rng: random.Random, kind: str) -> Sql:

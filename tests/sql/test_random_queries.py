@@ -124,6 +124,7 @@ def test_random_queries_are_duckdbs(sql_seed: int, tmp_path: Path) -> None:
     write_readings(tmp_path / "in", rows, files=rng.choice([1, 3]))
     generator = Generator(rng)
     queries = [generator.plain() for _ in range(6)] + [generator.windowed() for _ in range(14)]
+    queries += [generator.over() for _ in range(6)]
     named = {f"q{number}": query for number, query in enumerate(queries)}
     found, summary, dead = run(
         tmp_path / "run",
