@@ -11,7 +11,7 @@
 #include "engine/operators/calendar.h"
 #include "engine/operators/kernel_loops.h"
 #include "engine/operators/value_text.h"
-#include "engine/plan/literals.h"
+#include "engine/plan/interval_text.h"
 
 namespace millrace {
 namespace {
@@ -154,10 +154,14 @@ struct TextToReal {
   }
 };
 
+// ISO 8601 has a comma for the point of seconds, PostgreSQL's texts do not.
+bool HasComma(std::string_view text) { return text.find(',') != std::string_view::npos; }
+
 struct TextToDate {
   static constexpr bool kShowsArgument = true;
   static Fault Call(CallMemory*, std::string_view text, int32_t* days) {
-    return ParseDateOf(Trimmed(text), days) ? Fault::kNone : Fault::kInvalidDate;
+    const bool good = !HasComma(text) && ParseDateOf(Trimmed(text), days);
+    return good ? Fault::kNone : Fault::kInvalidDate;
   }
 };
 
@@ -175,7 +179,7 @@ struct TextToTimestamp {
   static constexpr bool kShowsArgument = true;
   static Fault Call(CallMemory*, std::string_view text, int64_t* value) {
     EventTime time;
-    if (!ParseTimestamp(Trimmed(text), &time)) return Fault::kInvalidTimestamp;
+    if (HasComma(text) || !ParseTimestamp(Trimmed(text), &time)) return Fault::kInvalidTimestamp;
     *value = time.time_since_epoch().count();
     return Fault::kNone;
   }

@@ -112,11 +112,17 @@ FaultText TextOf(Fault fault) {
       return {"invalid_argument", "the interval of a time zone must not have months or days"};
     case Fault::kUnknownIntervalUnit:
       return {"invalid_argument", "unit not recognized for type interval"};
+    case Fault::kTemplateTooLong:
+      return {"invalid_argument", "the template has more than 10,000 bytes"};
+    case Fault::kBadNumberTemplate:
+      return {"invalid_argument", "invalid template of a number"};
     case Fault::kBadFormat:
       return {"invalid_argument",
-              "the template is too long, malformed, or has what only to_char writes"};
+              "the template has what only to_char writes, or mixes ISO weeks with other dates"};
     case Fault::kNotOfFormat:
       return {"invalid_argument", "value does not match the format"};
+    case Fault::kConflictingFields:
+      return {"invalid_argument", "conflicting values of a field that the template has twice"};
     case Fault::kNegativeFactorial:
       return {"invalid_argument", "factorial of a negative number is undefined"};
     case Fault::kNotJsonNumber:

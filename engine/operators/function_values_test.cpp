@@ -322,6 +322,44 @@ to_timestamp | d 9.3e12 | !timestamp_out_of_range
 to_timestamp | d NaN | !timestamp_out_of_range
 )";
 
+constexpr std::string_view kTimeTexts = R"(
+to_date | t 2024-02-29 02:30 +05:30 ; t YYYY-MM-DD HH24:MI TZH:TZM | 2024-02-29
+to_date | t 2024-02-29 23:30 -05 ; t YYYY-MM-DD HH24:MI TZH | 2024-02-29
+to_date | t 2024-02-29 23:59:59.96 ; t YYYY-MM-DD HH24:MI:SS.FF1 | 2024-02-29
+to_timestamp | t 2024-02-29 02:30 +05:30 ; t YYYY-MM-DD HH24:MI TZH:TZM | 2024-02-28 21:00:00+00
+to_timestamp | t  2026:01 ; t FX YYYY:MM | 2026-01-01 00:00:00+00
+to_timestamp | t 2026:01 ; t FX YYYY:MM | 0026-01-01 00:00:00+00
+to_timestamp | t   T ; t FX  DD | !invalid_argument
+to_timestamp | t  T ; t FX  DD | 0001-01-01 00:00:00+00 BC
+to_timestamp | t 2024 0507 ; t YYYY FF3 | 2024-01-01 00:00:00.051+00
+to_timestamp | t 2024 990 ; t YYYY FF1 | 2024-01-01 00:00:01+00
+to_timestamp | t 2024 507 ; t YYYY FF2 | 2024-01-01 00:00:00.51+00
+to_timestamp | t 1969 95 ; t YYYY FF1 | 1969-01-01 00:00:00.9+00
+to_timestamp | t 1969 55 ; t YYYY FF1 | 1969-01-01 00:00:00.5+00
+to_timestamp | t 2024 024 ; t YYYY YYY | !invalid_argument
+to_timestamp | t 024 24 ; t YYY YY | !invalid_argument
+to_timestamp | t 2024 024 2024 ; t YYYY MM YYYY | !timestamp_out_of_range
+to_timestamp | t 2024 50 50 ; t YYYY FF3 FF3 | !invalid_argument
+to_timestamp | t 2024 Tue Wed ; t YYYY Dy Dy | 2024-01-01 00:00:00+00
+to_timestamp | t 2024 Tue Tue ; t YYYY Dy Dy | !invalid_argument
+to_timestamp | t 2024 2 Tue ; t YYYY D Dy | 2024-01-01 00:00:00+00
+to_timestamp | t PM 3 AM ; t AM HH PM | !invalid_argument
+to_timestamp | t 2024 BC AD ; t YYYY AD BC | !invalid_argument
+to_timestamp | t 2024 07 07 ; t YYYY MM MM | 2024-07-01 00:00:00+00
+to_timestamp | t 2024 07 08 ; t YYYY MM MM | !invalid_argument
+to_date | t   2024 ; t DDDYYYY | 0004-07-20
+to_char | s 2024-02-29 10:00:00+00 ; t TMRM/TMrm/FMRM/TMMonth/TMDay/TMDD/TMHH/TMDDD | II  /ii  /II/February/Thursday/29/10/060
+make_timestamp | i 2024 ; i 1 ; i 1 ; i 0 ; i 0 ; d 60.00000000000001 | 2024-01-01 00:01:00+00
+make_timestamp | i 2024 ; i 1 ; i 1 ; i 0 ; i 0 ; d -1e-17 | 2024-01-01 00:00:00+00
+make_timestamp | i 2024 ; i 1 ; i 1 ; i 24 ; i 0 ; d 1e-9 | 2024-01-02 00:00:00+00
+make_timestamp | i 2024 ; i 1 ; i 1 ; i 0 ; i 0 ; d 60.0000006 | !timestamp_out_of_range
+make_timestamp | i 2024 ; i 1 ; i 1 ; i 0 ; i 0 ; d -0.0000006 | !timestamp_out_of_range
+make_timestamp | i 2024 ; i 1 ; i 1 ; i 0 ; i 0 ; d NaN | !timestamp_out_of_range
+::timestamp | t 2024-02-29 10:00:00,5 | !invalid_cast
+::date | t 2024-02-29 10:00:00,5 | !invalid_cast
+date_trunc | t year ; s 2024-02-29 10:00:00+00 ; t Asia/Tokyo | 2023-12-31 15:00:00+00
+)";
+
 constexpr std::string_view kCasts = R"(
 ::integer | d 0.5 | 0
 ::integer | d 1.5 | 2
@@ -543,6 +581,7 @@ TEST(FunctionValuesTest, Mathematics) { Check(kMathematics); }
 TEST(FunctionValuesTest, Text) { Check(kText); }
 TEST(FunctionValuesTest, Like) { Check(kLike); }
 TEST(FunctionValuesTest, Time) { Check(kTime); }
+TEST(FunctionValuesTest, TimeTexts) { Check(kTimeTexts); }
 TEST(FunctionValuesTest, Casts) { Check(kCasts); }
 TEST(FunctionValuesTest, Departures) { Check(kDepartures); }
 

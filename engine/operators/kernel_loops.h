@@ -11,7 +11,9 @@
 #pragma once
 
 #include <array>
+#include <concepts>
 #include <cstring>
+#include <string>
 #include <tuple>
 #include <type_traits>
 #include <utility>
@@ -143,6 +145,12 @@ concept ShowsArgument = requires {
   requires Op::kShowsArgument;
 };
 
+// An operation that says itself what an error shows.
+template <typename Op, typename... A>
+concept HasDetail = requires(Fault fault, const A&... args) {
+  { Op::Detail(fault, args...) } -> std::same_as<std::string>;
+};
+
 template <typename Op, typename R, typename... A, size_t... I>
 Status RunCustom(const KernelCall& call, Column* out, std::index_sequence<I...>) {
   ARROW_ASSIGN_OR_RAISE(StrictNulls nulls, StrictNulls::Of(call));
@@ -158,7 +166,11 @@ Status RunCustom(const KernelCall& call, Column* out, std::index_sequence<I...>)
     const Fault fault = Op::Call(call.memory, std::get<I>(readers)[row]..., values + row);
     if (fault == Fault::kNone) return;
     std::optional<std::string_view> detail;
+    std::string made;
     if constexpr (ShowsArgument<Op>) detail = DetailOf(std::get<I>(readers)[row]...);
+    if constexpr (HasDetail<Op, A...>) {
+      detail = made = Op::Detail(fault, std::get<I>(readers)[row]...);
+    }
     call.frame->Fail(row, fault, call.where, detail);
     status &= nulls.Set(call, row);
   });

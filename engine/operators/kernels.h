@@ -23,6 +23,7 @@ struct CallMemory {
   Scratch nulls;
   TextArena text;
   std::unique_ptr<KernelState> state;
+  bool is_local_time = false;  // the first argument is a wall clock's time (Expr::is_local_time)
 };
 
 struct KernelCall {

@@ -4,10 +4,27 @@
 #include "engine/operators/calendar.h"
 #include "engine/operators/kernel_loops.h"
 #include "engine/operators/named_arguments.h"
+#include "engine/operators/value_text.h"
 #include "engine/plan/literals.h"
 
 namespace millrace {
 namespace {
+
+std::string Written(int64_t time) {
+  char text[kValueTextBytesMax];
+  return {text, WriteTimestamp(time, text)};
+}
+
+std::string Written(int32_t days) {
+  char text[kValueTextBytesMax];
+  return {text, WriteDate(days, text)};
+}
+
+// What an error shows: the time where that goes out of range, else the name that is unknown.
+template <typename T>
+std::string TimeOrName(Fault fault, T time, std::string_view name) {
+  return fault == Fault::kTimestampOutOfRange ? Written(time) : std::string(name);
+}
 
 template <int kSign>
 struct Move {
@@ -32,7 +49,9 @@ Fault Moved(std::optional<int64_t> time, int64_t* result) {
 }
 
 struct ToZone {
-  static constexpr bool kShowsArgument = true;
+  static std::string Detail(Fault fault, std::string_view name, int64_t time) {
+    return TimeOrName(fault, time, name);
+  }
   static Fault Call(CallMemory* memory, std::string_view name, int64_t time, int64_t* result) {
     const TimeZone* const zone = LastZone::Of(memory, name);
     return zone == nullptr ? Fault::kUnknownTimeZone : Moved(zone->ToLocal(time), result);
@@ -40,6 +59,9 @@ struct ToZone {
 };
 
 struct FromZone {
+  static std::string Detail(Fault fault, int64_t time, std::string_view name) {
+    return TimeOrName(fault, time, name);
+  }
   static Fault Call(CallMemory* memory, int64_t time, std::string_view name, int64_t* result) {
     const TimeZone* const zone = LastZone::Of(memory, name);
     return zone == nullptr ? Fault::kUnknownTimeZone : Moved(zone->ToUtc(time), result);
@@ -65,7 +87,10 @@ struct ToOffset {
 // Units shorter than a day are cut off the wall clock as it goes; a day and longer begin when the
 // wall clock first shows it.
 struct ZonedDateTrunc {
-  static constexpr bool kShowsArgument = true;
+  static std::string Detail(Fault fault, std::string_view unit_name, int64_t time,
+                            std::string_view zone_name) {
+    return TimeOrName(fault, time, fault == Fault::kUnknownTimeZone ? zone_name : unit_name);
+  }
   static Fault Call(CallMemory* memory, std::string_view unit_name, int64_t time,
                     std::string_view zone_name, int64_t* result) {
     if (memory->state == nullptr) memory->state = std::make_unique<LastUnitAndZone>();
@@ -84,7 +109,9 @@ struct ZonedDateTrunc {
 };
 
 struct DateTrunc {
-  static constexpr bool kShowsArgument = true;
+  static std::string Detail(Fault fault, std::string_view name, int64_t time) {
+    return TimeOrName(fault, time, name);
+  }
   static Fault Call(CallMemory* memory, std::string_view name, int64_t time, int64_t* result) {
     const std::optional<TimeUnit> unit = LastUnit::Of(memory, name);
     if (!unit.has_value() || !CanTruncateTo(*unit)) return Fault::kUnknownTimeUnit;
@@ -106,7 +133,9 @@ struct DatePart {
 };
 
 struct PartOfDate {
-  static constexpr bool kShowsArgument = true;
+  static std::string Detail(Fault fault, std::string_view name, int32_t days) {
+    return TimeOrName(fault, days, name);
+  }
   static Fault Call(CallMemory* memory, std::string_view name, int32_t days, double* result) {
     const std::optional<TimeUnit> unit = LastUnit::Of(memory, name);
     if (!unit.has_value()) return Fault::kUnknownTimeUnit;
@@ -201,24 +230,25 @@ struct DateBin {
   }
 };
 
-// Seconds to 60 are taken, as PostgreSQL does, and rounded to microseconds.
+// Seconds to 60 are taken, as PostgreSQL does, once they are rounded to microseconds.
 struct MakeTimestamp {
   static Fault Call(CallMemory*, int32_t year, int32_t month, int32_t day, int32_t hour,
                     int32_t minute, double seconds, int64_t* result) {
     // There is no year 0: -1 is 1 BC.
     if (year == 0) return Fault::kDateOutOfRange;
+    const double of_minute = std::rint(seconds * 1e6);
     CivilTime civil;
     civil.year = year < 0 ? int64_t(year) + 1 : year;
     civil.month = month;
     civil.day = day;
     if (month < 1 || month > 12 || day < 1 || day > DaysInMonth(civil.year, month) || hour < 0 ||
-        hour > 24 || minute < 0 || minute > 59 || !(seconds >= 0 && seconds <= 60) ||
-        (hour == 24 && (minute > 0 || seconds > 0))) {
+        hour > 24 || minute < 0 || minute > 59 || !(of_minute >= 0 && of_minute <= 60e6) ||
+        (hour == 24 && (minute > 0 || of_minute > 0))) {
       return Fault::kDateOutOfRange;
     }
     const std::optional<int64_t> start = FromCivil(civil);
     const int64_t micros =
-        (int64_t(hour) * 60 + minute) * 60 * kMicrosPerSecond + int64_t(std::rint(seconds * 1e6));
+        (int64_t(hour) * 60 + minute) * 60 * kMicrosPerSecond + int64_t(of_minute);
     if (!start.has_value() || __builtin_add_overflow(*start, micros, result)) {
       return Fault::kTimestampOutOfRange;
     }

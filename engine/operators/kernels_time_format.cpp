@@ -2,7 +2,6 @@
 #include <algorithm>
 #include <optional>
 
-#include "engine/operators/calendar.h"
 #include "engine/operators/kernel_loops.h"
 #include "engine/operators/number_format.h"
 #include "engine/operators/time_format.h"
@@ -45,9 +44,9 @@ struct ToChar {
   static Fault Call(CallMemory* memory, int64_t time, std::string_view format,
                     std::string_view* result) {
     LastFormat* const last = LastFormat::Of(memory, format);
-    if (last == nullptr) return Fault::kBadFormat;
+    if (last == nullptr) return Fault::kTemplateTooLong;
     last->written.clear();
-    last->format->Write(time, &last->written);
+    last->format->Write(time, memory->is_local_time, &last->written);
     return KeepText(memory, last->written, result);
   }
 };
@@ -83,7 +82,7 @@ struct NumberToChar {
   static Fault Call(CallMemory* memory, T value, std::string_view format,
                     std::string_view* result) {
     LastNumberFormat* const last = LastNumberFormat::Of(memory, format);
-    if (last == nullptr) return Fault::kBadFormat;
+    if (last == nullptr) return Fault::kBadNumberTemplate;
     if (!last->format->Write(value, &last->written)) return Fault::kInputOutOfRange;
     return KeepText(memory, last->written, result);
   }
@@ -94,7 +93,7 @@ struct FromChar {
   static Fault Call(CallMemory* memory, std::string_view text, std::string_view format,
                     int64_t* result) {
     LastFormat* const last = LastFormat::Of(memory, format);
-    return last == nullptr ? Fault::kBadFormat : last->format->Read(text, result);
+    return last == nullptr ? Fault::kTemplateTooLong : last->format->Read(text, result);
   }
 };
 
@@ -102,10 +101,8 @@ struct DateFromChar {
   static constexpr bool kShowsArgument = true;
   static Fault Call(CallMemory* memory, std::string_view text, std::string_view format,
                     int32_t* result) {
-    int64_t time = 0;
-    const Fault fault = FromChar::Call(memory, text, format, &time);
-    *result = int32_t(FloorDivide(time, kMicrosPerDay));
-    return fault;
+    LastFormat* const last = LastFormat::Of(memory, format);
+    return last == nullptr ? Fault::kTemplateTooLong : last->format->ReadDate(text, result);
   }
 };
 

@@ -187,12 +187,15 @@ bool LiteralFits(const Expr& expr) {
 // A function or a cast.
 class KernelNode final : public Node {
  public:
-  KernelNode(Type type, bool fallible, Kernel kernel, Nodes args, std::string where)
+  KernelNode(Type type, bool fallible, Kernel kernel, Nodes args, bool is_local_time,
+             std::string where)
       : Node(type, fallible),
         kernel_(kernel),
         args_(std::move(args)),
         columns_(args_.size()),
-        where_(std::move(where)) {}
+        where_(std::move(where)) {
+    memory_.is_local_time = is_local_time;
+  }
 
  protected:
   Status Run(Frame* frame, const Selection& rows, Column* out) override {
@@ -425,7 +428,9 @@ class Compiler {
     if (kernel == nullptr || signature.result != expr.type) {
       return Defect(expr, input_, "a function without a kernel");
     }
-    return std::make_unique<KernelNode>(expr.type, fallible, kernel, std::move(args), Where(expr));
+    const bool is_local_time = !expr.args.empty() && expr.args[0].is_local_time;
+    return std::make_unique<KernelNode>(expr.type, fallible, kernel, std::move(args), is_local_time,
+                                        Where(expr));
   }
 
   Result<std::unique_ptr<Node>> CompileCast(const Expr& expr, Nodes args) const {
@@ -440,7 +445,8 @@ class Compiler {
       return std::make_unique<TryCastNode>(expr.type, kernel, std::move(args[0]));
     }
     const bool fallible = CastIsFallible(from, expr.type) || args[0]->fallible();
-    return std::make_unique<KernelNode>(expr.type, fallible, kernel, std::move(args), Where(expr));
+    return std::make_unique<KernelNode>(expr.type, fallible, kernel, std::move(args),
+                                        expr.args[0].is_local_time, Where(expr));
   }
 
   static bool IsOfType(const Node& node, Type type) {

@@ -14,6 +14,8 @@ using Letters = TimeFormat::Letters;
 using Keyword = TimeFormat::Keyword;
 
 constexpr int64_t kJulianOfEpoch = 2'440'588;
+// 2000-01-01, from which PostgreSQL counts and so rounds.
+constexpr int64_t kMicrosTo2000 = 946'684'800 * kMicrosPerSecond;
 
 // In upper case; each also in lower case, and names with a capital.
 constexpr std::array kUpper = std::to_array<Keyword>({
@@ -206,18 +208,17 @@ int64_t IsoWeekStart(int64_t year, int64_t week) {
 TimeFormat::TimeFormat(std::string_view text) {
   std::string_view rest = text;
   while (!rest.empty()) {
-    bool fill = false;
-    for (const std::string_view prefix : {"FM", "fm", "TM", "tm"}) {
-      if (!rest.starts_with(prefix)) continue;
-      fill = true;
-      rest.remove_prefix(2);
-      break;
-    }
+    const bool fill = rest.starts_with("FM") || rest.starts_with("fm");
+    const bool translate = rest.starts_with("TM") || rest.starts_with("tm");
+    if (fill || translate) rest.remove_prefix(2);
     if (const Keyword* keyword = FindKeyword(rest)) {
       Node node;
       node.kind = Node::Kind::kField;
       node.keyword = keyword;
-      node.fill = fill;
+      // TM asks for names of the locale, which are never padded.
+      node.fill =
+          fill ||
+          (translate && (keyword->field == Field::kMonthName || keyword->field == Field::kDayName));
       rest.remove_prefix(keyword->name.size());
       if (rest.starts_with("TH") || rest.starts_with("th")) {
         node.ordinal = rest[0] == 'T' ? Ordinal::kUpper : Ordinal::kLower;
@@ -253,7 +254,7 @@ void TimeFormat::AddText(std::string_view* rest, bool quoted) {
   nodes_.push_back(std::move(node));
 }
 
-void TimeFormat::Write(int64_t micros, std::string* out) const {
+void TimeFormat::Write(int64_t micros, bool is_local, std::string* out) const {
   const CivilTime civil = ToCivil(micros);
   const int64_t days = FloorDivide(micros, kMicrosPerDay);
   const int64_t day_of_year = days - DaysFromCivil(civil.year, 1, 1) + 1;
@@ -312,7 +313,7 @@ void TimeFormat::Write(int64_t micros, std::string* out) const {
              0);
         break;
       case Field::kZone:
-        name("UTC", 0);
+        if (!is_local) name("UTC", 0);
         break;
       case Field::kZoneHour:
         out->append("+00");
@@ -418,6 +419,11 @@ class TimeFormat::Reader {
     const std::vector<Node>& nodes = format_.nodes_;
     for (size_t i = 0; i < nodes.size() && at_ < end_; ++i) {
       const Node& node = nodes[i];
+      const bool is_exact = node.kind == Node::Kind::kField && node.keyword->field == Field::kExact;
+      if (is_exact) {
+        exact = true;
+        continue;
+      }
       if (!exact && (node.kind != Node::Kind::kText || i == 0)) skipped += SkipSpaces();
       if (at_ == end_ && node.kind == Node::Kind::kField) return Fault::kNotOfFormat;
       if (node.kind == Node::Kind::kSpace || node.kind == Node::Kind::kSeparator) {
@@ -440,10 +446,6 @@ class TimeFormat::Reader {
         }
         continue;
       }
-      if (node.keyword->field == Field::kExact) {
-        exact = true;
-        continue;
-      }
       if (!SetMode(node.keyword->field)) return Fault::kBadFormat;
       if (const Fault fault = TakeField(i, skipped); fault != Fault::kNone) return fault;
       if (!exact) skipped = SkipSpaces();
@@ -451,7 +453,8 @@ class TimeFormat::Reader {
     return Fault::kNone;
   }
 
-  Fault Finish(int64_t* micros) {
+  // `date` in days since 1970-01-01, `of_day` in microseconds, in UTC.
+  Fault Finish(int64_t* date, int64_t* of_day) {
     int64_t hour = 0, minute = 0, second = 0;
     if (second_of_day_ != 0) {
       hour = second_of_day_ / 3600;
@@ -463,11 +466,10 @@ class TimeFormat::Reader {
     if (hour_ != 0) hour = hour_;
     if (twelve_hours_) {
       if (hour < 1 || hour > 12) return Fault::kDateOutOfRange;
-      if (afternoon_ && hour < 12) hour += 12;
-      if (!afternoon_ && hour == 12) hour = 0;
+      if (afternoon_ != 0 && hour < 12) hour += 12;
+      if (afternoon_ == 0 && hour == 12) hour = 0;
     }
-    int64_t date = 0;
-    if (const Fault fault = FindDate(&date); fault != Fault::kNone) return fault;
+    if (const Fault fault = FindDate(date); fault != Fault::kNone) return fault;
     const int64_t fraction = milliseconds_ * 1000 + microseconds_;
     if (hour < 0 || hour > 23 || minute < 0 || minute > 59 || second < 0 || second > 59 ||
         fraction < 0 || fraction >= kMicrosPerSecond) {
@@ -478,12 +480,17 @@ class TimeFormat::Reader {
       return Fault::kDateOutOfRange;
     }
     const int64_t offset = zone_sign_ * (zone_hours_ * 3600 + zone_minutes_ * 60);
-    const __int128 result =
-        __int128(date) * kMicrosPerDay +
-        __int128((hour * 60 + minute) * 60 + second - offset) * kMicrosPerSecond + fraction;
-    if (result < INT64_MIN || result > INT64_MAX) return Fault::kTimestampOutOfRange;
-    *micros = int64_t(result);
+    *of_day = ((hour * 60 + minute) * 60 + second - offset) * kMicrosPerSecond + fraction;
     return Fault::kNone;
+  }
+
+  // FFn rounds to so many places.
+  __int128 Rounded(__int128 micros) const {
+    if (fraction_digits_ == 0) return micros;
+    const int64_t step = PowerOfTen(6 - fraction_digits_);
+    const __int128 since = micros - kMicrosTo2000;
+    const __int128 rounded = ((since < 0 ? -since : since) + step / 2) / step * step;
+    return (since < 0 ? -rounded : rounded) + kMicrosTo2000;
   }
 
  private:
@@ -562,7 +569,11 @@ class TimeFormat::Reader {
       SkipSpaces();
       if (end_ - at_ < digits) return false;
       const char* const limit = at_ + digits;
-      if (!ReadInteger(limit, &value) || at_ != limit) return false;
+      if (ReadInteger(limit, &value)) {
+        if (at_ != limit) return false;
+      } else if (at_ == from) {
+        return false;  // PostgreSQL takes spaces and no digit for 0
+      }
     }
     if (used != nullptr) *used = at_ - from;
     if (format_.nodes_[index].ordinal != Ordinal::kNone) {
@@ -572,9 +583,10 @@ class TimeFormat::Reader {
     return Set(value, field);
   }
 
-  static bool Set(int64_t value, int64_t* field) {
+  bool Set(int64_t value, int64_t* field) {
     if (field == nullptr) return true;
-    if (*field != 0 && *field != value) return false;
+    conflicts_ = *field != 0 && *field != value;
+    if (conflicts_) return false;
     *field = value;
     return true;
   }
@@ -597,10 +609,10 @@ class TimeFormat::Reader {
 
   // Digits after the point: 25 of milliseconds is a quarter.
   bool TakeFraction(size_t index, int digits, int places, int64_t* field) {
-    int64_t value = 0, used = 0;
-    if (!TakeNumber(index, digits, &value, &used)) return false;
-    for (int64_t i = used; i < places; ++i) value *= 10;
-    return Set(value, field);
+    int64_t used = 0;
+    if (!TakeNumber(index, digits, field, &used)) return false;
+    for (int64_t i = used; i < places; ++i) *field *= 10;
+    return true;
   }
 
   Fault TakeField(size_t index, int64_t skipped) {
@@ -625,6 +637,9 @@ class TimeFormat::Reader {
         taken = TakeFraction(index, 3, 3, &milliseconds_);
         break;
       case Field::kFraction:
+        fraction_digits_ = keyword.digits;
+        taken = TakeFraction(index, keyword.digits, 6, &microseconds_);
+        break;
       case Field::kMicrosecond:
         taken = TakeFraction(index, keyword.digits, 6, &microseconds_);
         break;
@@ -634,16 +649,14 @@ class TimeFormat::Reader {
       case Field::kHalfDay: {
         constexpr std::array<std::string_view, 2> kPlain = {"AM", "PM"};
         constexpr std::array<std::string_view, 2> kDotted = {"A.M.", "P.M."};
-        taken = TakeName(keyword.dotted ? kDotted : kPlain, 4, &name);
-        afternoon_ = name == 1;
+        taken = TakeName(keyword.dotted ? kDotted : kPlain, 4, &name) && Set(name, &afternoon_);
         twelve_hours_ = true;
         break;
       }
       case Field::kEra: {
         constexpr std::array<std::string_view, 2> kPlain = {"AD", "BC"};
         constexpr std::array<std::string_view, 2> kDotted = {"A.D.", "B.C."};
-        taken = TakeName(keyword.dotted ? kDotted : kPlain, 4, &name);
-        before_christ_ = name == 1;
+        taken = TakeName(keyword.dotted ? kDotted : kPlain, 4, &name) && Set(name, &before_christ_);
         break;
       }
       case Field::kZone:
@@ -679,10 +692,11 @@ class TimeFormat::Reader {
         taken = TakeNumber(index, 2, &month_);
         break;
       case Field::kDayName:
-        taken = TakeName(kDays, 9, &name) && Set(name + 1, &day_of_week_);
-        break;
       case Field::kShortDay:
-        taken = TakeName(kDays, 3, &name) && Set(name + 1, &day_of_week_);
+        // PostgreSQL compares, and then counts, from Sunday = 0.
+        taken = TakeName(kDays, keyword.field == Field::kDayName ? 9 : 3, &name) &&
+                Set(name, &day_of_week_);
+        ++day_of_week_;
         break;
       case Field::kDayOfYear:
       case Field::kIsoDayOfYear:
@@ -694,12 +708,10 @@ class TimeFormat::Reader {
       case Field::kDayOfWeek:
         taken = TakeNumber(index, 1, &day_of_week_);
         break;
-      case Field::kIsoDayOfWeek: {
-        int64_t monday_first = 0;
-        taken = TakeNumber(index, 1, &monday_first);
-        taken = taken && Set(monday_first + 1 > 7 ? 1 : monday_first + 1, &day_of_week_);
+      case Field::kIsoDayOfWeek:
+        taken = TakeNumber(index, 1, &day_of_week_);
+        if (++day_of_week_ > 7) day_of_week_ = 1;
         break;
-      }
       case Field::kWeekOfMonth:
         taken = TakeNumber(index, 1, &week_of_month_);
         break;
@@ -723,10 +735,9 @@ class TimeFormat::Reader {
       }
       case Field::kYear:
       case Field::kIsoYear: {
-        int64_t value = 0, used = 0;
-        taken = TakeNumber(index, keyword.digits, &value, &used);
-        if (keyword.digits < 4 && used < 4) value = NearYear2020(value);
-        taken = taken && Set(value, &year_);
+        int64_t used = 0;
+        taken = TakeNumber(index, keyword.digits, &year_, &used);
+        if (keyword.digits < 4 && used < 4) year_ = NearYear2020(year_);
         year_digits_ = keyword.digits;
         break;
       }
@@ -736,7 +747,8 @@ class TimeFormat::Reader {
       case Field::kExact:
         break;
     }
-    return taken ? Fault::kNone : Fault::kNotOfFormat;
+    if (taken) return Fault::kNone;
+    return conflicts_ ? Fault::kConflictingFields : Fault::kNotOfFormat;
   }
 
   static int64_t NearYear2020(int64_t year) {
@@ -748,7 +760,7 @@ class TimeFormat::Reader {
 
   // The year, astronomical; false where none was given.
   bool FindYear(int64_t* year) {
-    const int64_t century = before_christ_ ? -century_ : century_;
+    const int64_t century = before_christ_ != 0 ? -century_ : century_;
     if (year_ != 0 && century_ != 0 && year_digits_ <= 2) {
       const int64_t of_century = year_ % 100;
       if (of_century == 0) {
@@ -760,7 +772,7 @@ class TimeFormat::Reader {
       return true;
     }
     if (year_ != 0) {
-      *year = before_christ_ ? -year_ : year_;
+      *year = before_christ_ != 0 ? -year_ : year_;
       if (*year < 0) ++*year;
       return true;
     }
@@ -803,7 +815,7 @@ class TimeFormat::Reader {
       has_month = true;
     }
     if (day_of_year != 0 && (month <= 1 || day <= 1)) {
-      if (year == 0 && !before_christ_) return Fault::kDateOutOfRange;
+      if (year == 0 && before_christ_ == 0) return Fault::kDateOutOfRange;
       if (is_iso_) {
         if (!take_days(IsoWeekStart(year, 1) - 1 + day_of_year)) return Fault::kDateOutOfRange;
       } else {
@@ -835,15 +847,31 @@ class TimeFormat::Reader {
   int64_t year_ = 0, century_ = 0, month_ = 0, day_ = 0;
   int64_t day_of_year_ = 0, day_of_week_ = 0, week_ = 0, week_of_month_ = 0, julian_ = 0;
   int64_t zone_sign_ = 0, zone_hours_ = 0, zone_minutes_ = 0;
-  int year_digits_ = 0;
-  bool twelve_hours_ = false, afternoon_ = false, before_christ_ = false;
+  int64_t afternoon_ = 0, before_christ_ = 0;  // 0 or 1
+  int year_digits_ = 0, fraction_digits_ = 0;
+  bool twelve_hours_ = false, conflicts_ = false;
   bool has_mode_ = false, is_iso_ = false;
 };
 
 Fault TimeFormat::Read(std::string_view text, int64_t* micros) const {
   Reader reader(*this, text);
+  int64_t date = 0, of_day = 0;
   if (const Fault fault = reader.Take(); fault != Fault::kNone) return fault;
-  return reader.Finish(micros);
+  if (const Fault fault = reader.Finish(&date, &of_day); fault != Fault::kNone) return fault;
+  const __int128 result = reader.Rounded(__int128(date) * kMicrosPerDay + of_day);
+  if (result < INT64_MIN || result > INT64_MAX) return Fault::kTimestampOutOfRange;
+  *micros = int64_t(result);
+  return Fault::kNone;
+}
+
+Fault TimeFormat::ReadDate(std::string_view text, int32_t* days) const {
+  Reader reader(*this, text);
+  int64_t date = 0, of_day = 0;
+  if (const Fault fault = reader.Take(); fault != Fault::kNone) return fault;
+  if (const Fault fault = reader.Finish(&date, &of_day); fault != Fault::kNone) return fault;
+  if (date < kDayMin || date > kDayMax) return Fault::kDayOutOfRange;
+  *days = int32_t(date);
+  return Fault::kNone;
 }
 
 }  // namespace millrace

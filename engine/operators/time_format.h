@@ -18,10 +18,15 @@ class TimeFormat {
   explicit TimeFormat(std::string_view text);
 
   // Appends `micros` as the template has it; stops once `out` has more than kTextBytesMax bytes.
-  void Write(int64_t micros, std::string* out) const;
-  // kNone, kNotOfFormat, kDateOutOfRange, kTimestampOutOfRange, or kBadFormat where the template
-  // has what only to_char writes. What stands behind the template's end is not read.
+  // `is_local`: of a wall clock, whose zone has no name.
+  void Write(int64_t micros, bool is_local, std::string* out) const;
+  // kNone, kNotOfFormat, kConflictingFields, kDateOutOfRange, kTimestampOutOfRange, or kBadFormat
+  // where the template has what only to_char writes or mixes calendars. What stands behind the
+  // template's end is not read.
   Fault Read(std::string_view text, int64_t* micros) const;
+  // The same of a date, in days since 1970-01-01: what the text says of the time of day and of the
+  // zone is left out. kDayOutOfRange where no date is so far.
+  Fault ReadDate(std::string_view text, int32_t* days) const;
 
   enum class Field : uint8_t {
     kHour12,

@@ -8,6 +8,7 @@
 #include "engine/plan/aggregates.h"
 #include "engine/plan/expression_nodes.h"
 #include "engine/plan/functions.h"
+#include "engine/plan/interval_text.h"
 #include "engine/plan/literals.h"
 #include "engine/plan/number_template.h"
 #include "engine/plan/over_functions.h"
@@ -296,7 +297,14 @@ std::optional<Bound> ExpressionBinder::BindCast(const Syntax& node) {
       sql_.Error(node, "an interval with a unit needs a literal");
       return std::nullopt;
     }
-    std::get<std::string>(bound->expr.literal) += " " + target->interval_unit;
+    const std::string& text = std::get<std::string>(bound->expr.literal);
+    const std::optional<Interval> interval = ParseInterval(text, target->interval_unit);
+    if (!interval.has_value()) {
+      sql_.Error(*arg, "invalid input for type interval: '" + text + "'",
+                 LiteralHint(Type::kInterval));
+      return std::nullopt;
+    }
+    return Bound{LiteralExpr(Literal(*interval), Type::kInterval)};
   }
   if (!CheckCast(node, *bound, target->type)) return std::nullopt;
   std::optional<Expr> cast = Coerce(*arg, std::move(*bound), target->type);
@@ -368,7 +376,8 @@ std::optional<Bound> ExpressionBinder::BindFunction(const Syntax& node) {
   if (name == "try_cast") return BindTryCast(node);
   if (name == "num_nulls" || name == "num_nonnulls") return BindNullCount(node, name);
   const bool sql_syntax = node.Text("funcformat") == "COERCE_SQL_SYNTAX";
-  if (sql_syntax && name == "extract") name = "date_part";
+  const bool is_extract = sql_syntax && name == "extract";
+  if (is_extract) name = "date_part";
   if (sql_syntax && name == "position") name = "strpos";
   if (name == "stats") {
     sql_.Error(node, "stats() stands for five columns and must be a select item of its own");
@@ -389,6 +398,7 @@ std::optional<Bound> ExpressionBinder::BindFunction(const Syntax& node) {
   if (name == "make_interval") return BindMakeInterval(node);
   std::optional<std::vector<Operand>> operands = BindAll(node.List("args"));
   if (!operands.has_value()) return std::nullopt;
+  if (is_extract && !CheckExtract(*operands)) return std::nullopt;
   // AT TIME ZONE of a local time goes back to UTC.
   if (name == "timezone" && operands->size() == 2 && (*operands)[1].bound.expr.is_local_time) {
     std::swap((*operands)[0], (*operands)[1]);
@@ -443,9 +453,15 @@ std::optional<Bound> ExpressionBinder::BindMakeInterval(const Syntax& node) {
     return std::nullopt;
   }
   std::vector<std::optional<Operand>> given(kNames.size());
-  bool good = true;
+  bool good = true, any_named = false;
   for (size_t i = 0; i < args.size(); ++i) {
     const bool is_named = args[i].tag == "NamedArgExpr";
+    any_named = any_named || is_named;
+    if (any_named && !is_named) {
+      sql_.Error(args[i], "an argument without a name cannot follow one with a name");
+      good = false;
+      continue;
+    }
     size_t place = i;
     if (is_named) {
       const std::string name = args[i].Text("name");
@@ -555,6 +571,17 @@ bool ExpressionBinder::CheckTimeUnit(const std::string& name,
   if (known) return true;
   sql_.Error(*operands[0].node, "unknown unit of time '" + *text + "' for " + name,
              SuggestName(*text, TimeUnitNames(name == "date_trunc")));
+  return false;
+}
+
+// EXTRACT takes nothing shorter than a day out of a date; date_part does, of its midnight.
+bool ExpressionBinder::CheckExtract(const std::vector<Operand>& operands) {
+  if (operands.size() != 2 || operands[1].bound.expr.type != Type::kDate) return true;
+  const auto* text = std::get_if<std::string>(&operands[0].bound.expr.literal);
+  const std::optional<TimeUnit> unit = text == nullptr ? std::nullopt : TimeUnitFromName(*text);
+  if (!unit.has_value() || (*unit >= TimeUnit::kDay && *unit < TimeUnit::kTimezone)) return true;
+  sql_.Error(*operands[0].node, "a date has no unit '" + *text + "'",
+             "cast the date to timestamp, or use date_part()");
   return false;
 }
 

@@ -132,6 +132,7 @@ class ExpressionBinder {
   std::optional<Bound> Call(const Syntax& node, const std::string& name,
                             std::vector<Operand> operands);
   bool CheckTimeUnit(const std::string& name, const std::vector<Operand>& operands);
+  bool CheckExtract(const std::vector<Operand>& operands);
   bool CheckPath(const std::string& name, const std::vector<Operand>& operands);
   bool CheckTimeZone(const std::string& name, const std::vector<Operand>& operands);
   static bool GivesLocalTime(std::string_view name, const FunctionSignature& signature,

@@ -10,10 +10,6 @@
 
 namespace millrace {
 
-// "1 minute", "2 hours 30 min", "1 day 02:03:04", "-1.5 s". Weeks are 7 days. Fractions are allowed
-// for weeks and shorter. A bare number counts seconds. Also ISO 8601's "P1DT2H" and "1 day ago".
-// Nothing where the text is not an interval or does not fit.
-std::optional<Interval> ParseInterval(std::string_view text);
 std::string FormatInterval(const Interval& interval);
 
 // The interval as a fixed time (days of 24 hours); nothing with months or beyond 64 bits.

@@ -65,6 +65,27 @@ EDGES: dict[str, list[Any]] = {
         '{"": {"a": "\\\\"}, "\\u0061": 7}', '{"a":"\\ud83d\\ude00", "b":[{}, [[]]]}', None,
     ],
 }  # fmt: skip
+# Texts of intervals, good and bad.
+INTERVALS = [
+    "1 century", "2 decades", "1 millennium", "1 mil", "1 c", "1.5 years", "1.5 mon", "0.7 decades",
+    "1-2", "-1-2", "1-12", "1- day", "1-11 3 4:05", "1 2:03", "3 4:05:06", "1 day 5", "1 2 hours",
+    "1 day, 2 hours", "@ 1 minute", ".5 s", "5. s", "-.5 s", "- 1 day", "+ 1 day", "4:5.5",
+    "1:59:60", "1:60", "1:59:61", "1:", "1::2", ":1", "-1:30", "1:30.5:2", "2:03:04 1.5 days",
+    "1.5 days 2:03:04", "1 day 1 day", "1 s 1 ms", "1.5 s 1 ms", "1:00 1 minute", "1 week 1 day",
+    "0.5 us", "1.5 us", "2.5 us", "-0.5 us", "-1.6 us", "0.0000005", "0.0000015 s", "1 day -1",
+    "ago", "ago 1 day", "5 ago", "1 day ago ago", "1 day hour", "1h30m", "1min30s", "1d2h3s",
+    "1y2mon3d", "1 day2", "1dec2", "1/2", "1.2.3", "1..5", "1e3", "1 timezone", "1 quarter",
+    "1 microsecondx", "1 MILLISECONDS", "1 fortnight", "1 $ day", "1 dayü", "día", "--1 day",
+    "2147483647 days", "-2147483648 days", "2147483648 days", "-2147483648 days ago",
+    "-9223372036854775808 us", "9223372036854775807 us", "9223372036854775808 us",
+    "9223372036854775807.5 us", "178956970 years 7 months", "178956970 years 8 months",
+    "99999999999999999999", "2562047788:00:54.775807", "2562047788:00:54.775808",
+    "-2562047788:00:54.775807",
+    "P0001-02-03T04:05:06", "P00010203T040506", "P1", "P1-2", "P1-2-3", "P2T1:30", "PT", "P", "PT1",
+    "PT1:2:3.5", "PT040506.5", "P1Y1Y", "P1Y2", "P1.5M", "P1.5W", "P.5D", "P-1Y", "P+1D", "P1e2D",
+    "P1D ", " P1D", "p1d", "P1H", "PT1D", "PT1HT1M", "P1e16D", "P1--2", "P1D2T", "P1DT", "P1T2H",
+    None,
+]  # fmt: skip
 ZONES = [
     "Europe/Berlin", "america/new_york", "Asia/Kolkata", "Australia/Lord_Howe", "UTC",
     "America/St_Johns", "Pacific/Apia", "Africa/Casablanca", "Bogus/Zone", None,
@@ -82,7 +103,7 @@ FORMATS = [
     "YYYY-MM-DD HH24:MI:SS.US", "Day, DDth FMMonth YYYY", "HH12:MI AM", "hh:mi:ss.ms p.m.",
     "FMDay FMDD FMMon FMYY", "IYYY-IW-ID IDDD", "J Q CC WW W D DDD", "RM rm FMRM", "Y,YYY YYY YY Y",
     "\"week\" WW \"of\" YYYY BC", "SSSS FF1 FF3 FF6", "DAY Dy dy DY mon MON month",
-    "TZ tz OF TZH:TZM",
+    "TZ tz OF TZH:TZM", "TMRM TMrm TMMonth TMMon TMDay TMDD TMDDD TMTZ TMCC",
     "MMth DDTH HH24th FMDDDth", "\\\"x\\\"", "plain \u00fc text", "", "YYYYMMDDHH24MISS", None,
 ]  # fmt: skip
 NUMBER_FORMATS = [
@@ -112,7 +133,8 @@ READING_FORMATS = [
     "YYYY-MM-DD HH24:MI:SS.US", "DD.MM.YYYY", "YYYYMMDD", "YYYYMMDDHH24MISS", "DD Mon YYYY",
     "Month DD, YYYY", "HH12:MI AM", "IYYY-IW-ID", "YYYY-DDD", "YY-MM-DD", "Y,YYY-MM", "J",
     "YYYY-MM-DD BC", "MS", "FXYYYY/MM/DD", "YYYY-MM-DD HH24:MI TZH:TZM", "YYYY WW", "CC YY",
-    "RM DD",
+    "RM DD", "FX YYYY:MM", "FX  DD", "FF3", "FF1", "FF2", "YYYY YYY", "YYYY YY", "Dy Dy", "D Dy",
+    "AM HH PM", "AD BC", "YYYY-MM-DD HH24:MI TZH", "DDDYYYY", "YYYY TZM", "MS MS", "TMDDTMMM",
     "\"at\" YYYY", "YYYY-MM-DD TZ", "SSSSS", "YYYY-MM-DD HH24:MI:SS.FF3", None,
 ]  # fmt: skip
 READING_TEXTS = [
@@ -120,6 +142,9 @@ READING_TEXTS = [
     "February 3, 2021", "12:30 am", "07:15 PM", "2020-53-5", "2024-366", "2023-366", "69-12-31",
     "70-1-1", "2,024-05", "2459000", "0044-03-15 BC", "25", "2024/02/29", "2024-02-30",
     "2024-13-01", "2024-02-29 10:30 -05:30", "2024-02-29 10:30 +02", "2024 07", "21 03", "vii 4",
+    " 2026:01", "  T", " T", "0507", "990", "507", "5", "2024 024", "2024 24", "Tue Wed", "Tue Tue",
+    "2 Tue", "3 Tue", "PM 3 AM", "AM 3 PM", "BC AD", "2024-02-29 02:30 +05:30", "2 29",
+    "2024-02-29 23:30 -05", "1969 95", "25 250",
     "at 1999", "", "abc", "  2024 - 2 - 3 ", "86399", "24:00", "2024-02-29 25:00:00", "13:00 PM",
     None,
 ]  # fmt: skip
@@ -150,8 +175,10 @@ SPECIAL: dict[tuple[str, int], list[Any]] = {
     ("make_timestamptz", 0): [1970, 2024, 2023, -44, 0, 1],
     ("make_timestamp", 1): [1, 2, 12, 13, 0],
     ("make_timestamptz", 1): [1, 2, 12, 13, 0],
-    ("make_timestamp", 5): [0.0, 59.9999999, 60.0, 60.1, -1.0, 12.345678, None],
-    ("make_timestamptz", 5): [0.0, 59.9999999, 60.0, 60.1, -1.0, 12.345678, None],
+    **{
+        (name, 5): [0.0, 59.9999999, 60.0, 60.00000000000001, 60.1, -1.0, -1e-17, 12.345678, None]
+        for name in ("make_timestamp", "make_timestamptz")
+    },
     ("width_bucket", 3): [1, 5, 0, -1, 2**31 - 1],
     ("->", 1): ["a", "b", "", "1", "c", "\u00fc", None],
     ("->>", 1): ["a", "b", "", "1", "c", "\u00fc", None],
@@ -289,6 +316,19 @@ FORMS: list[tuple[str, list[str], str]] = [
     ("a0 + INTERVAL '1 mon 1 day' * a1", ["timestamp", "integer"], "timestamp"),
     ("make_interval(days => a0 / 1000, hours => 3)", ["integer"], "interval"),
     ("make_interval(1, secs => 1.25)", [], "interval"),
+    *[
+        (f"(INTERVAL '{text}' {unit})", [], "interval")
+        for unit in ("YEAR", "MONTH", "DAY", "HOUR", "MINUTE", "SECOND")
+        for text in ("1.7", "-0.5", "90", "1 day 5", "1:30", "PT90M", "2 year 3.5")
+        if unit.lower() not in text  # else twice
+    ],
+    *[
+        (f"extract({unit} from a0)", ["date"], "double precision")
+        for unit in ("day", "week", "month", "julian", "epoch", "millennium", "doy", "isodow")
+    ],
+    ("to_char(a0 AT TIME ZONE 'Asia/Kolkata', 'HH24:MI [TZ] [tz] OF TZH')", ["timestamp"], "text"),
+    ("to_char(make_timestamp(2024, 2, 29, a0, 0, 0), '[TZ]')", ["integer"], "text"),
+    ("to_char(a0, '[TZ]')", ["date"], "text"),
     ("age(a0, a1)", ["date", "date"], "interval"),
     ("a0 AT TIME ZONE 'Europe/Berlin'", ["timestamp"], "timestamp"),
     ("a0 AT TIME ZONE 'Europe/Berlin' AT TIME ZONE 'Asia/Tokyo'", ["timestamp"], "timestamp"),
@@ -432,6 +472,7 @@ def all_calls() -> Calls:
         calls.add_function(name, args, entry["result"])
     for text, types, result in FORMS:
         calls.add("", f"({text})", result, calls.table(types, [EDGES[kind] for kind in types]))
+    calls.add("", "CAST(a0 AS interval)", "interval", calls.table(["text"], [INTERVALS]))
     return calls
 
 
