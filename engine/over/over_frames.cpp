@@ -22,7 +22,7 @@ Result<OverFrames> OverFrames::Make(const std::vector<OverFrame>& frames,
     }
     made.lanes_.push_back(std::move(lane));
   }
-  made.slab_ = AccumulatorSlab(made.row_bytes_);
+  made.slab_ = RowSlab(made.row_bytes_);
   made.merged_.reset(new char[std::max<size_t>(made.row_bytes_, 1)]);
   for (const Lane& lane : made.lanes_) {
     if (lane.has_aggregates) lane.layout.Initialise(made.merged_.get() + lane.offset);
@@ -56,7 +56,7 @@ void OverFrames::Clear(const std::vector<uint32_t>& in_use) {
   if (has_objects_) {
     for (const uint32_t slot : in_use) Free(slot);
   }
-  slab_ = AccumulatorSlab(row_bytes_);
+  slab_ = RowSlab(row_bytes_);
 }
 
 Status OverFrames::Apply(const arrow::RecordBatch& batch, const std::vector<uint32_t>& slots) {

@@ -14,9 +14,9 @@
 #include <string>
 #include <vector>
 
+#include "engine/over/row_slab.h"
 #include "engine/plan/plan.h"
 #include "engine/windows/accumulator_layout.h"
-#include "engine/windows/accumulator_slab.h"
 #include "engine/windows/accumulator_update.h"
 
 namespace millrace {
@@ -97,7 +97,7 @@ class OverFrames {
   std::vector<Lane> lanes_;
   size_t row_bytes_ = 0;
   bool has_objects_ = false;
-  AccumulatorSlab slab_{0};
+  RowSlab slab_{0};
   std::unique_ptr<char[]> merged_;  // of each lane what Sum gave last
 };
 

@@ -729,7 +729,7 @@ class OverLife {
 };
 
 TEST(OverOperator, AnyLifeGivesWhatSortedRowsGive) {
-  for (uint64_t seed = 0; seed < 16; ++seed) {
+  for (uint64_t seed = 0; seed < 12; ++seed) {
     SCOPED_TRACE(seed);
     OverQuery query;
     query.calls = EveryCall(seed);

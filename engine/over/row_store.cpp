@@ -113,7 +113,7 @@ void RowStore::Clear() {
     if (in_use_[slot]) FreeTexts(slot);
   }
   in_use_.clear();
-  slab_ = AccumulatorSlab(sizeof(Fixed) + (null_words_ + types_.size()) * sizeof(uint64_t));
+  slab_ = RowSlab(sizeof(Fixed) + (null_words_ + types_.size()) * sizeof(uint64_t));
 }
 
 CellValue RowStore::cell(uint32_t slot, size_t column) const {

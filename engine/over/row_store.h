@@ -12,7 +12,7 @@
 
 #include "engine/base/status.h"
 #include "engine/over/cell_value.h"
-#include "engine/windows/accumulator_slab.h"
+#include "engine/over/row_slab.h"
 #include "engine/windows/column_reader.h"
 
 namespace millrace {
@@ -80,7 +80,7 @@ class RowStore {
   const std::vector<Type> types_;
   std::vector<size_t> texts_;  // which columns are texts
   const size_t null_words_;
-  AccumulatorSlab slab_;
+  RowSlab slab_;
   std::vector<bool> in_use_;  // by slot; only where there are texts
   int64_t text_bytes_ = 0;
   std::vector<ColumnReader> bound_;

@@ -62,6 +62,7 @@ QUERIES = {
         Query("q1", 300, 60),
         Query("q2"),
         Query("filter", every=20),
+        Query("over", every=20),
     )
 }
 # Jobs beside each other: what a difference in the query costs.
