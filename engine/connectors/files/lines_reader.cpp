@@ -1,6 +1,9 @@
 #include <arrow/buffer.h>
 #include <arrow/io/interfaces.h>
 
+#include <algorithm>
+#include <utility>
+
 #include "engine/connectors/files/file_reader.h"
 #include "engine/connectors/message/message_decoder.h"
 
@@ -84,17 +87,17 @@ class LinesReader final : public FileReader {
  private:
   // The next line, without its end, to line_.
   Result<bool> NextLine() {
-    buffer_.erase(0, consumed_);
-    consumed_ = 0;
     cut_ = false;
     if (line_number_ == 0 && !started_) {
       started_ = true;
       ARROW_RETURN_NOT_OK(Fill());
       if (buffer_.starts_with("\xef\xbb\xbf")) buffer_.erase(0, 3);
     }
-    size_t searched = 0;
+    size_t searched = consumed_;
     size_t end;
     while ((end = buffer_.find('\n', searched)) == std::string::npos && !ended_) {
+      // Once a read, not once a line: what is left moves to the front.
+      buffer_.erase(0, std::exchange(consumed_, 0));
       if (buffer_.size() > kLineBytesMax) {
         ARROW_RETURN_NOT_OK(SkipLongLine());
         return true;
@@ -102,9 +105,10 @@ class LinesReader final : public FileReader {
       searched = buffer_.size();
       ARROW_RETURN_NOT_OK(Fill());
     }
-    if (end == std::string::npos && buffer_.empty()) return false;
-    line_ = std::string_view(buffer_).substr(0, end);
-    consumed_ = std::min(buffer_.size(), line_.size() + 1);
+    if (end == std::string::npos) end = buffer_.size();
+    if (end == consumed_ && end == buffer_.size()) return false;
+    line_ = std::string_view(buffer_).substr(consumed_, end - consumed_);
+    consumed_ = std::min(buffer_.size(), end + 1);
     if (line_.ends_with('\r')) line_.remove_suffix(1);
     return true;
   }
