@@ -43,23 +43,11 @@ const std::vector<std::string>& OverFunctionNames() {
   return names;
 }
 
+// Accumulators of one row are merged, which may hold texts.
 bool FollowsFrames(const AggregateSpec& aggregate) {
-  if (aggregate.distinct) return false;
-  switch (aggregate.function) {
-    case AggregateFunction::kPercentileCont:
-    case AggregateFunction::kPercentileDisc:
-    case AggregateFunction::kApproxPercentile:
-    case AggregateFunction::kMode:
-    case AggregateFunction::kApproxCountDistinct:
-    case AggregateFunction::kTimeWeightedAvg:
-    case AggregateFunction::kIncrease:
-    case AggregateFunction::kRate:
-    case AggregateFunction::kStringAgg:
-    case AggregateFunction::kArrayAgg:
-      return false;
-    default:
-      return true;
-  }
+  AggregateSpec of_numbers = aggregate;
+  of_numbers.argument_type = of_numbers.second_type = Type::kNull;
+  return HasFixedState(of_numbers);
 }
 
 }  // namespace millrace
