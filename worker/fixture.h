@@ -55,43 +55,45 @@ inline Expr HotCondition() {
   return call;
 }
 
+// A node of the plan, below `input`.
+inline PlanNode& AddNode(JobPlan* plan, std::string name, std::string stream, NodeId input,
+                         Schema output, decltype(PlanNode::kind) kind) {
+  PlanNode node;
+  node.id = NodeId(int32_t(plan->nodes.size()));
+  node.name = std::move(name);
+  node.stream = std::move(stream);
+  node.input = input;
+  node.output = std::move(output);
+  node.kind = std::move(kind);
+  plan->nodes.push_back(std::move(node));
+  return plan->nodes.back();
+}
+
 inline JobPlan MakePlan(Micros max_delay = std::chrono::seconds(30)) {
   JobPlan plan;
   plan.job = "test";
   const Schema readings{{{"key", Type::kText, "", false},
                          {"event_time", Type::kTimestamp, "", false},
                          {"value", Type::kDouble, "", false}}};
-  const auto add = [&](std::string name, std::string stream, NodeId input, Schema output,
-                       auto kind) -> PlanNode& {
-    PlanNode node;
-    node.id = NodeId(int32_t(plan.nodes.size()));
-    node.name = std::move(name);
-    node.stream = std::move(stream);
-    node.input = input;
-    node.output = std::move(output);
-    node.kind = std::move(kind);
-    plan.nodes.push_back(std::move(node));
-    return plan.nodes.back();
-  };
   SourceNode source;
   source.spec.event_time = EventTimeSpec{};
   source.spec.event_time->column = "event_time";
   source.spec.event_time->max_delay = max_delay;
   source.spec.event_time->idle_after = std::chrono::seconds(5);
   source.spec.event_time->max_future = std::chrono::minutes(5);
-  add("readings", "readings", NodeId(-1), readings, source).event_time = 1;
+  AddNode(&plan, "readings", "readings", NodeId(-1), readings, source).event_time = 1;
 
   ProjectNode hot;
   hot.filter = HotCondition();
   hot.columns = {Column(0, Type::kText), Column(1, Type::kTimestamp), Column(2, Type::kDouble)};
-  add("hot", "hot", kSource, readings, hot).event_time = 1;
+  AddNode(&plan, "hot", "hot", kSource, readings, hot).event_time = 1;
   SinkNode hot_sink;
   hot_sink.sink_index = 1;
-  add("sink.1", "hot", kHot, readings, hot_sink);
+  AddNode(&plan, "sink.1", "hot", kHot, readings, hot_sink);
 
   ProjectNode input;
   input.columns = hot.columns;
-  add("metrics.input", "metrics", kSource, readings, input).event_time = 1;
+  AddNode(&plan, "metrics.input", "metrics", kSource, readings, input).event_time = 1;
   WindowAggregateNode window;
   window.size = std::chrono::seconds(60);
   window.slide = std::chrono::seconds(20);
@@ -111,16 +113,16 @@ inline JobPlan MakePlan(Micros max_delay = std::chrono::seconds(30)) {
                         {"key", Type::kText, "", false},
                         {"records", Type::kBigint, "", false},
                         {"total", Type::kDouble, "", false}}};
-  PlanNode& node = add("metrics.window", "metrics", kInput, windows, window);
+  PlanNode& node = AddNode(&plan, "metrics.window", "metrics", kInput, windows, window);
   node.window_end = 1;
   ProjectNode output;
   for (size_t i = 0; i < windows.fields.size(); ++i) {
     output.columns.push_back(Column(int(i), windows.fields[i].type));
   }
-  add("metrics.output", "metrics", kWindow, windows, output);
+  AddNode(&plan, "metrics.output", "metrics", kWindow, windows, output);
   SinkNode sink;
   sink.sink_index = 0;
-  add("sink.0", "metrics", kOutput, windows, sink);
+  AddNode(&plan, "sink.0", "metrics", kOutput, windows, sink);
   return plan;
 }
 

@@ -25,23 +25,12 @@ JobPlan OverPlan(OverFunction third) {
   JobPlan plan;
   plan.job = "test";
   const Schema readings = MakePlan().node(kSource).output;
-  const auto add = [&](std::string name, std::string stream, NodeId input, Schema output,
-                       auto kind) {
-    PlanNode node;
-    node.id = NodeId(int32_t(plan.nodes.size()));
-    node.name = std::move(name);
-    node.stream = std::move(stream);
-    node.input = input;
-    node.output = std::move(output);
-    node.kind = std::move(kind);
-    plan.nodes.push_back(std::move(node));
-  };
-  add("readings", "readings", NodeId(-1), readings, SourceNode{});
+  AddNode(&plan, "readings", "readings", NodeId(-1), readings, SourceNode{});
   ProjectNode input;
   for (int column = 0; column < 3; ++column) {
     input.columns.push_back(Column(column, readings.fields[size_t(column)].type));
   }
-  add("steps.input", "steps", kSource, readings, input);
+  AddNode(&plan, "steps.input", "steps", kSource, readings, input);
   OverNode over;
   over.event_time = 1;
   over.keys = {0};
@@ -59,13 +48,13 @@ JobPlan OverPlan(OverFunction third) {
                       {"n", Type::kBigint, "", false},
                       {"before", Type::kDouble, "", false},
                       {"third", Type::kDouble, "", false}}};
-  add("steps.over", "steps", kOverInput, steps, over);
+  AddNode(&plan, "steps.over", "steps", kOverInput, steps, over);
   ProjectNode output;
   for (size_t i = 0; i < steps.fields.size(); ++i) {
     output.columns.push_back(Column(int(i), steps.fields[i].type));
   }
-  add("steps.output", "steps", kOver, steps, output);
-  add("sink.0", "steps", NodeId(3), steps, SinkNode{});
+  AddNode(&plan, "steps.output", "steps", kOver, steps, output);
+  AddNode(&plan, "sink.0", "steps", NodeId(3), steps, SinkNode{});
   return plan;
 }
 

@@ -136,21 +136,9 @@ class LetterEncoder final : public DeadLetterEncoder {
 JobPlan MakeSimulatedPlan() {
   JobPlan plan = test::MakePlan();
   const Schema hot = plan.node(test::kHot).output;
-  const auto add = [&](std::string name, std::string stream, NodeId input, Schema output,
-                       auto kind) {
-    PlanNode node;
-    node.id = NodeId(int32_t(plan.nodes.size()));
-    node.name = std::move(name);
-    node.stream = std::move(stream);
-    node.input = input;
-    node.output = std::move(output);
-    node.kind = std::move(kind);
-    plan.nodes.push_back(std::move(node));
-    return plan.nodes.back().id;
-  };
   SinkNode files;
   files.sink_index = kFileSink;
-  add("sink.2", "hot", test::kHot, hot, files);
+  test::AddNode(&plan, "sink.2", "hot", test::kHot, hot, files);
   AlertNode alerts;
   AlertRule rule;
   rule.alert = "Hot";
@@ -158,10 +146,11 @@ JobPlan MakeSimulatedPlan() {
   alerts.rules.push_back(std::move(rule));
   alerts.keys = {0};
   alerts.time_column = 1;
-  const NodeId alert = add("alerts", "hot", test::kHot, AlertSchema(), std::move(alerts));
+  const NodeId alert =
+      test::AddNode(&plan, "alerts", "hot", test::kHot, AlertSchema(), std::move(alerts)).id;
   SinkNode sink;
   sink.sink_index = kAlertSink;
-  add("sink.3", "hot", alert, AlertSchema(), sink);
+  test::AddNode(&plan, "sink.3", "hot", alert, AlertSchema(), sink);
   return plan;
 }
 
