@@ -14,10 +14,10 @@
 #include <string>
 #include <vector>
 
-#include "engine/over/row_slab.h"
 #include "engine/plan/plan.h"
 #include "engine/windows/accumulator_layout.h"
 #include "engine/windows/accumulator_update.h"
+#include "engine/windows/row_slab.h"
 
 namespace millrace {
 

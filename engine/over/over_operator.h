@@ -186,7 +186,6 @@ class OverOperator final : public KeyedOperator {
   // over_state.cpp
   static constexpr uint32_t kHeadEntry = 0;
   static constexpr uint32_t kBlockEntries = 1;
-  Status RestoreHeader(std::string_view bytes);
   Status TakeOver(StateIterator* entries);
   Status TakeOverHead(std::string_view value, Partition* partition, uint64_t* hash);
   Status TakeOverBlock(std::string_view value, uint32_t number, Partition* partition);

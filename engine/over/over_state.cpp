@@ -32,30 +32,16 @@ Status OverOperator::Open(StateStore* store, uint16_t operator_number) {
   }
   store_ = store;
   operator_number_ = operator_number;
-  const std::string own = StateOperatorKey(operator_number);
-  ARROW_ASSIGN_OR_RAISE(const auto entries, store->Scan(own, StateOperatorEnd(operator_number)));
-  if (!entries->Valid()) return entries->status();
-  if (entries->key() != own) return StateDamaged("the header is missing");
-  ARROW_RETURN_NOT_OK(RestoreHeader(entries->value()));
-  entries->Next();
-  while (entries->Valid()) ARROW_RETURN_NOT_OK(TakeOver(entries.get()));
-  ARROW_RETURN_NOT_OK(entries->status());
+  ARROW_ASSIGN_OR_RAISE(
+      const SavedState saved,
+      OpenSavedState(store, operator_number, Fingerprint(), "other keys, columns or functions"));
+  if (saved.entries == nullptr) return Status::OK();
+  saved.header.CountsTo(&counts_);
+  watermark_ = saved.header.watermark;
+  while (saved.entries->Valid()) ARROW_RETURN_NOT_OK(TakeOver(saved.entries.get()));
+  ARROW_RETURN_NOT_OK(saved.entries->status());
   Settle();
   if (HasOutput()) return StateDamaged("there are rows that should not be there");
-  return Status::OK();
-}
-
-Status OverOperator::RestoreHeader(std::string_view bytes) {
-  ARROW_ASSIGN_OR_RAISE(const WindowHeader header, WindowHeader::Decode(bytes));
-  if (header.fingerprint != Fingerprint()) {
-    return UserError("state_of_another_query",
-                     "the saved state belongs to other keys, columns or functions");
-  }
-  counts_.rows_added = header.rows_added;
-  counts_.rows_counted = header.rows_counted;
-  counts_.rows_too_late = header.rows_too_late;
-  counts_.results_out_of_range = header.results_out_of_range;
-  watermark_ = header.watermark;
   return Status::OK();
 }
 
@@ -272,14 +258,7 @@ Status OverOperator::Seal() {
   to_write_.swap(dirty_);
   ARROW_RETURN_NOT_OK(Flush());
   std::swap(batch_, deleted_);
-  sealed_header_ = WindowHeader{.fingerprint = Fingerprint(),
-                                .watermark = watermark_,
-                                .chunk = 0,
-                                .rows_added = counts_.rows_added,
-                                .rows_counted = counts_.rows_counted,
-                                .rows_too_late = counts_.rows_too_late,
-                                .results_out_of_range = counts_.results_out_of_range}
-                       .Encode();
+  sealed_header_ = WindowHeader::Of(Fingerprint(), watermark_, 0, counts_).Encode();
   sealed_ = true;
   return Status::OK();
 }

@@ -12,8 +12,8 @@
 
 #include "engine/base/status.h"
 #include "engine/over/cell_value.h"
-#include "engine/over/row_slab.h"
 #include "engine/windows/column_reader.h"
+#include "engine/windows/row_slab.h"
 
 namespace millrace {
 

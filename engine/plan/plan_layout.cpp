@@ -199,27 +199,18 @@ class Layout {
       after.schema.fields.push_back(std::move(field));
     }
     for (const BoundAggregate& aggregate : stream.query.aggregates) {
-      AggregateSpec spec = AddAggregate(aggregate, input.schema, &before);
-      if (aggregate.by_event_time) {
-        spec.second = window.event_time;
-        spec.second_type = Type::kTimestamp;
-      }
-      window.aggregates.push_back(std::move(spec));
+      window.aggregates.push_back(
+          AddAggregate(aggregate, window.event_time, input.schema, &before));
       after.schema.fields.push_back(
           {after.UniqueName(aggregate.name), aggregate.result, aggregate.unit, aggregate.is_json});
     }
 
-    const std::string& name = stream.spec->name;
-    PlanNode* node = AddNode(name + ".input", name, node_of_stream_[size_t(stream.input)]);
-    node->kind = ProjectNode{stream.query.where, std::move(before.columns)};
-    node->output = std::move(before.schema);
-    node->event_time = window.event_time;
-    node = AddNode(name + ".window", name, node->id);
-    node->kind = std::move(window);
-    node->output = std::move(after.schema);
+    PlanNode* node =
+        AddKeyed(stream, ".window", std::move(before), std::move(window), std::move(after.schema));
     node->event_time = 1;
     node->window_end = 1;
     window_of_stream_[size_t(index)] = node->id;
+    const std::string& name = stream.spec->name;
     node = AddNode(name + ".output", name, node->id);
     node->kind = ProjectNode{stream.query.having, SelectList(stream)};
     if (!stream.query.top.has_value()) {
@@ -227,6 +218,21 @@ class Layout {
     } else {
       AddTop(index, stream, node);
     }
+  }
+
+  // A window or an OVER, below what computes the columns that it reads.
+  template <typename Keyed>
+  PlanNode* AddKeyed(const BoundStream& stream, const char* role, ColumnList before, Keyed keyed,
+                     Schema output) {
+    const std::string& name = stream.spec->name;
+    PlanNode* node = AddNode(name + ".input", name, node_of_stream_[size_t(stream.input)]);
+    node->kind = ProjectNode{stream.query.where, std::move(before.columns)};
+    node->output = std::move(before.schema);
+    node->event_time = keyed.event_time;
+    node = AddNode(name + role, name, node->id);
+    node->kind = std::move(keyed);
+    node->output = std::move(output);
+    return node;
   }
 
   void AddOver(int index, const BoundStream& stream) {
@@ -271,16 +277,11 @@ class Layout {
     }
     const auto placed = [&](int column) { return column < 0 ? -1 : place[size_t(column)]; };
 
-    const std::string& name = stream.spec->name;
-    PlanNode* node = AddNode(name + ".input", name, node_of_stream_[size_t(stream.input)]);
-    node->kind = ProjectNode{stream.query.where, std::move(before.columns)};
-    node->output = std::move(before.schema);
-    node->event_time = over.event_time;
-    node = AddNode(name + ".over", name, node->id);
-    node->kind = std::move(over);
-    node->output = std::move(after.schema);
+    PlanNode* node =
+        AddKeyed(stream, ".over", std::move(before), std::move(over), std::move(after.schema));
     node->event_time = placed(input.event_time);
     node->window_end = placed(input.window_end);
+    const std::string& name = stream.spec->name;
     node = AddNode(name + ".output", name, node->id);
     node->kind = ProjectNode{std::nullopt, std::move(selected)};
     Finish(index, stream, node);
@@ -294,11 +295,7 @@ class Layout {
     call.rows = bound.rows;
     call.result = bound.result;
     if (bound.function == OverFunction::kAggregate) {
-      call.aggregate = AddAggregate(bound.aggregate, input, before);
-      if (bound.aggregate.by_event_time) {
-        call.aggregate.second = event_time;
-        call.aggregate.second_type = Type::kTimestamp;
-      }
+      call.aggregate = AddAggregate(bound.aggregate, event_time, input, before);
       return call;
     }
     const auto add = [&](const std::optional<Expr>& expr) {
@@ -417,8 +414,8 @@ class Layout {
                     {*filter, argument, LiteralExpr(Literal(), argument.type)});
   }
 
-  static AggregateSpec AddAggregate(const BoundAggregate& aggregate, const Schema& input,
-                                    ColumnList* before) {
+  static AggregateSpec AddAggregate(const BoundAggregate& aggregate, int event_time,
+                                    const Schema& input, ColumnList* before) {
     AggregateSpec spec;
     spec.function = aggregate.function;
     spec.distinct = aggregate.distinct;
@@ -436,6 +433,10 @@ class Layout {
     if (aggregate.second.has_value()) {
       spec.second = add(Guarded(*aggregate.second, aggregate.filter));
       spec.second_type = aggregate.second->type;
+    }
+    if (aggregate.by_event_time) {
+      spec.second = event_time;
+      spec.second_type = Type::kTimestamp;
     }
     if (aggregate.filter.has_value()) spec.filter = add(*aggregate.filter);
     return spec;

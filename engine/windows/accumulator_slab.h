@@ -1,12 +1,10 @@
-// Fixed-size rows of accumulators in chunks that never move. Freed rows are given again first; the
-// chunks themselves are given back when no row is in use. Before a row stands its header, in the
-// cache line that adding to the row loads anyway.
+// Rows of accumulators. Before each stands its header, in the cache line that adding to the row
+// loads anyway.
 #pragma once
 
 #include <cstdint>
-#include <cstdlib>
-#include <memory>
-#include <vector>
+
+#include "engine/windows/row_slab.h"
 
 namespace millrace {
 
@@ -20,34 +18,24 @@ struct RowHeader {
 
 class AccumulatorSlab {
  public:
-  static constexpr uint32_t kRowsPerChunk = 4096;
+  static constexpr uint32_t kRowsPerChunk = RowSlab::kRowsPerChunk;
 
-  explicit AccumulatorSlab(size_t row_bytes);
+  explicit AccumulatorSlab(size_t row_bytes) : rows_(sizeof(RowHeader) + row_bytes) {}
 
   // Uninitialised, its header too.
-  uint32_t Take();
-  void Free(uint32_t slot);
+  uint32_t Take() { return rows_.Take(); }
+  void Free(uint32_t slot) { rows_.Free(slot); }
 
-  char* Row(uint32_t slot) const {
-    return chunks_[slot / kRowsPerChunk].get() + size_t(slot % kRowsPerChunk) * stride_ +
-           sizeof(RowHeader);
-  }
+  char* Row(uint32_t slot) const { return rows_.Row(slot) + sizeof(RowHeader); }
   static RowHeader& HeaderOf(char* row) {
     return *reinterpret_cast<RowHeader*>(row - sizeof(RowHeader));
   }
 
-  size_t used() const { return next_ - free_.size(); }
-  size_t MemoryBytes() const { return chunks_.size() * kRowsPerChunk * stride_; }
+  size_t used() const { return rows_.used(); }
+  size_t MemoryBytes() const { return rows_.MemoryBytes(); }
 
  private:
-  struct Release {
-    void operator()(char* chunk) const { std::free(chunk); }
-  };
-
-  size_t stride_;  // whole cache lines
-  std::vector<std::unique_ptr<char[], Release>> chunks_;
-  std::vector<uint32_t> free_;
-  uint32_t next_ = 0;
+  RowSlab rows_;
 };
 
 }  // namespace millrace

@@ -50,4 +50,25 @@ Result<ColumnReader> ColumnReader::Make(const arrow::Array& array) {
   return column;
 }
 
+Status AppendBits(uint64_t bits, arrow::ArrayBuilder* builder) {
+  switch (builder->type()->id()) {
+    case arrow::Type::BOOL:
+      return static_cast<arrow::BooleanBuilder*>(builder)->Append(bits != 0);
+    case arrow::Type::INT32:
+      return static_cast<arrow::Int32Builder*>(builder)->Append(int32_t(bits));
+    case arrow::Type::INT64:
+      return static_cast<arrow::Int64Builder*>(builder)->Append(int64_t(bits));
+    case arrow::Type::DOUBLE:
+      return static_cast<arrow::DoubleBuilder*>(builder)->Append(std::bit_cast<double>(bits));
+    case arrow::Type::FLOAT:
+      return static_cast<arrow::FloatBuilder*>(builder)->Append(float(std::bit_cast<double>(bits)));
+    case arrow::Type::DATE32:
+      return static_cast<arrow::Date32Builder*>(builder)->Append(int32_t(bits));
+    case arrow::Type::TIMESTAMP:
+      return static_cast<arrow::TimestampBuilder*>(builder)->Append(int64_t(bits));
+    default:
+      return InternalError("bad_column_type", "no value of type " + builder->type()->ToString());
+  }
+}
+
 }  // namespace millrace

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <arrow/array.h>
+#include <arrow/builder.h>
 
 #include <bit>
 #include <cmath>
@@ -76,5 +77,9 @@ class ColumnReader {
   const uint8_t* data_ = nullptr;
   const int32_t* text_offsets_ = nullptr;
 };
+
+// Appends what ColumnReader::Fixed gave of a value, -0.0 and NaN as the bits say, to a builder of
+// its type.
+Status AppendBits(uint64_t bits, arrow::ArrayBuilder* builder);
 
 }  // namespace millrace

@@ -19,27 +19,6 @@ uint64_t ReadFixed(const char* bytes, size_t width) {
   return bits;
 }
 
-Status AppendValue(arrow::ArrayBuilder* builder, uint64_t bits) {
-  switch (builder->type()->id()) {
-    case arrow::Type::BOOL:
-      return static_cast<arrow::BooleanBuilder*>(builder)->Append(bits != 0);
-    case arrow::Type::INT32:
-      return static_cast<arrow::Int32Builder*>(builder)->Append(int32_t(bits));
-    case arrow::Type::INT64:
-      return static_cast<arrow::Int64Builder*>(builder)->Append(int64_t(bits));
-    case arrow::Type::DOUBLE:
-      return static_cast<arrow::DoubleBuilder*>(builder)->Append(std::bit_cast<double>(bits));
-    case arrow::Type::FLOAT:
-      return static_cast<arrow::FloatBuilder*>(builder)->Append(float(std::bit_cast<double>(bits)));
-    case arrow::Type::DATE32:
-      return static_cast<arrow::Date32Builder*>(builder)->Append(int32_t(bits));
-    case arrow::Type::TIMESTAMP:
-      return static_cast<arrow::TimestampBuilder*>(builder)->Append(int64_t(bits));
-    default:
-      return InternalError("bad_column_type", "no key of type " + builder->type()->ToString());
-  }
-}
-
 }  // namespace
 
 KeyTable::KeyTable(std::vector<int> columns)
@@ -190,7 +169,7 @@ Status KeyTable::Append(std::string_view bytes, std::span<arrow::ArrayBuilder* c
           static_cast<arrow::StringBuilder*>(builder)->Append(stored + 4, int32_t(size)));
       stored += 4 + size;
     } else {
-      ARROW_RETURN_NOT_OK(AppendValue(builder, ReadFixed(stored, 8)));
+      ARROW_RETURN_NOT_OK(AppendBits(ReadFixed(stored, 8), builder));
       stored += 8;
     }
   }

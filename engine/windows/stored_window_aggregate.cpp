@@ -60,29 +60,15 @@ Status StoredWindowAggregate::Open(StateStore* store, uint16_t operator_number) 
   }
   store_ = store;
   writer_.Open(store, &format_);
-  const std::string own = StateOperatorKey(operator_number);
-  ARROW_ASSIGN_OR_RAISE(const auto entries, store->Scan(own, StateOperatorEnd(operator_number)));
-  if (!entries->Valid()) return entries->status();
-  if (entries->key() != own) return StateDamaged("the header is missing");
-  ARROW_RETURN_NOT_OK(RestoreHeader(entries->value()));
-  entries->Next();
-  ARROW_RETURN_NOT_OK(TakeOver(entries.get()));
-  return entries->status();
-}
-
-Status StoredWindowAggregate::RestoreHeader(std::string_view bytes) {
-  ARROW_ASSIGN_OR_RAISE(const WindowHeader header, WindowHeader::Decode(bytes));
-  if (header.fingerprint != Fingerprint()) {
-    return UserError("state_of_another_query",
-                     "the saved state belongs to another window, other keys or other aggregates");
-  }
-  counts_.rows_added = header.rows_added;
-  counts_.rows_counted = header.rows_counted;
-  counts_.rows_too_late = header.rows_too_late;
-  counts_.results_out_of_range = header.results_out_of_range;
-  chunk_ = header.chunk + 1;
-  watermark_ = header.watermark;
-  return Status::OK();
+  ARROW_ASSIGN_OR_RAISE(const SavedState saved,
+                        OpenSavedState(store, operator_number, Fingerprint(),
+                                       "another window, other keys or other aggregates"));
+  if (saved.entries == nullptr) return Status::OK();
+  saved.header.CountsTo(&counts_);
+  chunk_ = saved.header.chunk + 1;
+  watermark_ = saved.header.watermark;
+  ARROW_RETURN_NOT_OK(TakeOver(saved.entries.get()));
+  return saved.entries->status();
 }
 
 // ---- Writing -----------------------------------------------------------------------------------
@@ -95,14 +81,7 @@ Status StoredWindowAggregate::Seal() {
   ++seal_number_;
   counts_.sealed_entries = 0;
   ARROW_RETURN_NOT_OK(SealChanges());
-  sealed_header_ = WindowHeader{.fingerprint = Fingerprint(),
-                                .watermark = watermark_,
-                                .chunk = chunk_,
-                                .rows_added = counts_.rows_added,
-                                .rows_counted = counts_.rows_counted,
-                                .rows_too_late = counts_.rows_too_late,
-                                .results_out_of_range = counts_.results_out_of_range}
-                       .Encode();
+  sealed_header_ = WindowHeader::Of(Fingerprint(), watermark_, chunk_, counts_).Encode();
   sealed_ = true;
   return Status::OK();
 }

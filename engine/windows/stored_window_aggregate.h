@@ -76,8 +76,6 @@ class StoredWindowAggregate : public WindowAggregate {
   uint32_t seal_number_ = 2;  // so that the one before it is not 0
 
  private:
-  Status RestoreHeader(std::string_view bytes);
-
   std::string sealed_header_;
 };
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "engine/state/state_key.h"
 #include "engine/windows/state_bytes.h"
 #include "engine/windows/state_entry.h"
 
@@ -15,6 +16,24 @@ constexpr std::string_view kNoKey("\0\0", 2);
 constexpr uint64_t kRowsMax = uint64_t(1) << 53;
 
 }  // namespace
+
+WindowHeader WindowHeader::Of(std::string fingerprint, EventTime watermark, uint32_t chunk,
+                              const KeyedOperatorStats& stats) {
+  return {.fingerprint = std::move(fingerprint),
+          .watermark = watermark,
+          .chunk = chunk,
+          .rows_added = stats.rows_added,
+          .rows_counted = stats.rows_counted,
+          .rows_too_late = stats.rows_too_late,
+          .results_out_of_range = stats.results_out_of_range};
+}
+
+void WindowHeader::CountsTo(KeyedOperatorStats* stats) const {
+  stats->rows_added = rows_added;
+  stats->rows_counted = rows_counted;
+  stats->rows_too_late = rows_too_late;
+  stats->results_out_of_range = results_out_of_range;
+}
 
 std::string WindowHeader::Encode() const {
   std::string value;
@@ -45,6 +64,25 @@ Result<WindowHeader> WindowHeader::Decode(std::string_view bytes) {
   if (!value.empty()) return StateDamaged("the header is longer than it should be");
   if (header.chunk == UINT32_MAX) return StateDamaged("the header's chunk is the last there is");
   return header;
+}
+
+Result<SavedState> OpenSavedState(StateStore* store, uint16_t operator_number,
+                                  const std::string& fingerprint, const std::string& other) {
+  const std::string own = StateOperatorKey(operator_number);
+  ARROW_ASSIGN_OR_RAISE(auto entries, store->Scan(own, StateOperatorEnd(operator_number)));
+  SavedState saved;
+  if (!entries->Valid()) {
+    ARROW_RETURN_NOT_OK(entries->status());
+    return saved;
+  }
+  if (entries->key() != own) return StateDamaged("the header is missing");
+  ARROW_ASSIGN_OR_RAISE(saved.header, WindowHeader::Decode(entries->value()));
+  if (saved.header.fingerprint != fingerprint) {
+    return UserError("state_of_another_query", "the saved state belongs to " + other);
+  }
+  entries->Next();
+  saved.entries = std::move(entries);
+  return saved;
 }
 
 Result<std::string> MergeWindowHeaders(std::span<const std::string> headers, bool with_counts) {

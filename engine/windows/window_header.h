@@ -1,19 +1,21 @@
-// The own entry of a window aggregate among its saved state. Format: docs/state-format.md,
-// "Windows".
+// The own entry of a keyed operator among its saved state. Format: docs/state-format.md, "Windows".
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
 
 #include "engine/base/status.h"
 #include "engine/base/time.h"
+#include "engine/state/state_store.h"
+#include "engine/windows/keyed_operator.h"
 
 namespace millrace {
 
 struct WindowHeader {
-  std::string fingerprint;  // WindowAggregate::Fingerprint
+  std::string fingerprint;  // KeyedOperator::Fingerprint
   EventTime watermark = kEventTimeMin;
   uint32_t chunk = 0;  // no entry is of a later one
   int64_t rows_added = 0;
@@ -21,10 +23,24 @@ struct WindowHeader {
   int64_t rows_too_late = 0;
   int64_t results_out_of_range = 0;
 
+  static WindowHeader Of(std::string fingerprint, EventTime watermark, uint32_t chunk,
+                         const KeyedOperatorStats& stats);
+  // The counts that a header keeps.
+  void CountsTo(KeyedOperatorStats* stats) const;
+
   std::string Encode() const;
   // "state_damaged", "state_version".
   static Result<WindowHeader> Decode(std::string_view bytes);
 };
+
+struct SavedState {
+  WindowHeader header;
+  std::unique_ptr<StateIterator> entries;  // behind the header; null: nothing is saved
+};
+// What an operator of this number and fingerprint takes over. `other` says what state of another
+// one belongs to. "state_damaged", "state_version", "state_of_another_query".
+Result<SavedState> OpenSavedState(StateStore* store, uint16_t operator_number,
+                                  const std::string& fingerprint, const std::string& other);
 
 // The header of a new task whose key groups come from several old ones, from all headers (values
 // under StateOperatorKey) that one node's tasks have in one checkpoint: another parallelism.

@@ -12,6 +12,8 @@ namespace millrace {
 
 class RowSlab {
  public:
+  static constexpr uint32_t kRowsPerChunk = 4096;
+
   explicit RowSlab(size_t row_bytes)
       : stride_((row_bytes + kCacheLine - 1) / kCacheLine * kCacheLine) {}
 
@@ -37,13 +39,11 @@ class RowSlab {
     return chunks_[slot / kRowsPerChunk].get() + size_t(slot % kRowsPerChunk) * stride_;
   }
   size_t used() const { return next_ - free_.size(); }
-  size_t MemoryBytes() const {
-    return chunks_.size() * kRowsPerChunk * stride_ + free_.capacity() * sizeof(uint32_t);
-  }
+  // Of the chunks.
+  size_t MemoryBytes() const { return chunks_.size() * kRowsPerChunk * stride_; }
 
  private:
   static constexpr size_t kCacheLine = 64;
-  static constexpr uint32_t kRowsPerChunk = 4096;
   struct Release {
     void operator()(char* chunk) const { std::free(chunk); }
   };
