@@ -20,6 +20,9 @@ void SortByTime(Series* series) {
                     [](const Series::Item& item) { return std::pair(item.by, item.value); });
 }
 
+// In 128 bits: state that is damaged may hold any times.
+double Between(int64_t from, int64_t to) { return double(__int128(to) - from); }
+
 double ValueOf(const Series::Item& item) { return DoubleOfOrdered(item.value); }
 
 // Of a float or a double, in the fewest digits.
@@ -68,7 +71,7 @@ double TimeWeightedAverage(Series* series, int64_t end_micros) {
   for (size_t i = 0; i < items.size(); ++i) {
     const int64_t until = i + 1 < items.size() ? items[i + 1].by : end_micros;
     if (until == items[i].by) continue;
-    weighted.Add(ValueOf(items[i]) * (double(until - items[i].by) / whole));
+    weighted.Add(ValueOf(items[i]) * (Between(items[i].by, until) / whole));
   }
   return std::isfinite(weighted.high) ? weighted.high + weighted.low : weighted.high;
 }
@@ -88,7 +91,7 @@ bool Rate(Series* series, double* rate) {
   const double grown = Increase(series);
   const int64_t first = series->items.front().by, last = series->items.back().by;
   if (first == last) return false;
-  *rate = grown / (double(last - first) / kMicrosPerSecond);
+  *rate = grown / (Between(first, last) / kMicrosPerSecond);
   return true;
 }
 
