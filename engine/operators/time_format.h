@@ -72,7 +72,7 @@ class TimeFormat {
     std::string_view name;
     Field field;
     Letters letters;
-    int8_t digits;
+    int digits;
     bool dotted;
   };
 
