@@ -1,6 +1,7 @@
 // Timestamps and dates as text, as sensors and CSV files write them; shared by every format.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -14,6 +15,11 @@ namespace millrace {
 // zone is 'Z', 'z', +hh:mm, +hhmm or +hh (up to 15:59); without one the text is UTC. Second 60 and
 // 24:00:00 mean what follows, as in PostgreSQL. Years 1 to 9999. The whole text must match.
 bool ParseTimestamp(std::string_view text, EventTime* time);
+
+// Dates, in days since 1970-01-01: those that timestamps have as a whole.
+inline constexpr int32_t kDayMax = int32_t(INT64_MAX / 86'400'000'000);
+inline constexpr int32_t kDayMin = -kDayMax;
+constexpr bool IsDay(int64_t days) { return (days >= kDayMin) & (days <= kDayMax); }
 
 // "2022-06-13" and nothing else, as days since 1970-01-01. Years 1 to 9999.
 bool ParseDate(std::string_view text, int32_t* days);

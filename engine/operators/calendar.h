@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 
+#include "engine/model/timestamp.h"
 #include "engine/plan/expression.h"
 #include "engine/plan/time_unit.h"
 
@@ -22,10 +23,6 @@ struct CivilTime {
   int second = 0;
   int micros = 0;  // of the second
 };
-
-// The days that timestamps have as a whole.
-inline constexpr int32_t kDayMax = int32_t(INT64_MAX / kMicrosPerDay);
-inline constexpr int32_t kDayMin = -kDayMax;
 
 constexpr int64_t FloorDivide(int64_t a, int64_t b) { return a / b - (a % b < 0 ? 1 : 0); }
 

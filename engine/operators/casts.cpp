@@ -77,7 +77,7 @@ struct DoubleToReal {
 struct DateToTimestamp {
   static int64_t Call(int32_t days) { return int64_t(uint64_t(days) * uint64_t(kMicrosPerDay)); }
   static Fault Check(int32_t days, int64_t) {
-    return (days < kDayMin) | (days > kDayMax) ? Fault::kTimestampOutOfRange : Fault::kNone;
+    return IsDay(days) ? Fault::kNone : Fault::kTimestampOutOfRange;
   }
 };
 
@@ -185,16 +185,6 @@ struct TextToTimestamp {
   }
 };
 
-Fault Keep(CallMemory* memory, std::string_view text, std::string_view* value) {
-  char* place;
-  if (const Fault fault = MakeText(memory, text.size(), &place); fault != Fault::kNone) {
-    return fault;
-  }
-  std::memcpy(place, text.data(), text.size());
-  *value = {place, text.size()};
-  return Fault::kNone;
-}
-
 struct BooleanToText {
   static Fault Call(CallMemory*, uint8_t flag, std::string_view* value) {
     *value = flag != 0 ? "true" : "false";
@@ -215,42 +205,42 @@ struct IntegerToText {
       rest /= 10;
     } while (rest != 0);
     if (negative) *--begin = '-';
-    return Keep(memory, {begin, size_t(end - begin)}, value);
+    return KeepText(memory, {begin, size_t(end - begin)}, value);
   }
 };
 
 struct DoubleToText {
   static Fault Call(CallMemory* memory, double number, std::string_view* value) {
     char text[kValueTextBytesMax];
-    return Keep(memory, {text, WriteDouble(number, text)}, value);
+    return KeepText(memory, {text, WriteDouble(number, text)}, value);
   }
 };
 
 struct RealToText {
   static Fault Call(CallMemory* memory, float number, std::string_view* value) {
     char text[kValueTextBytesMax];
-    return Keep(memory, {text, WriteReal(number, text)}, value);
+    return KeepText(memory, {text, WriteReal(number, text)}, value);
   }
 };
 
 struct DateToText {
   static Fault Call(CallMemory* memory, int32_t days, std::string_view* value) {
     char text[kValueTextBytesMax];
-    return Keep(memory, {text, WriteDate(days, text)}, value);
+    return KeepText(memory, {text, WriteDate(days, text)}, value);
   }
 };
 
 struct IntervalToText {
   static Fault Call(CallMemory* memory, const Interval& interval, std::string_view* value) {
     char text[kValueTextBytesMax];
-    return Keep(memory, {text, WriteInterval(interval, text)}, value);
+    return KeepText(memory, {text, WriteInterval(interval, text)}, value);
   }
 };
 
 struct TimestampToText {
   static Fault Call(CallMemory* memory, int64_t time, std::string_view* value) {
     char text[kValueTextBytesMax];
-    return Keep(memory, {text, WriteTimestamp(time, text)}, value);
+    return KeepText(memory, {text, WriteTimestamp(time, text)}, value);
   }
 };
 

@@ -10,6 +10,7 @@
 // which the compiler turns into vector instructions.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <concepts>
 #include <cstring>
@@ -194,6 +195,16 @@ inline Fault MakeText(CallMemory* memory, size_t size, char** place) {
   if (size > kTextBytesMax) return Fault::kTextTooLong;
   *place = memory->text.Allocate(size);
   return *place == nullptr ? Fault::kBatchTextTooLong : Fault::kNone;
+}
+
+// A copy of `text` there, as the result.
+inline Fault KeepText(CallMemory* memory, std::string_view text, std::string_view* result) {
+  char* place;
+  const Fault fault = MakeText(memory, text.size(), &place);
+  if (fault != Fault::kNone) return fault;
+  std::copy(text.begin(), text.end(), place);
+  *result = {place, text.size()};
+  return Fault::kNone;
 }
 
 }  // namespace millrace

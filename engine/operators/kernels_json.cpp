@@ -64,13 +64,7 @@ Fault ToText(CallMemory* memory, std::optional<Text>* part) {
     *part = text;
     return Fault::kNone;
   }
-  char* place;
-  if (const Fault fault = MakeText(memory, text.size(), &place); fault != Fault::kNone) {
-    return fault;
-  }
-  std::ranges::copy(text, place);
-  *part = Text(place, text.size());
-  return Fault::kNone;
+  return KeepText(memory, text, &**part);
 }
 
 struct MemberOf {

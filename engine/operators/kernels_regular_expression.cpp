@@ -153,12 +153,7 @@ struct Replace {
     if (!Run(last->expression(), last->global(), text, last->Rewrite(replacement), &replaced)) {
       return Fault::kTextTooLong;
     }
-    char* place;
-    const Fault fault = MakeText(memory, replaced.size(), &place);
-    if (fault != Fault::kNone) return fault;
-    std::copy(replaced.begin(), replaced.end(), place);
-    *result = {place, replaced.size()};
-    return Fault::kNone;
+    return KeepText(memory, replaced, result);
   }
   static Fault Call(CallMemory* memory, Text text, Text pattern, Text replacement, Text* result) {
     return Put(memory, pattern, text, replacement, "", result);

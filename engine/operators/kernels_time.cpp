@@ -165,8 +165,6 @@ struct MoveDateReversed {
   }
 };
 
-bool IsDay(int64_t days) { return (days >= kDayMin) & (days <= kDayMax); }
-
 template <int kSign>
 struct AddDays {
   static int32_t Call(int32_t date, int32_t days) {

@@ -31,15 +31,6 @@ class LastFormat : public KernelState {
   std::string text_;
 };
 
-Fault KeepText(CallMemory* memory, const std::string& written, std::string_view* result) {
-  char* place;
-  const Fault fault = MakeText(memory, written.size(), &place);
-  if (fault != Fault::kNone) return fault;
-  std::ranges::copy(written, place);
-  *result = {place, written.size()};
-  return Fault::kNone;
-}
-
 struct ToChar {
   static Fault Call(CallMemory* memory, int64_t time, std::string_view format,
                     std::string_view* result) {

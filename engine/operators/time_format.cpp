@@ -795,7 +795,7 @@ class TimeFormat::Reader {
       month = civil.month;
       day = civil.day;
       is_whole = has_month = has_day = true;
-      return number >= kDayMin && number <= kDayMax;
+      return IsDay(number);
     };
     if (julian_ != 0 && !take_days(julian_ - kJulianOfEpoch)) return Fault::kDateOutOfRange;
     int64_t day_of_year = day_of_year_;
@@ -869,7 +869,7 @@ Fault TimeFormat::ReadDate(std::string_view text, int32_t* days) const {
   int64_t date = 0, of_day = 0;
   if (const Fault fault = reader.Take(); fault != Fault::kNone) return fault;
   if (const Fault fault = reader.Finish(&date, &of_day); fault != Fault::kNone) return fault;
-  if (date < kDayMin || date > kDayMax) return Fault::kDayOutOfRange;
+  if (!IsDay(date)) return Fault::kDayOutOfRange;
   *days = int32_t(date);
   return Fault::kNone;
 }

@@ -23,8 +23,6 @@ namespace millrace {
 namespace {
 
 constexpr int64_t kBatchRows = 4096;
-// The days that a timestamp reaches.
-constexpr int32_t kDayMax = int32_t(INT64_MAX / 86'400'000'000);
 
 bool IsEpoch(const arrow::DataType& type, const SourceColumn& column) {
   return arrow::is_integer(type.id()) && column.timestamp_unit != TimestampUnit::kIso8601;
@@ -135,6 +133,7 @@ class ParquetReader final : public FileReader {
   Result<std::vector<int>> FindColumns() {
     const auto* schema = file_->parquet_reader()->metadata()->schema();
     std::vector<std::string> names;
+    names.reserve(size_t(schema->num_columns()));
     for (int i = 0; i < schema->num_columns(); ++i) {
       names.push_back(schema->Column(i)->path()->ToDotString());
     }
@@ -271,7 +270,7 @@ class ParquetReader final : public FileReader {
                          const Refuse& refuse) {
     for (int64_t row = 0; row < dates.length(); ++row) {
       const int32_t days = dates.Value(row);
-      if (dates.IsNull(row) || (days >= -kDayMax && days <= kDayMax)) continue;
+      if (dates.IsNull(row) || IsDay(days)) continue;
       refuse(row, "column " + field.name + ": date " + FormatDate(days) + " is out of range");
     }
   }
