@@ -62,7 +62,7 @@ inline PlanNode& AddNode(JobPlan* plan, std::string name, std::string stream, No
   node.id = NodeId(int32_t(plan->nodes.size()));
   node.name = std::move(name);
   node.stream = std::move(stream);
-  node.input = input;
+  if (input.value() >= 0) node.inputs.push_back(input);
   node.output = std::move(output);
   node.kind = std::move(kind);
   plan->nodes.push_back(std::move(node));

@@ -319,7 +319,7 @@ Status RowPipeline::DropFailed(const Step& step, const Flow& flow,
       letter_row = source_row;
       letter = LetterOf(*context.source, source_row);
     } else {
-      Schema schema = plan_.node(step.node->input).output;
+      Schema schema = plan_.node(step.node->input()).output;
       JsonRowEncoder encoder(schema);
       std::vector<size_t> ends;
       ARROW_RETURN_NOT_OK(

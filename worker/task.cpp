@@ -35,7 +35,7 @@ std::vector<NodeId> WithTheirTakers(const JobPlan& plan, std::vector<NodeId> tak
 
 Result<std::unique_ptr<KeyedOperator>> MakeKeyedOperator(const JobPlan& plan,
                                                          const PlanNode& node) {
-  const Schema& input = plan.node(node.input).output;
+  const Schema& input = plan.node(node.input()).output;
   if (const auto* over = std::get_if<OverNode>(&node.kind)) {
     return OverOperator::Make(*over, input, node.output);
   }

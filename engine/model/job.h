@@ -80,11 +80,20 @@ struct SourceColumn {
   SourcePlace place;
 };
 
+// event_time.per_key: each key has a watermark of its own.
+struct PerKeySpec {
+  std::vector<PlacedText> key;  // columns of the source
+  // A key whose watermark is this far behind the fleet's is offline: what is open of it closes.
+  Micros offline_for{0};
+  SourcePlace place;
+};
+
 struct EventTimeSpec {
   std::string column;
   Micros max_delay{0};
   Micros idle_after = std::chrono::seconds(30);
   std::optional<Micros> max_future;  // against the record's Kafka timestamp; unset: no check
+  std::optional<PerKeySpec> per_key = {};
   SourcePlace place;
 };
 
@@ -112,6 +121,27 @@ struct QueryStreamSpec {
   std::optional<PlacedDuration> changes_every = {};
   // Of windows: the stream whose panes are put together, in place of adding each reading again.
   std::optional<PlacedText> panes_of = {};
+  // Grouping without the key of event_time.per_key, so late, is meant.
+  std::optional<SourcePlace> accept_delay = {};
+};
+
+// A table that streams are joined with: spec.lookups.NAME with kafka: (a compacted topic) or
+// files:.
+struct LookupSpec {
+  std::string name;
+  SourcePlace place;
+  std::variant<KafkaSourceSpec, FilesSourceSpec> input;
+  Format format = Format::kJson;
+  CsvSpec csv;  // kCsv
+  std::vector<SourceColumn> columns;
+  std::vector<PlacedText> key;  // columns; a key has one row, or one at a time
+  // Columns between which a row is valid: from `valid_from` on, up to and without `valid_to`; null
+  // there: for ever. Unset: a key has one row.
+  std::optional<PlacedText> valid_from = {};
+  std::optional<PlacedText> valid_to = {};
+  std::optional<Micros> refresh = {};  // of files: how often they are read again; unset: never
+  // What becomes of a row whose key is not in the table: by the JOIN, or a dead letter.
+  bool missing_is_dead_letter = false;
 };
 
 struct StreamSpec {
@@ -196,6 +226,7 @@ struct JobSpec {
   std::map<std::string, std::string> kafka_properties;  // spec.kafka.properties: for all of the job
   std::vector<StreamSpec> streams;                      // in the file's order
   bool streams_complete = false;                        // every stream was read without a mistake
+  std::vector<LookupSpec> lookups;                      // in the file's order
   std::vector<AlertSpec> alerts;
   std::vector<SinkSpec> sinks;
   std::optional<DeadLetterSpec> dead_letters;  // unset: JSON lines under the data folder

@@ -39,6 +39,8 @@ struct Origins {
   }
 };
 
+class OriginalRecords;  // engine/connectors/source.h
+
 // What a row of a window is: the first one at the window's end, one before it, one after it.
 enum class RowKind : uint8_t { kOnTime, kRunning, kCorrection };
 // "on_time", "running", "correction".
@@ -53,6 +55,10 @@ struct Rows {
   // Of rows that were unfolded, which of its row's items each is, from 1 (0: there was none); where
   // that one was unfolded itself, a number that stands for both. Null where nothing was unfolded.
   std::shared_ptr<const std::vector<uint64_t>> items = {};
+  // Of rows that a task may find late (event_time.per_key): their records, and of each row which of
+  // them it is. Null elsewhere.
+  std::shared_ptr<const OriginalRecords> originals = {};
+  std::shared_ptr<const std::vector<int32_t>> original_rows = {};
 
   int64_t size() const { return batch == nullptr ? 0 : batch->num_rows(); }
 };

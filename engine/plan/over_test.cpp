@@ -68,7 +68,7 @@ TEST(Over, ComputesTheSameCallOnce) {
   EXPECT_EQ(over.keys, std::vector<int>{});
   EXPECT_FALSE(over.looks_ahead());
   EXPECT_FALSE(plan.WaitsForRowsAhead(NodeNamed(plan, "sink.0").id));
-  EXPECT_EQ(plan.OwnerOf(NodeNamed(plan, "sink.0").id), NodeNamed(plan, "q.over").id);
+  EXPECT_EQ(plan.OwnersOf(NodeNamed(plan, "sink.0").id), std::vector{NodeNamed(plan, "q.over").id});
   const KeyedInput keyed = KeyedInputOf(NodeNamed(plan, "q.over"));
   EXPECT_EQ(keyed.event_time, over.event_time);
   EXPECT_EQ(keyed.pane, Micros(1));
@@ -93,7 +93,7 @@ TEST(Over, ReadsWindowsAndIsReadByThem) {
   const PlanNode& over = NodeNamed(plan, "steps.over");
   EXPECT_EQ(NodeNamed(plan, "steps.input").output.fields[0].name, "event_time");
   EXPECT_EQ(over.output.fields[size_t(over.window_end)].name, "window_end");
-  EXPECT_EQ(plan.OwnerOf(NodeNamed(plan, "hours.input").id), over.id);
+  EXPECT_EQ(plan.OwnersOf(NodeNamed(plan, "hours.input").id), std::vector{over.id});
 }
 
 // An alert on rows is known by all columns: where they came from is lost.

@@ -46,7 +46,7 @@ bool OverNode::looks_ahead() const {
 
 bool IsKeyed(const PlanNode& node) {
   return std::holds_alternative<WindowAggregateNode>(node.kind) ||
-         std::holds_alternative<OverNode>(node.kind);
+         std::holds_alternative<OverNode>(node.kind) || std::holds_alternative<JoinNode>(node.kind);
 }
 
 KeyedInput KeyedInputOf(const PlanNode& node) {
@@ -54,6 +54,11 @@ KeyedInput KeyedInputOf(const PlanNode& node) {
   if (const auto* over = std::get_if<OverNode>(&node.kind)) {
     input.keys = over->keys;
     input.event_time = over->event_time;
+    return input;
+  }
+  if (const auto* join = std::get_if<JoinNode>(&node.kind)) {
+    input.keys = join->keys;
+    input.event_time = join->event_time;
     return input;
   }
   const auto& window = std::get<WindowAggregateNode>(node.kind);
@@ -68,7 +73,8 @@ KeyedInput KeyedInputOf(const PlanNode& node) {
 std::vector<NodeId> JobPlan::Children(NodeId id) const {
   std::vector<NodeId> children;
   for (const PlanNode& candidate : nodes) {
-    if (candidate.input == id) children.push_back(candidate.id);
+    if (std::ranges::find(candidate.inputs, id) != candidate.inputs.end())
+      children.push_back(candidate.id);
   }
   return children;
 }
@@ -82,36 +88,40 @@ std::vector<NodeId> JobPlan::TakersOfPanes(NodeId id) const {
   return takers;
 }
 
-NodeId JobPlan::OwnerOf(NodeId id) const {
-  while (!std::holds_alternative<SourceNode>(node(id).kind) && !IsKeyed(node(id))) {
-    id = node(id).input;
-  }
-  return id;
-}
-
-NodeId JobPlan::SourceOf(NodeId id) const {
-  while (!std::holds_alternative<SourceNode>(node(id).kind)) id = node(id).input;
-  return id;
-}
-
-Micros JobPlan::WatermarkDelayOf(NodeId id) const {
-  Micros delay(0);
-  while (!std::holds_alternative<SourceNode>(node(id).kind)) {
-    id = node(id).input;
-    if (const auto* window = std::get_if<WindowAggregateNode>(&node(id).kind)) {
-      delay += window->allowed_lateness;
+std::vector<NodeId> JobPlan::OwnersOf(NodeId id) const {
+  if (std::holds_alternative<SourceNode>(node(id).kind) || IsKeyed(node(id))) return {id};
+  std::vector<NodeId> owners;
+  for (const NodeId input : node(id).inputs) {
+    for (const NodeId owner : OwnersOf(input)) {
+      if (std::ranges::find(owners, owner) == owners.end()) owners.push_back(owner);
     }
   }
-  return delay;
+  return owners;
+}
+
+std::vector<JobPlan::Upstream> JobPlan::UpstreamsOf(NodeId id) const {
+  if (std::holds_alternative<SourceNode>(node(id).kind)) return {{id, Micros(0)}};
+  std::vector<Upstream> upstreams;
+  for (const NodeId input : node(id).inputs) {
+    Micros delay(0);
+    if (const auto* window = std::get_if<WindowAggregateNode>(&node(input).kind)) {
+      delay = window->allowed_lateness;
+    } else if (const auto* join = std::get_if<JoinNode>(&node(input).kind)) {
+      delay = join->delay();
+    }
+    for (Upstream upstream : UpstreamsOf(input)) {
+      upstream.delay += delay;
+      upstreams.push_back(upstream);
+    }
+  }
+  return upstreams;
 }
 
 bool JobPlan::WaitsForRowsAhead(NodeId id) const {
-  while (!std::holds_alternative<SourceNode>(node(id).kind)) {
-    id = node(id).input;
-    const auto* over = std::get_if<OverNode>(&node(id).kind);
-    if (over != nullptr && over->looks_ahead()) return true;
-  }
-  return false;
+  return std::ranges::any_of(node(id).inputs, [&](NodeId input) {
+    const auto* over = std::get_if<OverNode>(&node(input).kind);
+    return (over != nullptr && over->looks_ahead()) || WaitsForRowsAhead(input);
+  });
 }
 
 const Schema& AlertSchema() {

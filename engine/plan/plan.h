@@ -1,12 +1,15 @@
-// The plan of a job: a forest of nodes, each with one input, in topological order. Pure data.
+// The plan of a job: nodes in topological order. A source has no input, a union has several, every
+// other node has one. Pure data.
 //
 // A reader runs its source node and the row-wise nodes (project, alert, sink) that hang from it
-// without a keyed node between. Each keyed node (window aggregate, over) has tasks of its own,
-// which run it and the row-wise nodes below it. The edge into a keyed node is an exchange by hash
-// of the keys: everything that may fail on a reading (filters, keys, arguments) is computed by a
-// project node above it, where the original bytes of the reading are still at hand.
+// without a keyed node between. Each keyed node (window aggregate, over, join) has tasks of its
+// own, which run it and the row-wise nodes below it. What hangs from a union is run by everyone who
+// has rows for it. The edge into a keyed node is an exchange by hash of the keys: everything that
+// may fail on a reading (filters, keys, arguments) is computed by a project node above it, where
+// the original bytes of the reading are still at hand.
 #pragma once
 
+#include <algorithm>
 #include <optional>
 #include <string>
 #include <variant>
@@ -45,6 +48,28 @@ struct ProjectNode {
   std::optional<Expr> filter;
   std::vector<Expr> columns;  // one a field of the output schema
   std::optional<Unnest> unnest = {};
+};
+
+// The rows of all its inputs, which have the same columns.
+struct UnionNode {};
+
+// Each row with columns of the row of a table that has its keys, by the version that is there when
+// the row passes. Output: the input's columns, then `columns` of the table.
+struct LookupNode {
+  std::string lookup;        // of JobSpec::lookups
+  std::vector<Expr> keys;    // over the input, of the types of the table's key columns, in order
+  std::optional<Expr> time;  // over the input: the time for which the table's row is to be valid
+  std::vector<int> columns;  // of LookupSpec::columns
+  bool keeps_unmatched = false;  // LEFT JOIN: a row without one stays, with nulls
+};
+
+// How far the clock of a key has come, where each key has one (event_time.per_key). A keyed node
+// closes what is of a key by it, or by the fleet's less `offline_for`.
+struct KeyClock {
+  int watermark = -1;  // timestamp column of the input: the key's watermark once the row was read
+  int passes = -1;     // boolean column: false for rows that only move the clock; -1: all count
+  Micros offline_for{0};
+  friend bool operator==(const KeyClock&, const KeyClock&) = default;
 };
 
 enum class AggregateFunction {
@@ -158,6 +183,7 @@ struct WindowAggregateNode {
   std::vector<AggregateSpec> aggregates;
   // Gives out of each window only these, in their order; columns are those of the output.
   std::optional<TopRows> top;
+  std::optional<KeyClock> clock = {};
 
   bool is_session() const { return gap > Micros(0); }
 };
@@ -203,9 +229,35 @@ struct OverNode {
   std::vector<int> keys;     // columns of the input, as a window's; may be empty
   std::vector<int> carried;  // columns of the input
   std::vector<OverCall> calls;
+  std::optional<KeyClock> clock = {};
 
   // Whether rows wait for others that follow them.
   bool looks_ahead() const;
+};
+
+// Pairs of rows of two sides that have equal keys and lie near each other in event time. Its input
+// is a union of both sides, whose rows have null in the columns of the other side.
+// A pair is (left, right) with lower <= right's time - left's time <= upper; a key with a null in
+// it is in no pair. Rows with a null event time do not reach it. Output: the columns of `left`,
+// then those of `right`.
+struct JoinNode {
+  int is_right = -1;       // boolean column of the input: which side a row is of
+  int event_time = -1;     // column of the input
+  std::vector<int> keys;   // columns of the input, as a window's; may be empty
+  std::vector<int> left;   // columns of the input
+  std::vector<int> right;  // columns of the input
+  Micros lower{0};
+  Micros upper{0};
+  // Of a left row's pairs only the one whose right row is the latest; of those of one time the last
+  // in the order of all columns.
+  bool latest_only = false;
+  bool keeps_left = false;   // rows that are in no pair stay, with nulls for the other side
+  bool keeps_right = false;  // not with latest_only
+  // Whether the event time of its output is the right rows'.
+  bool time_is_right = false;
+
+  // By how much the event time of what comes out may be behind the watermark that brought it.
+  Micros delay() const { return std::max(Micros(0), time_is_right ? -lower : upper); }
 };
 
 // Text with {{ column }} places: literals.size() == columns.size() + 1.
@@ -242,15 +294,18 @@ struct PlanNode {
   NodeId id;
   std::string name;    // stable: the stream's name and the node's role, "metrics.window"
   std::string stream;  // the stream of the job file that it belongs to
-  NodeId input{-1};    // -1 for a source
-  Schema output;       // a sink's is its input's
-  std::variant<SourceNode, ProjectNode, LimitNode, WindowAggregateNode, OverNode, AlertNode,
-               SinkNode>
+  std::vector<NodeId> inputs;
+  Schema output;  // a sink's is its input's
+  std::variant<SourceNode, ProjectNode, UnionNode, LookupNode, LimitNode, WindowAggregateNode,
+               OverNode, JoinNode, AlertNode, SinkNode>
       kind;
   // The column of `output` that is its event time, or -1. For rows below a window: window_end.
   int event_time = -1;
   // The column of `output` that says which window the row is of (window_end), or -1.
   int window_end = -1;
+
+  // Of nodes that have one input; -1 for a source.
+  NodeId input() const { return inputs.empty() ? NodeId(-1) : inputs.front(); }
 };
 
 // What goes for every keyed node: how rows reach it, and which of them are late.
@@ -276,12 +331,15 @@ struct JobPlan {
   std::vector<NodeId> Children(NodeId id) const;
   // The window nodes that take the panes of `id`.
   std::vector<NodeId> TakersOfPanes(NodeId id) const;
-  // The nearest ancestor-or-self that is a source or a keyed node: who runs this node.
-  NodeId OwnerOf(NodeId id) const;
-  // The source that a node descends from.
-  NodeId SourceOf(NodeId id) const;
-  // By how much a node's watermark is behind its source's: what the windows above it allow.
-  Micros WatermarkDelayOf(NodeId id) const;
+  // The nearest ancestors-or-self that are sources or keyed nodes: who runs this node.
+  std::vector<NodeId> OwnersOf(NodeId id) const;
+  // A source that a node descends from, and by how much the node's watermark is behind it: what the
+  // windows and joins on the way allow. One for each way.
+  struct Upstream {
+    NodeId source;
+    Micros delay{0};
+  };
+  std::vector<Upstream> UpstreamsOf(NodeId id) const;
   // Whether a node above it holds rows back for others that follow, and with them its watermark:
   // it may be behind its source's by any time.
   bool WaitsForRowsAhead(NodeId id) const;

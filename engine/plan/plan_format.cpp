@@ -81,7 +81,7 @@ class PlanFormatter {
     if (const auto* source = std::get_if<SourceNode>(&node.kind)) {
       AddSource(node, *source, depth);
     } else {
-      const Schema& input = plan_.node(node.input).output;
+      const Schema& input = plan_.node(node.input()).output;
       if (const auto* project = std::get_if<ProjectNode>(&node.kind)) {
         AddProject(node, *project, input, depth);
       } else if (const auto* limit = std::get_if<LimitNode>(&node.kind)) {
@@ -250,16 +250,16 @@ class PlanFormatter {
 }  // namespace
 
 std::string FormatKeyedInput(const JobPlan& plan, const PlanNode& keyed) {
-  const PlanNode& node = plan.node(keyed.input);
+  const PlanNode& node = plan.node(keyed.input());
   const auto* project = std::get_if<ProjectNode>(&node.kind);
   if (project == nullptr) return node.name;
-  const Schema& input = plan.node(node.input).output;
+  const Schema& input = plan.node(node.input()).output;
   std::string text;
   for (const Expr& column : project->columns) {
     text += (text.empty() ? "" : ", ") + FormatExpr(column, input);
   }
   if (project->filter.has_value()) text += " where " + FormatExpr(*project->filter, input);
-  text += " of " + plan.node(node.input).stream;
+  text += " of " + plan.node(node.input()).stream;
   // What is in a pane that has not ended is in the other one's state.
   const auto* window = std::get_if<WindowAggregateNode>(&keyed.kind);
   const NodeId giver = window == nullptr ? NodeId(-1) : window->panes_of;

@@ -137,7 +137,7 @@ class Layout {
     node.id = NodeId(int32_t(plan_.nodes.size()));
     node.name = std::move(name);
     node.stream = stream;
-    node.input = input;
+    if (input.value() >= 0) node.inputs.push_back(input);
     plan_.nodes.push_back(std::move(node));
     return &plan_.nodes.back();
   }

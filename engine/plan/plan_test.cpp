@@ -159,12 +159,12 @@ TEST(Plan, SettlesKeysTimesAndOwners) {
   EXPECT_EQ(std::get<SinkNode>(NodeNamed(plan, "sink.1.metrics").kind).sink_index, 1);
   EXPECT_EQ(std::get<SinkNode>(NodeNamed(plan, "sink.1.readings").kind).sink_index, 1);
 
-  EXPECT_EQ(plan.OwnerOf(sink.id), window.id);
-  EXPECT_EQ(plan.OwnerOf(single.id), source.id);
-  EXPECT_EQ(plan.OwnerOf(NodeNamed(plan, "metrics.input").id), source.id);
-  EXPECT_EQ(plan.SourceOf(sink.id), source.id);
+  EXPECT_EQ(plan.OwnersOf(sink.id), std::vector{window.id});
+  EXPECT_EQ(plan.OwnersOf(single.id), std::vector{source.id});
+  EXPECT_EQ(plan.OwnersOf(NodeNamed(plan, "metrics.input").id), std::vector{source.id});
+  EXPECT_EQ(plan.UpstreamsOf(sink.id).front().source, source.id);
   EXPECT_EQ(plan.Children(output.id), (std::vector<NodeId>{alerts.id, sink.id}));
-  for (const PlanNode& node : plan.nodes) EXPECT_LT(node.input, node.id) << node.name;
+  for (const PlanNode& node : plan.nodes) EXPECT_LT(node.input(), node.id) << node.name;
 }
 
 TEST(Plan, WindowsOverWindows) {
@@ -193,8 +193,8 @@ TEST(Plan, WindowsOverWindows) {
   // The device's name is not the grouping column any more: the window is what is left as key.
   EXPECT_EQ(std::get<SinkNode>(NodeNamed(plan, "sink.1").kind).keys, std::vector<int>{2});
   EXPECT_EQ(std::get<SinkNode>(NodeNamed(plan, "sink.0").kind).keys, std::vector<int>{0});
-  EXPECT_EQ(plan.OwnerOf(input.id), NodeNamed(plan, "minutes.window").id);
-  for (const PlanNode& node : plan.nodes) EXPECT_LT(node.input, node.id) << node.name;
+  EXPECT_EQ(plan.OwnersOf(input.id), std::vector{NodeNamed(plan, "minutes.window").id});
+  for (const PlanNode& node : plan.nodes) EXPECT_LT(node.input(), node.id) << node.name;
 }
 
 TEST(Plan, SinksOnASourceReadAllItsColumns) {

@@ -14,7 +14,7 @@ std::string Shared(const std::string& list) {
   const JobPlan plan = job.Plan();
   EXPECT_EQ(job.Messages(), "") << list;
   const PlanNode& node = NodeNamed(plan, "q");
-  const Schema& input = plan.node(node.input).output;
+  const Schema& input = plan.node(node.input()).output;
   const SharedExpressions made =
       ShareExpressions(std::get<ProjectNode>(node.kind).columns, int(input.fields.size()));
   Schema known = input;

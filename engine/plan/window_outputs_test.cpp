@@ -60,8 +60,8 @@ TEST(WindowOutputs, ShowsLatenessChangesAndTheFirstRowsOfAWindow) {
                   keys: device_id
                   time: window_end
 )");
-  EXPECT_EQ(plan.WatermarkDelayOf(NodeNamed(plan, "sink.0").id), std::chrono::minutes(5));
-  EXPECT_EQ(plan.WatermarkDelayOf(NodeNamed(plan, "metrics.window").id), Micros(0));
+  EXPECT_EQ(plan.UpstreamsOf(NodeNamed(plan, "sink.0").id).front().delay, std::chrono::minutes(5));
+  EXPECT_EQ(plan.UpstreamsOf(NodeNamed(plan, "metrics.window").id).front().delay, Micros(0));
 }
 
 // Windows that cumulate have their start in common: their rows must not replace each other.

@@ -82,7 +82,7 @@ void Compute(const JobPlan& plan) {
   for (const PlanNode& node : plan.nodes) {
     const auto* project = std::get_if<ProjectNode>(&node.kind);
     if (project == nullptr) continue;
-    const PlanNode& input = plan.node(node.input);
+    const PlanNode& input = plan.node(node.input());
     if (!std::holds_alternative<SourceNode>(input.kind)) continue;
     if (project->unnest.has_value()) {
       Unfold(*project, input.output, node.output);

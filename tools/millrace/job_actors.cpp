@@ -141,8 +141,10 @@ Status JobActors::SpawnTasks() {
       options.inputs = InputsOf(node.id);
       // Where rows are held back above, its own state says how far it was told.
       if (!plan.WaitsForRowsAhead(node.id)) {
-        options.watermark =
-            MovedBack(watermarks[plan.SourceOf(node.id)], plan.WatermarkDelayOf(node.id));
+        options.watermark = kEventTimeMax;
+        for (const auto& [source, delay] : plan.UpstreamsOf(node.id)) {
+          options.watermark = std::min(options.watermark, MovedBack(watermarks[source], delay));
+        }
       }
       options.state_bytes_max = parts_.state->StateBytesMax(keyed * size_t(parts_.parallelism));
       auto task = Task::Make(plan, options, state->store(), parts_.new_account());
@@ -208,8 +210,10 @@ std::map<int32_t, std::set<size_t>> JobActors::SendersOfSinks() const {
   for (const PlanNode& node : parts_.plan->nodes) {
     const auto* sink = std::get_if<SinkNode>(&node.kind);
     if (sink == nullptr) continue;
-    const auto& from = SendersOf(parts_.plan->OwnerOf(node.id));
-    senders[sink->sink_index].insert(from.begin(), from.end());
+    for (const NodeId owner : parts_.plan->OwnersOf(node.id)) {
+      const auto& from = SendersOf(owner);
+      senders[sink->sink_index].insert(from.begin(), from.end());
+    }
   }
   return senders;
 }
@@ -312,9 +316,11 @@ const std::vector<size_t>& JobActors::SendersOf(NodeId owner) const {
 
 // Asked before the keyed node above has its tasks, if there is one: each has as many.
 size_t JobActors::InputsOf(NodeId keyed) const {
-  const auto readers = readers_of_.find(parts_.plan->OwnerOf(parts_.plan->node(keyed).input));
-  const size_t rows =
-      readers != readers_of_.end() ? readers->second.size() : size_t(parts_.parallelism);
+  size_t rows = 0;
+  for (const NodeId owner : parts_.plan->OwnersOf(parts_.plan->node(keyed).input())) {
+    const auto readers = readers_of_.find(owner);
+    rows += readers != readers_of_.end() ? readers->second.size() : size_t(parts_.parallelism);
+  }
   const auto* node = std::get_if<WindowAggregateNode>(&parts_.plan->node(keyed).kind);
   const bool takes_panes = node != nullptr && node->panes_of.value() >= 0;
   return takes_panes ? rows + size_t(parts_.parallelism) : rows;
@@ -345,7 +351,11 @@ void JobActors::LinkSinks(size_t sender, size_t receiver, std::vector<int32_t> s
 void JobActors::WireTasks() {
   for (const auto& [window, tasks] : tasks_of_) {
     const PlanNode& node = parts_.plan->node(window);
-    std::vector<size_t> senders = SendersOf(parts_.plan->OwnerOf(node.input));
+    std::vector<size_t> senders;
+    for (const NodeId owner : parts_.plan->OwnersOf(node.input())) {
+      const std::vector<size_t>& rows = SendersOf(owner);
+      senders.insert(senders.end(), rows.begin(), rows.end());
+    }
     const auto* of_window = std::get_if<WindowAggregateNode>(&node.kind);
     const NodeId giver = of_window == nullptr ? NodeId(-1) : of_window->panes_of;
     if (giver.value() >= 0) {
