@@ -68,17 +68,19 @@ Result<size_t> RowPipeline::AddStep(NodeId id, const PlanNode& parent, bool belo
       ARROW_ASSIGN_OR_RAISE(step.project,
                             ProjectOperator::Make(*project, parent.output, node.output));
     }
-    step.ends_stream = true;
-    for (NodeId child : plan_.Children(id)) {
-      const PlanNode& below = plan_.node(child);
-      if (below.stream == node.stream &&
-          (IsKeyed(below) || std::holds_alternative<LimitNode>(below.kind))) {
-        step.ends_stream = false;
-      }
-    }
+  } else if (std::holds_alternative<UnionNode>(node.kind)) {
+    step.united = node.output.ToArrow();
   } else if (const auto* alert = std::get_if<AlertNode>(&node.kind)) {
     ARROW_ASSIGN_OR_RAISE(step.alert,
                           AlertOperator::Make(*alert, plan_.job, node.stream, parent.output));
+  }
+  // Alerts and sinks are of the stream, but do not make it.
+  step.ends_stream = step.project != nullptr || step.unnest != nullptr || step.united != nullptr;
+  for (NodeId child : plan_.Children(id)) {
+    const PlanNode& below = plan_.node(child);
+    const bool is_end = std::holds_alternative<AlertNode>(below.kind) ||
+                        std::holds_alternative<SinkNode>(below.kind);
+    if (below.stream == node.stream && !is_end) step.ends_stream = false;
   }
   if (IsKeyed(node)) {
     step.keyed = KeyedInputOf(node);
@@ -109,6 +111,7 @@ Status RowPipeline::Visit(const Step& step, const Flow& flow, const PipelineCont
   if (context.audience != RowAudience::kAll && !IsFor(step, context.audience)) return Status::OK();
   if (step.project != nullptr) return VisitProject(step, flow, context, outlet);
   if (step.unnest != nullptr) return VisitUnnest(step, flow, context, outlet);
+  if (step.united != nullptr) return VisitUnion(step, flow, context, outlet);
   if (step.alert != nullptr) return VisitAlert(step, flow, context, outlet);
   if (std::holds_alternative<LimitNode>(step.node->kind)) {
     return VisitLimit(step, flow, context, outlet);
@@ -172,6 +175,23 @@ Status RowPipeline::VisitUnnest(const Step& step, const Flow& flow, const Pipeli
     ARROW_RETURN_NOT_OK(VisitChildren(step, flow, std::move(*piece), context, outlet));
   }
   step.account->counted += counted;
+  return Status::OK();
+}
+
+// Columns have the names of the union; nothing is copied.
+Status RowPipeline::VisitUnion(const Step& step, const Flow& flow, const PipelineContext& context,
+                               Outlet* outlet) {
+  const int64_t rows = flow.rows.size();
+  if (step.enters_stream) step.account->rows_in += rows;
+  if (step.ends_stream) {
+    step.account->rows_out += rows;
+    step.account->counted += rows;
+  }
+  Flow united = flow;
+  united.rows.batch = arrow::RecordBatch::Make(step.united, rows, flow.rows.batch->columns());
+  for (size_t child : step.children) {
+    ARROW_RETURN_NOT_OK(Visit(steps_[child], united, context, outlet));
+  }
   return Status::OK();
 }
 

@@ -67,7 +67,8 @@ class RowPipeline {
     std::unique_ptr<ProjectOperator> project;
     std::unique_ptr<UnnestOperator> unnest;  // in place of `project`
     std::unique_ptr<AlertOperator> alert;
-    std::optional<KeyedInput> keyed;  // of a node with tasks of its own
+    std::shared_ptr<arrow::Schema> united;  // of a union: its columns
+    std::optional<KeyedInput> keyed;        // of a node with tasks of its own
     std::vector<size_t> children;
   };
   // Rows with the source row of each (empty: the same).
@@ -87,6 +88,8 @@ class RowPipeline {
                       Outlet* outlet);
   Status VisitUnnest(const Step& step, const Flow& flow, const PipelineContext& context,
                      Outlet* outlet);
+  Status VisitUnion(const Step& step, const Flow& flow, const PipelineContext& context,
+                    Outlet* outlet);
   Status VisitChildren(const Step& step, const Flow& flow, Projected projected,
                        const PipelineContext& context, Outlet* outlet);
   Status VisitLimit(const Step& step, const Flow& flow, const PipelineContext& context,

@@ -1,7 +1,8 @@
 // A job with everything bound, before its nodes are laid out: what planner.cpp hands to
-// plan_layout.cpp. Indexes count JobSpec::streams and JobSpec::sinks.
+// plan_layout.cpp. Indexes count BoundJob::streams and JobSpec::sinks.
 #pragma once
 
+#include <deque>
 #include <optional>
 #include <string>
 #include <vector>
@@ -17,22 +18,74 @@ struct GroupingColumn {
   int column = -1;  // of the stream; -1: not selected
 };
 
+// A join of two streams, over the columns of the left one and then those of the right one.
+struct BoundJoin {
+  std::vector<Expr> left_keys;   // over the left stream
+  std::vector<Expr> right_keys;  // over the right stream, of the same types
+  std::optional<Expr> left_filter;
+  std::optional<Expr> right_filter;
+  std::optional<Expr> condition;  // over both: what is left of ON
+  Micros lower{0};                // see JoinNode
+  Micros upper{0};
+  bool latest_only = false;
+  bool keeps_left = false;
+  bool keeps_right = false;
+  bool time_is_right = false;
+};
+
+// Columns of a table beside those of a stream.
+struct BoundLookup {
+  int lookup = -1;         // of JobSpec::lookups
+  std::vector<Expr> keys;  // over the stream, of the types of the table's key columns, in order
+  bool keeps_unmatched = false;
+};
+
 struct BoundStream {
-  const StreamSpec* spec = nullptr;
-  int input = -1;     // the stream in FROM; -1 for a source
-  int panes_of = -1;  // the stream whose panes it takes; -1: none
-  FromClause from;
-  BoundQuery query;  // over all columns of the input
+  enum class Kind {
+    kSource,
+    kQuery,       // reads one stream
+    kUnion,       // UNION ALL of several
+    kJoin,        // of two
+    kLookup,      // of one with a table
+    kPivot,       // of one
+    kWindowRows,  // the rows of one, with the window that each is in
+  };
+  Kind kind = Kind::kSource;
+  const StreamSpec* spec = nullptr;  // of a part of a query: one of BoundJob::parts
+  bool is_part = false;
+  std::vector<int> inputs;               // streams
+  std::vector<int64_t> input_offsets;    // of their names in the SQL
+  int panes_of = -1;                     // the stream whose panes it takes; -1: none
+  std::optional<Syntax> select;          // kQuery
+  FromClause from;                       // kQuery; of the others `table`: what they were read from
+  std::vector<PlacedName> column_names;  // in place of those of its SELECT
+  bool names_columns = true;             // see FromClause
   bool bound = false;
   bool used = false;  // by a sink or an alert, if only through other streams
 
+  BoundQuery query;         // kQuery, over all columns of the input
+  BoundJoin join;           // kJoin
+  BoundLookup lookup;       // kLookup
+  std::vector<Expr> exprs;  // kPivot, kWindowRows: its columns, over the input
+  // What of ON is asked once a row has its columns: by who reads this stream.
+  std::optional<Expr> rest;
+
   Schema schema;
+  // How a query over it names its columns, of joins; else by the name that FROM gives it.
+  std::vector<RelationScope> relations;
   int event_time = -1;    // column of the schema
   int window_end = -1;    // column of the schema
+  int window_start = -1;  // column of the schema, where every window is window_size long
+  Micros window_size{0};
   bool windowed = false;  // rows come out of a window
-  bool over = false;      // or else out of an OVER, if only through other streams
+  // Rows have no identity but all of their columns: they come out of an OVER or a join.
+  bool known_by_row = false;
   std::vector<GroupingColumn> grouping;
   std::vector<int> window_columns;  // the window's columns in GROUP BY that are selected
+
+  int input() const { return inputs.empty() ? -1 : inputs.front(); }
+  // Of a query or a part of one.
+  const PlacedText& sql() const { return std::get<QueryStreamSpec>(spec->kind).sql; }
 };
 
 struct BoundAlerts {
@@ -46,7 +99,9 @@ struct BoundSink {
 };
 
 struct BoundJob {
+  // Those of the job file, in its order, then what their queries have as parts.
   std::vector<BoundStream> streams;
+  std::deque<StreamSpec> parts;
   std::vector<int> order;  // of streams: inputs first
   std::vector<BoundAlerts> alerts;
   std::vector<BoundSink> sinks;

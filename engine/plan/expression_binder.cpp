@@ -177,24 +177,25 @@ std::optional<Bound> ExpressionBinder::BindColumn(const Syntax& node) {
   return ColumnOf(node, StringOf(fields[0]), StringOf(fields[1]));
 }
 
+const std::string& ExpressionBinder::NameOf(const RelationScope& relation, int column) const {
+  return relation.names.empty() ? scope_.columns->fields[size_t(column)].name
+                                : relation.names[size_t(column - relation.first)];
+}
+
 std::optional<Bound> ExpressionBinder::ColumnOf(const Syntax& node, const std::string& qualifier,
                                                 const std::string& name) {
-  const bool of_stream = std::ranges::find(scope_.qualifiers, qualifier) != scope_.qualifiers.end();
-  if (!scope_.unnest.has_value() && of_stream) return ColumnNamed(node, name);
-  const bool of_unnest = scope_.unnest.has_value() && scope_.unnest->qualifier == qualifier;
-  if (!of_stream && !of_unnest) {
-    std::vector<std::string> known = scope_.qualifiers;
-    if (scope_.unnest.has_value()) known.push_back(scope_.unnest->qualifier);
+  const auto relation = std::ranges::find(scope_.relations, qualifier, &RelationScope::qualifier);
+  if (relation == scope_.relations.end()) {
+    std::vector<std::string> known;
+    for (const RelationScope& other : scope_.relations) known.push_back(other.qualifier);
     sql_.Error(node, "'" + qualifier + "' is not in FROM", SuggestName(qualifier, known));
     return std::nullopt;
   }
-  const int count = int(scope_.columns->fields.size());
-  const int begin = of_unnest ? scope_.unnest->first : 0;
-  const int end = of_unnest ? count : scope_.unnest->first;
+  if (scope_.relations.size() == 1 && relation->names.empty()) return ColumnNamed(node, name);
   std::vector<std::string> known;
-  for (int i = begin; i < end; ++i) {
-    if (scope_.columns->fields[size_t(i)].name == name) return Named(node, i);
-    known.push_back(scope_.columns->fields[size_t(i)].name);
+  for (int i = relation->first; i < relation->first + relation->count; ++i) {
+    if (NameOf(*relation, i) == name) return Named(node, i);
+    known.push_back(NameOf(*relation, i));
   }
   sql_.Error(node, "unknown column '" + name + "' of '" + qualifier + "'",
              SuggestName(name, known));
@@ -203,21 +204,31 @@ std::optional<Bound> ExpressionBinder::ColumnOf(const Syntax& node, const std::s
 
 std::optional<Bound> ExpressionBinder::UnqualifiedColumn(const Syntax& node,
                                                          const std::string& name) {
-  if (!scope_.unnest.has_value()) return ColumnNamed(node, name);
-  const int first = scope_.unnest->first;
-  const std::vector<Field>& fields = scope_.columns->fields;
-  const int index = scope_.columns->IndexOf(name);
-  if (index < 0 && scope_.unnest->qualifier_is_value && scope_.unnest->qualifier == name) {
-    return Named(node, first);
+  if (scope_.relations.size() < 2) return ColumnNamed(node, name);
+  int found = -1;
+  const RelationScope* of = nullptr;
+  for (const RelationScope& relation : scope_.relations) {
+    for (int i = relation.first; i < relation.first + relation.count; ++i) {
+      if (relation.is_merged(i) || NameOf(relation, i) != name) continue;
+      if (found >= 0) {
+        sql_.Error(
+            node, "column reference '" + name + "' is ambiguous",
+            "write " + of->qualifier + "." + name + " or " + relation.qualifier + "." + name);
+        return std::nullopt;
+      }
+      found = i;
+      of = &relation;
+    }
   }
-  const bool repeated = index >= 0 && index < first &&
-                        std::any_of(fields.begin() + first, fields.end(),
-                                    [&](const Field& field) { return field.name == name; });
-  if (!repeated) return ColumnNamed(node, name);
-  sql_.Error(node, "column reference '" + name + "' is ambiguous",
-             "write " + scope_.qualifiers[0] + "." + name + " or " + scope_.unnest->qualifier +
-                 "." + name);
-  return std::nullopt;
+  const bool is_window = (name == "window_start" || name == "window_end") &&
+                         (scope_.window_columns || !scope_.no_window_columns.empty());
+  if (found >= 0 && !is_window) return Named(node, found);
+  for (const RelationScope& relation : scope_.relations) {
+    if (relation.qualifier_is_value && relation.qualifier == name) {
+      return Named(node, relation.first);
+    }
+  }
+  return ColumnNamed(node, name);
 }
 
 Bound ExpressionBinder::Named(const Syntax& node, int index) {

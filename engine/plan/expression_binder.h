@@ -29,12 +29,20 @@ class AggregateBinder {
   virtual std::optional<Bound> BindAggregate(const Syntax& call, const std::string& name) = 0;
 };
 
-// Columns at the end of a scope's that have a qualifier of their own: those of unnest().
-struct UnnestScope {
-  int first = 0;  // of its columns
+// Columns of a scope that may be named with a qualifier: those of a stream, a table or unnest() in
+// FROM.
+struct RelationScope {
   std::string qualifier;
+  int first = 0;  // of its columns
+  int count = 0;
   // PostgreSQL takes the alias of a function that gives single values for the value itself.
   bool qualifier_is_value = false;
+  // By the offset from `first`: names of columns, where those of the schema had to be made unique.
+  std::vector<std::string> names = {};
+  // Columns that stand for those of the relation before it (USING): only named with the qualifier.
+  std::vector<bool> merged = {};
+
+  bool is_merged(int column) const { return !merged.empty() && merged[size_t(column - first)]; }
 };
 
 // Takes the calls with OVER of a query.
@@ -49,8 +57,8 @@ class OverBinder {
 // then the aggregates; without a window the calls with OVER (see query_binder.h).
 struct BindScope {
   const Schema* columns = nullptr;
-  std::vector<std::string> qualifiers;  // `stream.column`, `alias.column`
-  std::optional<UnnestScope> unnest;
+  // Together they have all columns, in order; `stream.column`, `alias.column`.
+  std::vector<RelationScope> relations;
   bool window_columns = false;            // window_start and window_end may be named
   std::string no_window_columns;          // why they may not be, where they would exist
   AggregateBinder* aggregates = nullptr;  // null: aggregates are refused,
@@ -101,6 +109,7 @@ class ExpressionBinder {
   std::optional<Bound> ColumnOf(const Syntax& node, const std::string& qualifier,
                                 const std::string& name);
   std::optional<Bound> UnqualifiedColumn(const Syntax& node, const std::string& name);
+  const std::string& NameOf(const RelationScope& relation, int column) const;
   Bound Named(const Syntax& node, int index);
   std::optional<Bound> BindConstant(const Syntax& node);
   std::optional<Bound> BindOperator(const Syntax& node);

@@ -1,9 +1,10 @@
-// FROM: a stream, or a window function over one; a stream's arrays unfolded beside it.
-#include <array>
+// FROM: what it may hold, and what is said where it holds something else.
+#include "engine/plan/from_clause.h"
 
-#include "engine/plan/expression_binder.h"
+#include <array>
+#include <set>
+
 #include "engine/plan/literals.h"
-#include "engine/plan/query_binder.h"
 #include "engine/plan/unnest.h"
 
 namespace millrace {
@@ -12,27 +13,21 @@ namespace {
 constexpr int64_t kWindowDaysMax = 36'525;
 
 const std::vector<std::string> kWindows = {"tumble", "hop", "cumulate", "session"};
+const std::vector<std::string> kTableFunctions = {"tumble",  "hop",   "cumulate",
+                                                  "session", "pivot", "asof_join"};
 
-struct WindowArguments {
-  std::optional<Micros> size, slide, offset, gap;
-  const Syntax* slide_node = nullptr;
-};
-
-bool ReadAlias(const SqlText& sql, const Syntax& item, FromClause* from) {
-  const Syntax* alias = item.Find("alias");
-  if (alias == nullptr) return true;
-  if (!RefuseOtherFields(sql, *alias, {"aliasname"})) return false;
-  from->qualifier = alias->Text("aliasname");
-  return true;
+bool Contains(const std::vector<std::string>& names, const std::string& name) {
+  return std::ranges::find(names, name) != names.end();
 }
 
-std::optional<Micros> ReadLength(const SqlText& sql, const Syntax& node, const std::string& name) {
+// `what`: "a window's size".
+std::optional<Micros> ReadLength(const SqlText& sql, const Syntax& node, const std::string& what) {
   const Schema nothing;
   int64_t copies = 0;
   BindScope scope;
   scope.columns = &nothing;
   scope.copies_left = &copies;
-  scope.no_aggregates = "a window's " + name + " must be a literal";
+  scope.no_aggregates = what + " must be a literal";
   std::optional<Bound> bound;
   if (node.tag != "ColumnRef") {
     bound = ExpressionBinder(sql, scope).Bind(node);
@@ -40,25 +35,34 @@ std::optional<Micros> ReadLength(const SqlText& sql, const Syntax& node, const s
   }
   const auto* interval = bound ? std::get_if<Interval>(&bound->expr.literal) : nullptr;
   if (interval == nullptr) {
-    sql.Error(node, "a window's " + name + " must be an interval", "write INTERVAL '5 minutes'");
+    sql.Error(node, what + " must be an interval", "write INTERVAL '5 minutes'");
     return std::nullopt;
   }
   if (interval->months != 0) {
-    sql.Error(node, "a window's " + name + " must have a fixed length",
+    sql.Error(node, what + " must have a fixed length",
               "months and years differ in length; write days");
     return std::nullopt;
   }
   const std::optional<Micros> length = FixedLength(*interval);
   if (!length.has_value() || std::chrono::abs(*length) > std::chrono::days(kWindowDaysMax)) {
-    sql.Error(node, "a window's " + name + " is too long");
-    return std::nullopt;
-  }
-  if (name != "offset" && *length <= Micros(0)) {
-    sql.Error(node, "a window's " + name + " must be more than zero");
+    sql.Error(node, what + " is too long");
     return std::nullopt;
   }
   return length;
 }
+
+std::optional<Micros> ReadPositiveLength(const SqlText& sql, const Syntax& node,
+                                         const std::string& what) {
+  const std::optional<Micros> length = ReadLength(sql, node, what);
+  if (!length.has_value() || *length > Micros(0)) return length;
+  sql.Error(node, what + " must be more than zero");
+  return std::nullopt;
+}
+
+struct WindowArguments {
+  std::optional<Micros> size, slide, offset, gap;
+  const Syntax* slide_node = nullptr;
+};
 
 // Of each window function, the names of the arguments after the stream, in order.
 const std::vector<std::string>& ArgumentsOf(const std::string& function) {
@@ -102,7 +106,8 @@ bool ReadArguments(const SqlText& sql, const Syntax& call, const std::string& fu
       good = false;
       continue;
     }
-    slot = ReadLength(sql, *value, name);
+    slot = name == "offset" ? ReadLength(sql, *value, "a window's offset")
+                            : ReadPositiveLength(sql, *value, "a window's " + name);
     good = good && slot.has_value();
     if (is_slide) window->slide_node = value;
   }
@@ -110,7 +115,7 @@ bool ReadArguments(const SqlText& sql, const Syntax& call, const std::string& fu
 }
 
 bool CheckWindow(const SqlText& sql, const Syntax& call, const std::string& function,
-                 const WindowArguments& window, FromClause* from) {
+                 const WindowArguments& window, WindowClause* from) {
   if (function == "session") {
     if (!window.gap.has_value()) {
       sql.Error(call, "session() needs a gap", "write gap => INTERVAL '5 minutes'");
@@ -160,49 +165,215 @@ bool CheckWindow(const SqlText& sql, const Syntax& call, const std::string& func
   return true;
 }
 
-std::optional<FromClause> ReadWindow(const SqlText& sql, const Syntax& item) {
-  FromClause from;
-  from.windowed = true;
-  if (!RefuseOtherFields(sql, item, {"functions", "alias"})) return std::nullopt;
+// The call in a RangeFunction, or null after an error.
+const Syntax* CallIn(const SqlText& sql, const Syntax& item) {
+  if (!RefuseOtherFields(sql, item, {"functions", "alias"})) return nullptr;
   const std::vector<Syntax>& functions = item.List("functions");
-  if (functions.size() != 1 || functions[0].List("items").empty() ||
-      functions[0].List("items")[0].tag != "FuncCall") {
-    sql.Error(item, "expected one window function in FROM");
+  if (functions.size() == 1 && !functions[0].List("items").empty() &&
+      functions[0].List("items")[0].tag == "FuncCall") {
+    return &functions[0].List("items")[0];
+  }
+  sql.Error(item, "expected one window function in FROM");
+  return nullptr;
+}
+
+std::string NameIn(const Syntax& node) {
+  return node.tag == "ColumnRef" && node.List("fields").size() == 1
+             ? StringOf(node.List("fields")[0])
+             : "";
+}
+
+std::optional<TableRef> ReadFunction(const SqlText& sql, const Syntax& call);
+
+// An argument that is a stream: its name, or pivot() or asof_join() over one.
+std::optional<TableRef> ReadStreamArgument(const SqlText& sql, const Syntax& call,
+                                           const Syntax* argument, const std::string& what) {
+  if (argument != nullptr && argument->tag == "FuncCall") {
+    std::optional<TableRef> table = ReadFunction(sql, *argument);
+    if (!table.has_value() || !table->window.windowed) return table;
+    sql.Error(*argument, what + " is no window",
+              "put the query over the window in parentheses, or in a stream of its own");
     return std::nullopt;
   }
-  const Syntax& call = functions[0].List("items")[0];
+  const std::string name = argument == nullptr ? "" : NameIn(*argument);
+  if (name.empty()) {
+    sql.Error(argument == nullptr ? call : *argument, what + " is the name of a stream");
+    return std::nullopt;
+  }
+  TableRef table;
+  table.name = table.qualifier = name;
+  table.offset = argument->offset;
+  return table;
+}
+
+const Syntax* ArgumentAt(const Syntax& call, size_t index) {
+  const std::vector<Syntax>& args = call.List("args");
+  return index < args.size() && args[index].tag != "NamedArgExpr" ? &args[index] : nullptr;
+}
+
+std::optional<TableRef> ReadWindow(const SqlText& sql, const Syntax& call,
+                                   const std::string& function) {
+  std::optional<TableRef> table = ReadStreamArgument(sql, call, ArgumentAt(call, 0),
+                                                     "the first argument of " + function + "()");
+  if (!table.has_value()) return std::nullopt;
+  WindowArguments window;
+  table->window.windowed = true;
+  if (!ReadArguments(sql, call, function, &window) ||
+      !CheckWindow(sql, call, function, window, &table->window)) {
+    return std::nullopt;
+  }
+  return table;
+}
+
+// asof_join(a, b, a.k = b.k, within => INTERVAL '5 seconds').
+std::optional<TableRef> ReadAsOf(const SqlText& sql, const Syntax& call) {
+  TableRef join;
+  join.kind = TableRef::Kind::kAsOf;
+  join.type = JoinType::kLeft;
+  join.offset = call.offset;
+  for (size_t i = 0; i < 2; ++i) {
+    std::optional<TableRef> input = ReadStreamArgument(
+        sql, call, ArgumentAt(call, i),
+        std::string("the ") + (i == 0 ? "first" : "second") + " argument of asof_join()");
+    if (!input.has_value()) return std::nullopt;
+    join.inputs.push_back(std::move(*input));
+  }
+  static const std::vector<std::string> kNames = {"condition", "within"};
+  const std::vector<Syntax>& args = call.List("args");
+  std::set<std::string> given;
+  for (size_t i = 2; i < args.size(); ++i) {
+    const Syntax* value = &args[i];
+    std::string name = i - 2 < kNames.size() ? kNames[i - 2] : "";
+    if (args[i].tag == "NamedArgExpr") {
+      if (!RefuseOtherFields(sql, args[i], {"arg", "name", "argnumber"})) return std::nullopt;
+      name = args[i].Text("name");
+      value = args[i].Find("arg");
+    }
+    if (!Contains(kNames, name)) {
+      sql.Error(args[i],
+                name.empty() ? "asof_join() has too many arguments"
+                             : "asof_join() has no argument '" + name + "'",
+                SuggestName(name, kNames));
+      return std::nullopt;
+    }
+    if (!given.insert(name).second) {
+      sql.Error(args[i], "argument '" + name + "' of asof_join() is given twice");
+      return std::nullopt;
+    }
+    if (name == "condition") {
+      join.condition = *value;
+      continue;
+    }
+    const std::optional<Micros> within = ReadPositiveLength(sql, *value, "'within' of asof_join()");
+    if (!within.has_value()) return std::nullopt;
+    join.within = *within;
+  }
+  if (!join.condition.has_value()) {
+    sql.Error(call, "asof_join() needs a condition", "write condition => a.device = b.device");
+    return std::nullopt;
+  }
+  if (join.within == Micros(0)) {
+    sql.Error(call, "asof_join() needs to know how far to look back",
+              "without it rows would be kept for ever: write within => INTERVAL '5 minutes'");
+    return std::nullopt;
+  }
+  return join;
+}
+
+// The columns of pivot() that give values: one, or ARRAY[a, b].
+bool ReadPivotValues(const SqlText& sql, const Syntax& node, TableRef* pivot) {
+  pivot->has_value_list = node.tag == "A_ArrayExpr";
+  const auto add = [&](const Syntax& value) {
+    const std::string name = NameIn(value);
+    if (name.empty()) {
+      sql.Error(value, "the third argument of pivot() is a column, or several: ARRAY[a, b]");
+      return false;
+    }
+    pivot->values.push_back({name, value.offset});
+    return true;
+  };
+  if (!pivot->has_value_list) return add(node);
+  return std::ranges::all_of(node.List("elements"), add);
+}
+
+// pivot(stream, column, value, 'PS1', 'PS2').
+std::optional<TableRef> ReadPivot(const SqlText& sql, const Syntax& call) {
+  std::optional<TableRef> input =
+      ReadStreamArgument(sql, call, ArgumentAt(call, 0), "the first argument of pivot()");
+  if (!input.has_value()) return std::nullopt;
+  TableRef pivot;
+  pivot.kind = TableRef::Kind::kPivot;
+  pivot.offset = call.offset;
+  pivot.qualifier = input->qualifier;
+  pivot.inputs.push_back(std::move(*input));
+  const std::vector<Syntax>& args = call.List("args");
+  for (const Syntax& arg : args) {
+    if (arg.tag != "NamedArgExpr") continue;
+    sql.Error(arg, "arguments of pivot() have no names");
+    return std::nullopt;
+  }
+  if (args.size() < 4) {
+    sql.Error(call, "pivot() needs a stream, a column, a value, and the texts that become columns",
+              "write pivot(readings, sensor, value, 'PS1', 'PS2')");
+    return std::nullopt;
+  }
+  pivot.pivoted = {NameIn(args[1]), args[1].offset};
+  if (pivot.pivoted.name.empty()) {
+    sql.Error(args[1], "the second argument of pivot() is a column");
+    return std::nullopt;
+  }
+  if (!ReadPivotValues(sql, args[2], &pivot)) return std::nullopt;
+  std::set<std::string> names;
+  for (size_t i = 3; i < args.size(); ++i) {
+    const Syntax* text = args[i].tag == "A_Const" ? args[i].Find("sval") : nullptr;
+    const std::string name = text == nullptr ? "" : text->Text("sval");
+    if (name.empty()) {
+      sql.Error(args[i], "what becomes a column of pivot() is a text", "write 'PS1'");
+      return std::nullopt;
+    }
+    if (!names.insert(name).second) {
+      sql.Error(args[i], "'" + name + "' is in pivot() twice");
+      return std::nullopt;
+    }
+    pivot.categories.push_back({name, args[i].offset});
+  }
+  if (pivot.categories.size() * pivot.values.size() > kPivotColumnsMax) {
+    sql.Error(call, "pivot() makes at most " + std::to_string(kPivotColumnsMax) + " columns");
+    return std::nullopt;
+  }
+  return pivot;
+}
+
+// A function in FROM that gives a table.
+std::optional<TableRef> ReadFunction(const SqlText& sql, const Syntax& call) {
   const std::string function = FunctionNameOf(sql, call);
   if (function.empty()) return std::nullopt;
-  if (std::ranges::find(kWindows, function) == kWindows.end()) {
-    static constexpr std::array kLater = {"asof_join", "pivot"};
-    const bool later = std::ranges::find(kLater, function) != kLater.end();
-    std::vector<std::string> known = kWindows;
+  if (!Contains(kTableFunctions, function)) {
+    std::vector<std::string> known = kTableFunctions;
     known.insert(known.end(), UnnestNames().begin(), UnnestNames().end());
-    sql.Error(call,
-              later ? function + "() in FROM is not supported by this version"
-                    : "unknown function '" + function + "' in FROM",
-              SuggestName(function, later ? kWindows : known));
+    sql.Error(call, "unknown function '" + function + "' in FROM", SuggestName(function, known));
     return std::nullopt;
   }
   if (!RefuseOtherFields(sql, call, {"funcname", "args", "funcformat"})) return std::nullopt;
-  const std::vector<Syntax>& args = call.List("args");
-  if (args.empty() || args[0].tag != "ColumnRef" || args[0].List("fields").size() != 1 ||
-      StringOf(args[0].List("fields")[0]).empty()) {
-    sql.Error(args.empty() ? call : args[0],
-              "the first argument of " + function + "() is the name of a stream");
-    return std::nullopt;
+  if (function == "asof_join") return ReadAsOf(sql, call);
+  if (function == "pivot") return ReadPivot(sql, call);
+  return ReadWindow(sql, call, function);
+}
+
+// The alias of what has columns of its own; `renames`: q(a, b) may name them.
+bool ReadAlias(const SqlText& sql, const Syntax& item, bool renames, TableRef* table) {
+  const Syntax* alias = item.Find("alias");
+  if (alias == nullptr) return true;
+  if (!RefuseOtherFields(sql, *alias, {"aliasname", renames ? "colnames" : "aliasname"})) {
+    return false;
   }
-  from.stream = from.qualifier = StringOf(args[0].List("fields")[0]);
-  from.offset = args[0].offset;
-  WindowArguments window;
-  const bool good = ReadArguments(sql, call, function, &window);
-  if (!good || !CheckWindow(sql, call, function, window, &from)) return std::nullopt;
-  if (!ReadAlias(sql, item, &from)) return std::nullopt;
-  return from;
+  table->qualifier = alias->Text("aliasname");
+  table->column_names = ReadColumnNames(alias->List("colnames"));
+  return true;
 }
 
 // A stream by its name.
-std::optional<FromClause> ReadStream(const SqlText& sql, const Syntax& item) {
+std::optional<TableRef> ReadNamed(const SqlText& sql, const Syntax& item) {
   if (!RefuseOtherFields(sql, item, {"relname", "inh", "relpersistence", "alias"})) {
     return std::nullopt;
   }
@@ -210,19 +381,30 @@ std::optional<FromClause> ReadStream(const SqlText& sql, const Syntax& item) {
     sql.Error(item, "ONLY is not supported");
     return std::nullopt;
   }
-  FromClause from;
-  from.stream = from.qualifier = item.Text("relname");
-  from.offset = item.offset;
-  if (!ReadAlias(sql, item, &from)) return std::nullopt;
-  return from;
+  TableRef table;
+  table.name = table.qualifier = item.Text("relname");
+  table.offset = item.offset;
+  if (!ReadAlias(sql, item, false, &table)) return std::nullopt;
+  return table;
+}
+
+std::optional<TableRef> ReadQuery(const SqlText& sql, const Syntax& item) {
+  if (item.Flag("lateral")) {
+    sql.Error(item, "LATERAL is not supported");
+    return std::nullopt;
+  }
+  const Syntax* query = item.Find("subquery");
+  if (!RefuseOtherFields(sql, item, {"subquery", "alias"}) || query == nullptr) return std::nullopt;
+  TableRef table;
+  table.kind = TableRef::Kind::kQuery;
+  table.offset = item.offset;
+  table.query = *query;
+  if (!ReadAlias(sql, item, true, &table)) return std::nullopt;
+  return table;
 }
 
 void TellOneUnnest(const SqlText& sql, const Syntax& item) {
-  if (IsUnnest(item)) {
-    sql.Error(item, "FROM unfolds one array", "unfold the other one in a stream over this one");
-  } else {
-    sql.Error(item, "JOIN is not supported by this version", "name one stream in FROM");
-  }
+  sql.Error(item, "FROM unfolds one array", "unfold the other one in a stream over this one");
 }
 
 void TellStreamFirst(const SqlText& sql, const Syntax& item) {
@@ -230,46 +412,121 @@ void TellStreamFirst(const SqlText& sql, const Syntax& item) {
             "write FROM stream, unnest(x) AS s");
 }
 
-// The stream that stands before `beside`, which is to be an array of it.
-std::optional<FromClause> ReadStreamBeside(const SqlText& sql, const Syntax& item,
-                                           const Syntax& beside) {
-  if (!IsUnnest(beside)) {
-    const std::string function = TableFunctionName(beside);
-    if (IsUnnest(item)) {
-      TellStreamFirst(sql, item);
-    } else if (!function.empty() && std::ranges::find(kWindows, function) == kWindows.end()) {
-      sql.Error(beside, "unknown function '" + function + "' in FROM",
-                SuggestName(function, UnnestNames()));
-    } else {
-      sql.Error(beside, "JOIN is not supported by this version", "name one stream in FROM");
+std::optional<TableRef> ReadTable(const SqlText& sql, const Syntax& item);
+
+std::optional<JoinType> ReadJoinType(const SqlText& sql, const Syntax& join) {
+  const std::string type = join.Text("jointype");
+  if (type == "JOIN_INNER") return JoinType::kInner;
+  if (type == "JOIN_LEFT") return JoinType::kLeft;
+  if (type == "JOIN_RIGHT") return JoinType::kRight;
+  if (type == "JOIN_FULL") return JoinType::kFull;
+  sql.Error(join, "this kind of join is not supported");
+  return std::nullopt;
+}
+
+// PostgreSQL reads `a ASOF JOIN b` as an alias of a.
+bool RefuseAsOfAlias(const SqlText& sql, const Syntax& table) {
+  const Syntax* alias = table.Find("alias");
+  if (alias == nullptr || alias->Text("aliasname") != "asof") return true;
+  sql.Error(table, "ASOF JOIN is written as a function",
+            "write asof_join(a, b, condition => a.device = b.device, within => INTERVAL '1 "
+            "minute')");
+  return false;
+}
+
+std::optional<TableRef> ReadJoin(const SqlText& sql, const Syntax& item) {
+  const Syntax* left = item.Find("larg");
+  const Syntax* right = item.Find("rarg");
+  if (left == nullptr || right == nullptr) return std::nullopt;
+  if (item.Flag("isNatural")) {
+    sql.Error(*right, "NATURAL JOIN is not supported", "name the columns: JOIN ... USING (device)");
+    return std::nullopt;
+  }
+  if (item.Find("alias") != nullptr) {
+    sql.Error(item, "an alias of a join is not supported", "give its streams aliases");
+    return std::nullopt;
+  }
+  if (!RefuseOtherFields(sql, item, {"jointype", "larg", "rarg", "quals", "usingClause"}) ||
+      !RefuseAsOfAlias(sql, *left)) {
+    return std::nullopt;
+  }
+  TableRef join;
+  join.kind = TableRef::Kind::kJoin;
+  for (const Syntax* side : {left, right}) {
+    std::optional<TableRef> input = ReadTable(sql, *side);
+    if (!input.has_value()) return std::nullopt;
+    join.inputs.push_back(std::move(*input));
+  }
+  join.offset = join.inputs[1].offset;
+  const std::optional<JoinType> type = ReadJoinType(sql, item);
+  if (!type.has_value()) return std::nullopt;
+  join.type = *type;
+  if (const Syntax* condition = item.Find("quals")) join.condition = *condition;
+  for (const Syntax& column : item.List("usingClause")) {
+    join.using_columns.push_back({StringOf(column), column.offset});
+  }
+  if (!join.condition.has_value() && join.using_columns.empty()) {
+    sql.Error(*right, "a join needs a condition", "write JOIN ... ON a.device = b.device");
+    return std::nullopt;
+  }
+  return join;
+}
+
+std::optional<TableRef> ReadTable(const SqlText& sql, const Syntax& item) {
+  if (item.tag == "RangeVar") return ReadNamed(sql, item);
+  if (item.tag == "RangeSubselect") return ReadQuery(sql, item);
+  if (item.tag == "JoinExpr") {
+    const Syntax* right = item.Find("rarg");
+    if (right != nullptr && IsUnnest(*right)) {
+      TellOneUnnest(sql, *right);
+      return std::nullopt;
     }
+    return ReadJoin(sql, item);
+  }
+  if (item.tag != "RangeFunction") {
+    sql.Error(item, ConstructName(item) + " is not supported by this version");
     return std::nullopt;
   }
   if (IsUnnest(item)) {
     TellStreamFirst(sql, item);
     return std::nullopt;
   }
-  if (item.tag == "JoinExpr") {
-    TellOneUnnest(sql, beside);
+  const Syntax* call = CallIn(sql, item);
+  if (call == nullptr) return std::nullopt;
+  std::optional<TableRef> table = ReadFunction(sql, *call);
+  if (!table.has_value()) return std::nullopt;
+  if (table->kind == TableRef::Kind::kAsOf) {
+    const Syntax* alias = item.Find("alias");
+    if (alias == nullptr) return table;
+    sql.Error(*alias, "an alias of a join is not supported",
+              "columns are named by the streams: a.x, b.x");
     return std::nullopt;
   }
-  if (item.tag == "RangeVar") return ReadStream(sql, item);
-  if (item.tag == "RangeFunction") {
-    sql.Error(beside, "unfolding and a window do not go together in one query",
-              "unfold in a stream of its own, and put the window over that");
-  } else {
-    sql.Error(item, ConstructName(item) + " is not supported by this version");
+  if (!ReadAlias(sql, item, false, &*table)) return std::nullopt;
+  return table;
+}
+
+std::set<std::string> QualifiersOf(const TableRef& table) {
+  if (table.kind != TableRef::Kind::kJoin && table.kind != TableRef::Kind::kAsOf) {
+    return {table.qualifier};
   }
-  return std::nullopt;
+  std::set<std::string> qualifiers = QualifiersOf(table.inputs[0]);
+  qualifiers.merge(QualifiersOf(table.inputs[1]));
+  return qualifiers;
 }
 
 bool AddUnnest(const SqlText& sql, const Syntax& item, FromClause* from) {
+  if (from->table.window.windowed) {
+    sql.Error(item, "unfolding and a window do not go together in one query",
+              "unfold in a stream of its own, and put the window over that");
+    return false;
+  }
   std::optional<UnnestClause> unnest = ReadUnnest(sql, item);
   if (!unnest.has_value()) return false;
-  if (unnest->qualifier == from->qualifier) {
+  if (QualifiersOf(from->table).contains(unnest->qualifier)) {
     const Syntax* alias = item.Find("alias");
     sql.Error(alias == nullptr ? item : *alias,
-              "table name '" + from->qualifier + "' is there twice", "give one another alias");
+              "table name '" + unnest->qualifier + "' is there twice", "give one another alias");
     return false;
   }
   from->unnest = std::move(unnest);
@@ -281,23 +538,26 @@ bool IsTrueLiteral(const Syntax& node) {
   return value != nullptr && value->Flag("boolval");
 }
 
+std::optional<FromClause> ReadOnly(const SqlText& sql, const Syntax& item) {
+  std::optional<TableRef> table = ReadTable(sql, item);
+  if (!table.has_value()) return std::nullopt;
+  FromClause from;
+  from.table = std::move(*table);
+  return from;
+}
+
 // stream CROSS JOIN unnest(x), stream [LEFT] JOIN unnest(x) ON true.
-std::optional<FromClause> ReadJoin(const SqlText& sql, const Syntax& join) {
-  const Syntax* left = join.Find("larg");
-  const Syntax* right = join.Find("rarg");
-  if (left == nullptr || right == nullptr) return std::nullopt;
-  if (!IsUnnest(*left) && right->tag != "RangeFunction") {
-    sql.Error(join, ConstructName(join) + " is not supported by this version");
-    return std::nullopt;
-  }
-  std::optional<FromClause> from = ReadStreamBeside(sql, *left, *right);
+std::optional<FromClause> ReadUnnestJoin(const SqlText& sql, const Syntax& join) {
+  const Syntax& right = *join.Find("rarg");
+  if (join.Find("larg") == nullptr) return std::nullopt;
+  std::optional<FromClause> from = ReadOnly(sql, *join.Find("larg"));
   if (!from.has_value() || !RefuseOtherFields(sql, join, {"jointype", "larg", "rarg", "quals"}) ||
-      !AddUnnest(sql, *right, &*from)) {
+      !AddUnnest(sql, right, &*from)) {
     return std::nullopt;
   }
   const std::string kind = join.Text("jointype");
   if (kind != "JOIN_INNER" && kind != "JOIN_LEFT") {
-    sql.Error(*right, "an array is unfolded by CROSS JOIN or LEFT JOIN",
+    sql.Error(right, "an array is unfolded by CROSS JOIN or LEFT JOIN",
               "its elements are of the stream's rows: there are none without one");
     return std::nullopt;
   }
@@ -311,30 +571,16 @@ std::optional<FromClause> ReadJoin(const SqlText& sql, const Syntax& join) {
   return from;
 }
 
-std::optional<FromClause> ReadItem(const SqlText& sql, const Syntax& item) {
-  if (item.tag == "RangeVar") return ReadStream(sql, item);
-  if (item.tag == "JoinExpr") return ReadJoin(sql, item);
-  if (item.tag != "RangeFunction") {
-    sql.Error(item, ConstructName(item) + " is not supported by this version");
-    return std::nullopt;
-  }
-  if (!IsUnnest(item)) return ReadWindow(sql, item);
-  TellStreamFirst(sql, item);
-  return std::nullopt;
-}
-
 }  // namespace
 
+std::vector<PlacedName> ReadColumnNames(const std::vector<Syntax>& names) {
+  std::vector<PlacedName> read;
+  read.reserve(names.size());
+  for (const Syntax& name : names) read.push_back({StringOf(name), name.offset});
+  return read;
+}
+
 std::optional<FromClause> ReadFrom(const SqlText& sql, const Syntax& select) {
-  if (const Syntax* with = select.Find("withClause")) {
-    sql.Error(*with, "WITH (a common table expression) is not supported",
-              "give the inner query a stream of its own");
-    return std::nullopt;
-  }
-  if (select.Text("op") != "SETOP_NONE") {
-    sql.Error(select, "UNION, INTERSECT and EXCEPT are not supported");
-    return std::nullopt;
-  }
   const std::vector<Syntax>& items = select.List("fromClause");
   if (items.empty()) {
     if (const Syntax* values = select.Find("valuesLists")) {
@@ -344,12 +590,27 @@ std::optional<FromClause> ReadFrom(const SqlText& sql, const Syntax& select) {
     }
     return std::nullopt;
   }
-  if (items.size() == 1) return ReadItem(sql, items[0]);
-  std::optional<FromClause> from = ReadStreamBeside(sql, items[0], items[1]);
+  if (items.size() == 1) {
+    const Syntax* right = items[0].tag == "JoinExpr" ? items[0].Find("rarg") : nullptr;
+    return right != nullptr && IsUnnest(*right) ? ReadUnnestJoin(sql, items[0])
+                                                : ReadOnly(sql, items[0]);
+  }
+  if (IsUnnest(items[0])) {
+    TellStreamFirst(sql, items[0]);
+    return std::nullopt;
+  }
+  for (size_t i = 1; i < items.size(); ++i) {
+    if (IsUnnest(items[i]) && i == 1) continue;
+    if (IsUnnest(items[i])) {
+      TellOneUnnest(sql, items[i]);
+    } else if (items[i].tag != "RangeFunction" || ReadTable(sql, items[i]).has_value()) {
+      sql.Error(items[i], "a join needs a condition", "write JOIN ... ON a.device = b.device");
+    }
+    return std::nullopt;
+  }
+  std::optional<FromClause> from = ReadOnly(sql, items[0]);
   if (!from.has_value() || !AddUnnest(sql, items[1], &*from)) return std::nullopt;
-  if (items.size() == 2) return from;
-  TellOneUnnest(sql, items[2]);
-  return std::nullopt;
+  return from;
 }
 
 }  // namespace millrace

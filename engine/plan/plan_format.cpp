@@ -90,13 +90,54 @@ class PlanFormatter {
         AddWindow(node, *window, input, depth);
       } else if (const auto* over = std::get_if<OverNode>(&node.kind)) {
         AddOver(node, *over, input, depth);
+      } else if (const auto* join = std::get_if<JoinNode>(&node.kind)) {
+        AddJoin(node, *join, input, depth);
+      } else if (std::holds_alternative<UnionNode>(node.kind)) {
+        AddUnion(node, depth);
       } else if (const auto* alert = std::get_if<AlertNode>(&node.kind)) {
         AddAlert(node, *alert, input, depth);
       } else if (const auto* sink = std::get_if<SinkNode>(&node.kind)) {
         AddSink(node, *sink, depth);
       }
     }
-    for (const NodeId child : plan_.Children(node.id)) Add(plan_.node(child), depth + 1);
+    for (const NodeId id : plan_.Children(node.id)) {
+      const PlanNode& child = plan_.node(id);
+      // What several nodes lead to stands below the last of them.
+      if (child.inputs.back() == node.id) {
+        Add(child, depth + 1);
+      } else {
+        Line(depth + 1, "to " + child.name);
+      }
+    }
+  }
+
+  void AddUnion(const PlanNode& node, int depth) {
+    std::vector<std::string> inputs;
+    inputs.reserve(node.inputs.size());
+    for (const NodeId input : node.inputs) inputs.push_back(plan_.node(input).name);
+    Line(depth, "union " + node.name + ": " + Joined(inputs));
+  }
+
+  // "-1s" to "0s".
+  static std::string Bound(Micros bound) {
+    return bound < Micros(0) ? "-" + FormatDuration(-bound) : FormatDuration(bound);
+  }
+
+  void AddJoin(const PlanNode& node, const JoinNode& join, const Schema& input, int depth) {
+    const std::string keys = Names(input, join.keys);
+    Line(depth, keys.empty() ? "exchange to one task (no keys)" : "exchange by hash(" + keys + ")");
+    const bool full = join.keeps_left && join.keeps_right;
+    const std::string type = full               ? "full "
+                             : join.keeps_left  ? "left "
+                             : join.keeps_right ? "right "
+                                                : "";
+    Line(depth, type + (join.latest_only ? "as-of join " : "join ") + node.name);
+    Detail(depth, "right less left",
+           join.lower == join.upper ? Bound(join.lower)
+                                    : Bound(join.lower) + " to " + Bound(join.upper));
+    Detail(depth, "keys", keys);
+    Detail(depth, "left", Names(input, join.left));
+    Detail(depth, "right", Names(input, join.right));
   }
 
   void AddSource(const PlanNode& node, const SourceNode& source, int depth) {
@@ -247,19 +288,30 @@ class PlanFormatter {
   std::string text_;
 };
 
+std::string FormatProjected(const JobPlan& plan, const PlanNode& node) {
+  const auto* project = std::get_if<ProjectNode>(&node.kind);
+  if (project == nullptr) return node.name;
+  const PlanNode& above = plan.node(node.input());
+  std::string text;
+  for (const Expr& column : project->columns) {
+    text += (text.empty() ? "" : ", ") + FormatExpr(column, above.output);
+  }
+  if (project->filter.has_value()) text += " where " + FormatExpr(*project->filter, above.output);
+  return text + " of " + above.stream;
+}
+
 }  // namespace
 
 std::string FormatKeyedInput(const JobPlan& plan, const PlanNode& keyed) {
   const PlanNode& node = plan.node(keyed.input());
-  const auto* project = std::get_if<ProjectNode>(&node.kind);
-  if (project == nullptr) return node.name;
-  const Schema& input = plan.node(node.input()).output;
-  std::string text;
-  for (const Expr& column : project->columns) {
-    text += (text.empty() ? "" : ", ") + FormatExpr(column, input);
+  if (std::holds_alternative<UnionNode>(node.kind)) {
+    std::string text;
+    for (const NodeId input : node.inputs) {
+      text += (text.empty() ? "" : " and ") + FormatProjected(plan, plan.node(input));
+    }
+    return text;
   }
-  if (project->filter.has_value()) text += " where " + FormatExpr(*project->filter, input);
-  text += " of " + plan.node(node.input()).stream;
+  const std::string text = FormatProjected(plan, node);
   // What is in a pane that has not ended is in the other one's state.
   const auto* window = std::get_if<WindowAggregateNode>(&keyed.kind);
   const NodeId giver = window == nullptr ? NodeId(-1) : window->panes_of;

@@ -73,7 +73,8 @@ void VisitColumns(Expr* expr, const ColumnVisitor& visit) {
   for (Expr& arg : expr->args) VisitColumns(&arg, visit);
 }
 
-// Every reference of a row-wise node to a column of its input, and to those that unfolding adds.
+// Every reference of a node to a column of its input, and to those that unfolding adds; but of
+// unions and lookups, which pass columns on as they are.
 void VisitInputColumns(PlanNode* node, const ColumnVisitor& visit) {
   if (auto* project = std::get_if<ProjectNode>(&node->kind)) {
     if (project->unnest.has_value()) {
@@ -82,6 +83,15 @@ void VisitInputColumns(PlanNode* node, const ColumnVisitor& visit) {
     }
     if (project->filter.has_value()) VisitColumns(&*project->filter, visit);
     for (Expr& column : project->columns) VisitColumns(&column, visit);
+  } else if (auto* lookup = std::get_if<LookupNode>(&node->kind)) {
+    for (Expr& key : lookup->keys) VisitColumns(&key, visit);
+    if (lookup->time.has_value()) VisitColumns(&*lookup->time, visit);
+  } else if (auto* join = std::get_if<JoinNode>(&node->kind)) {
+    visit(&join->is_right);
+    visit(&join->event_time);
+    for (auto* columns : {&join->keys, &join->left, &join->right}) {
+      for (int& column : *columns) visit(&column);
+    }
   } else if (auto* alert = std::get_if<AlertNode>(&node->kind)) {
     for (AlertRule& rule : alert->rules) {
       VisitColumns(&rule.condition, visit);
@@ -112,26 +122,46 @@ class Layout {
     for (const int index : bound_.order) {
       const BoundStream& stream = bound_.streams[size_t(index)];
       if (!stream.used) continue;
-      if (stream.input < 0) {
-        AddSource(index, stream);
-      } else if (stream.from.windowed) {
-        AddWindowed(index, stream);
-      } else if (!stream.query.over.calls.empty()) {
-        AddOver(index, stream);
-      } else {
-        AddPlain(index, stream);
-      }
+      AddStream(index, stream);
     }
     LinkPanes();
     for (const BoundAlerts& alerts : bound_.alerts) AddAlerts(alerts);
     for (const BoundSink& sink : bound_.sinks) AddSinks(sink);
-    for (size_t i = 0; i < plan_.nodes.size(); ++i) {
-      if (std::holds_alternative<SourceNode>(plan_.nodes[i].kind)) Prune(&plan_.nodes[i]);
-    }
+    for (size_t i = plan_.nodes.size(); i > 0; --i) Prune(&plan_.nodes[i - 1]);
     return std::move(plan_);
   }
 
  private:
+  void AddStream(int index, const BoundStream& stream) {
+    switch (stream.kind) {
+      case BoundStream::Kind::kSource:
+        AddSource(index, stream);
+        return;
+      case BoundStream::Kind::kQuery:
+        if (stream.from.windowed) {
+          AddWindowed(index, stream);
+        } else if (!stream.query.over.calls.empty()) {
+          AddOver(index, stream);
+        } else {
+          AddPlain(index, stream);
+        }
+        return;
+      case BoundStream::Kind::kUnion:
+        AddUnion(index, stream);
+        return;
+      case BoundStream::Kind::kJoin:
+        AddJoin(index, stream);
+        return;
+      case BoundStream::Kind::kLookup:
+        AddLookup(index, stream);
+        return;
+      case BoundStream::Kind::kPivot:
+      case BoundStream::Kind::kWindowRows:
+        AddDerived(index, stream);
+        return;
+    }
+  }
+
   PlanNode* AddNode(std::string name, const std::string& stream, NodeId input) {
     PlanNode node;
     node.id = NodeId(int32_t(plan_.nodes.size()));
@@ -153,10 +183,168 @@ class Layout {
   }
 
   void AddPlain(int index, const BoundStream& stream) {
-    PlanNode* node =
-        AddNode(stream.spec->name, stream.spec->name, node_of_stream_[size_t(stream.input)]);
+    PlanNode* node = AddNode(stream.spec->name, stream.spec->name, NodeOfInput(stream));
     node->kind = ProjectNode{stream.query.where, SelectList(stream), stream.query.unnest};
     Finish(index, stream, node);
+  }
+
+  // pivot(), rows with their windows.
+  void AddDerived(int index, const BoundStream& stream) {
+    PlanNode* node = AddNode(stream.spec->name, stream.spec->name, NodeOfInput(stream));
+    node->kind = ProjectNode{InputOf(stream).rest, stream.exprs};
+    Finish(index, stream, node);
+  }
+
+  void AddLookup(int index, const BoundStream& stream) {
+    const BoundStream& input = InputOf(stream);
+    const std::string& name = stream.spec->name;
+    PlanNode* node = AddNode(name + ".input", name, NodeOfInput(stream));
+    ProjectNode rows{input.rest, {}};
+    for (size_t i = 0; i < input.schema.fields.size(); ++i) {
+      rows.columns.push_back(ColumnOf(input.schema, int(i)));
+    }
+    node->kind = std::move(rows);
+    node->output = input.schema;
+    node->event_time = input.event_time;
+    node->window_end = input.window_end;
+
+    node = AddNode(name, name, node->id);
+    const LookupSpec& spec = job_.lookups[size_t(stream.lookup.lookup)];
+    LookupNode lookup;
+    lookup.lookup = spec.name;
+    lookup.keys = stream.lookup.keys;
+    lookup.keeps_unmatched = stream.lookup.keeps_unmatched;
+    lookup.columns.resize(spec.columns.size());
+    std::iota(lookup.columns.begin(), lookup.columns.end(), 0);
+    if (spec.valid_from.has_value()) lookup.time = TimeOf(input);
+    node->kind = std::move(lookup);
+    Finish(index, stream, node);
+  }
+
+  // The moment that a row stands for.
+  static Expr TimeOf(const BoundStream& stream) {
+    return stream.windowed ? LastMomentBefore(ColumnOf(stream.schema, stream.window_end))
+                           : ColumnOf(stream.schema, stream.event_time);
+  }
+
+  void AddUnion(int index, const BoundStream& stream) {
+    std::vector<NodeId> inputs;
+    for (size_t i = 0; i < stream.inputs.size(); ++i) {
+      const BoundStream& branch = bound_.streams[size_t(stream.inputs[i])];
+      inputs.push_back(AddCast(branch, node_of_stream_[size_t(stream.inputs[i])], stream.schema));
+    }
+    PlanNode* node = AddNode(stream.spec->name, stream.spec->name, NodeId(-1));
+    node->inputs = std::move(inputs);
+    node->kind = UnionNode();
+    Finish(index, stream, node);
+  }
+
+  // What gives the columns of `branch` with the types of `schema`.
+  NodeId AddCast(const BoundStream& branch, NodeId input, const Schema& schema) {
+    std::vector<Expr> columns;
+    bool same = true;
+    for (size_t i = 0; i < schema.fields.size(); ++i) {
+      columns.push_back(ColumnOf(branch.schema, int(i)));
+      const Type type = schema.fields[i].type;
+      if (columns.back().type == type) continue;
+      columns.back() = MakeExpr(Expr::Kind::kCast, type, {std::move(columns.back())});
+      same = false;
+    }
+    if (same) return input;
+    PlanNode* node = AddNode(branch.spec->name + ".cast", branch.spec->name, input);
+    node->kind = ProjectNode{std::nullopt, std::move(columns)};
+    node->output = schema;
+    node->event_time = branch.event_time;
+    node->window_end = branch.window_end;
+    return node->id;
+  }
+
+  // Both sides as rows of one kind, in the order of event time by key.
+  void AddJoin(int index, const BoundStream& stream) {
+    const BoundJoin& bound = stream.join;
+    const BoundStream& left = bound_.streams[size_t(stream.inputs[0])];
+    const BoundStream& right = bound_.streams[size_t(stream.inputs[1])];
+    const std::string& name = stream.spec->name;
+    const size_t left_columns = left.schema.fields.size();
+    const size_t columns = left_columns + right.schema.fields.size();
+
+    JoinNode join;
+    join.is_right = 0;
+    join.event_time = 1;
+    join.lower = bound.lower;
+    join.upper = bound.upper;
+    join.latest_only = bound.latest_only;
+    join.keeps_left = bound.keeps_left;
+    join.keeps_right = bound.keeps_right;
+    join.time_is_right = bound.time_is_right;
+    ColumnList layout;
+    layout.AddAlways(LiteralExpr(Literal(false), Type::kBoolean),
+                     {"is_right", Type::kBoolean, "", false});
+    layout.AddAlways(LiteralExpr(Literal(), Type::kTimestamp),
+                     {"event_time", Type::kTimestamp, "", false});
+    for (size_t i = 0; i < bound.left_keys.size(); ++i) {
+      join.keys.push_back(int(layout.columns.size()));
+      layout.AddAlways(bound.left_keys[i], {"key", bound.left_keys[i].type, "", false});
+    }
+    const size_t first = layout.columns.size();
+    for (size_t i = 0; i < columns; ++i) {
+      const Field& field = stream.schema.fields[i];
+      (i < left_columns ? join.left : join.right).push_back(int(layout.columns.size()));
+      layout.AddAlways(LiteralExpr(Literal(), field.type), field);
+    }
+
+    std::vector<NodeId> sides;
+    for (const bool is_right : {false, true}) {
+      const BoundStream& side = is_right ? right : left;
+      std::vector<Expr> exprs = layout.columns;
+      exprs[0] = LiteralExpr(Literal(is_right), Type::kBoolean);
+      exprs[1] = TimeOf(side);
+      for (size_t i = 0; i < bound.left_keys.size(); ++i) {
+        exprs[2 + i] = is_right ? bound.right_keys[i] : bound.left_keys[i];
+      }
+      for (size_t i = 0; i < side.schema.fields.size(); ++i) {
+        exprs[first + (is_right ? left_columns : 0) + i] = ColumnOf(side.schema, int(i));
+      }
+      PlanNode* node = AddNode(name + (is_right ? ".right" : ".left"), name,
+                               node_of_stream_[size_t(stream.inputs[is_right ? 1 : 0])]);
+      node->kind = ProjectNode{is_right ? bound.right_filter : bound.left_filter, std::move(exprs)};
+      node->output = layout.schema;
+      node->event_time = join.event_time;
+      sides.push_back(node->id);
+    }
+    PlanNode* node = AddNode(name + ".sides", name, NodeId(-1));
+    node->inputs = std::move(sides);
+    node->kind = UnionNode();
+    node->output = layout.schema;
+    node->event_time = join.event_time;
+
+    node = AddNode(name + ".join", name, node->id);
+    node->kind = std::move(join);
+    node->output.fields.assign(stream.schema.fields.begin(),
+                               stream.schema.fields.begin() + int64_t(columns));
+    node->event_time = size_t(stream.event_time) < columns ? stream.event_time : -1;
+    node->window_end = size_t(stream.window_end) < columns ? stream.window_end : -1;
+    std::vector<Expr> exprs;
+    for (size_t i = 0; i < columns; ++i) exprs.push_back(ColumnOf(stream.schema, int(i)));
+    // Of FULL JOIN: the time of the side that is there.
+    if (stream.schema.fields.size() > columns) {
+      const auto time = [](const BoundStream& of) {
+        return of.windowed ? of.window_end : of.event_time;
+      };
+      exprs.push_back(MakeExpr(Expr::Kind::kCoalesce, Type::kTimestamp,
+                               {ColumnOf(stream.schema, time(left)),
+                                ColumnOf(stream.schema, int(left_columns) + time(right))}));
+    }
+    node = AddNode(name, name, node->id);
+    node->kind = ProjectNode{bound.condition, std::move(exprs)};
+    Finish(index, stream, node);
+  }
+
+  const BoundStream& InputOf(const BoundStream& stream) const {
+    return bound_.streams[size_t(stream.input())];
+  }
+  NodeId NodeOfInput(const BoundStream& stream) const {
+    return node_of_stream_[size_t(stream.input())];
   }
 
   static std::vector<Expr> SelectList(const BoundStream& stream) {
@@ -171,10 +359,11 @@ class Layout {
     node->event_time = stream.event_time;
     node->window_end = stream.window_end;
     node_of_stream_[size_t(index)] = node->id;
+    if (stream.is_part) parts_.insert(node->id);
   }
 
   void AddWindowed(int index, const BoundStream& stream) {
-    const BoundStream& input = bound_.streams[size_t(stream.input)];
+    const BoundStream& input = InputOf(stream);
     WindowAggregateNode window;
     window.size = stream.from.size;
     window.slide = stream.from.slide;
@@ -225,7 +414,7 @@ class Layout {
   PlanNode* AddKeyed(const BoundStream& stream, const char* role, ColumnList before, Keyed keyed,
                      Schema output) {
     const std::string& name = stream.spec->name;
-    PlanNode* node = AddNode(name + ".input", name, node_of_stream_[size_t(stream.input)]);
+    PlanNode* node = AddNode(name + ".input", name, NodeOfInput(stream));
     node->kind = ProjectNode{stream.query.where, std::move(before.columns)};
     node->output = std::move(before.schema);
     node->event_time = keyed.event_time;
@@ -236,7 +425,7 @@ class Layout {
   }
 
   void AddOver(int index, const BoundStream& stream) {
-    const BoundStream& input = bound_.streams[size_t(stream.input)];
+    const BoundStream& input = InputOf(stream);
     const BoundOver& bound = stream.query.over;
     OverNode over;
     ColumnList before;
@@ -449,7 +638,7 @@ class Layout {
     AlertNode alert;
     alert.rules = alerts.rules;
     alert.windowed = stream.windowed;
-    alert.of_row = stream.over;
+    alert.of_row = stream.known_by_row;
     alert.time_column = stream.windowed ? stream.window_end : stream.event_time;
     for (const GroupingColumn& key : stream.grouping) {
       if (key.column >= 0) alert.keys.push_back(key.column);
@@ -504,44 +693,104 @@ class Layout {
     node->window_end = above.window_end;
   }
 
-  // Leaves of a source what its children name, and the event time.
-  void Prune(PlanNode* source) {
-    std::vector<bool> used(source->output.fields.size(), false);
-    if (source->event_time >= 0) used[size_t(source->event_time)] = true;
-    const std::vector<NodeId> children = plan_.Children(source->id);
-    for (const NodeId child : children) {
-      PlanNode* node = &plan_.nodes[size_t(child.value())];
-      if (std::holds_alternative<SinkNode>(node->kind)) used.assign(used.size(), true);
-      VisitInputColumns(node, [&](int* column) {
-        if (size_t(*column) < used.size()) used[size_t(*column)] = true;
-      });
+  // Leaves of sources, and of what stands between a query and its parts, the columns that their
+  // children name, and the times.
+  void Prune(PlanNode* node) {
+    const bool is_project = std::holds_alternative<ProjectNode>(node->kind);
+    const bool prunes = std::holds_alternative<SourceNode>(node->kind) ||
+                        std::holds_alternative<LookupNode>(node->kind) ||
+                        std::holds_alternative<UnionNode>(node->kind) ||
+                        std::holds_alternative<JoinNode>(node->kind);
+    if (!prunes && !(is_project && parts_.contains(node->id))) return;
+    std::vector<bool> used(node->output.fields.size(), false);
+    const auto use = [&](int* column) {
+      if (*column >= 0 && size_t(*column) < used.size()) used[size_t(*column)] = true;
+    };
+    use(&node->event_time);
+    use(&node->window_end);
+    if (std::holds_alternative<LookupNode>(node->kind)) VisitInputColumns(node, use);
+    const std::vector<NodeId> children = plan_.Children(node->id);
+    for (const NodeId id : children) {
+      PlanNode* child = &plan_.nodes[size_t(id.value())];
+      const bool passes_on = std::holds_alternative<SinkNode>(child->kind) ||
+                             std::holds_alternative<UnionNode>(child->kind) ||
+                             std::holds_alternative<LookupNode>(child->kind);
+      if (passes_on) used.assign(used.size(), true);
+      VisitInputColumns(child, use);
     }
     // A batch needs a column to say how many rows it has.
     if (std::ranges::find(used, true) == used.end() && !used.empty()) used[0] = true;
+    if (std::ranges::find(used, false) == used.end() &&
+        !std::holds_alternative<SourceNode>(node->kind)) {
+      return;
+    }
 
     std::vector<int> moved(used.size(), -1);
-    Schema kept;
-    std::vector<int> used_columns;
+    std::vector<int> kept;
     for (size_t i = 0; i < used.size(); ++i) {
       if (!used[i]) continue;
-      moved[i] = int(used_columns.size());
-      used_columns.push_back(int(i));
-      kept.fields.push_back(source->output.fields[i]);
+      moved[i] = int(kept.size());
+      kept.push_back(int(i));
     }
-    std::get<SourceNode>(source->kind).used_columns = std::move(used_columns);
-    source->output = kept;
-    if (source->event_time >= 0) source->event_time = moved[size_t(source->event_time)];
-    for (const NodeId child : children) {
-      PlanNode* node = &plan_.nodes[size_t(child.value())];
-      VisitInputColumns(node, [&](int* column) {
-        const bool is_added = size_t(*column) >= moved.size();
-        *column += is_added ? int(kept.fields.size()) - int(moved.size())
-                            : moved[size_t(*column)] - *column;
-      });
-      if (!std::holds_alternative<SinkNode>(node->kind)) continue;
-      node->output = source->output;
-      node->event_time = source->event_time;
+    Keep(kept, node);
+    const auto move = [&](int* column) {
+      const bool is_added = size_t(*column) >= moved.size();
+      *column += is_added ? int(kept.size()) - int(moved.size()) : moved[size_t(*column)] - *column;
+    };
+    if (std::holds_alternative<LookupNode>(node->kind)) VisitInputColumns(node, move);
+    for (const NodeId id : children) {
+      PlanNode* child = &plan_.nodes[size_t(id.value())];
+      VisitInputColumns(child, move);
+      if (!std::holds_alternative<SinkNode>(child->kind)) continue;
+      child->output = node->output;
+      child->event_time = node->event_time;
+      child->window_end = node->window_end;
     }
+  }
+
+  // Leaves the node's columns `kept`, and what it passes on as it is above it.
+  void Keep(const std::vector<int>& kept, PlanNode* node) {
+    const auto keep = [&](auto* list) {
+      std::remove_reference_t<decltype(*list)> left;
+      for (const int column : kept) left.push_back(std::move((*list)[size_t(column)]));
+      *list = std::move(left);
+    };
+    if (auto* source = std::get_if<SourceNode>(&node->kind)) {
+      keep(&source->used_columns);
+    } else if (auto* project = std::get_if<ProjectNode>(&node->kind)) {
+      keep(&project->columns);
+    } else if (auto* join = std::get_if<JoinNode>(&node->kind)) {
+      const size_t left_columns = join->left.size();
+      std::vector<int> left, right;
+      for (const int column : kept) {
+        const bool is_right = size_t(column) >= left_columns;
+        (is_right ? right : left)
+            .push_back(is_right ? join->right[size_t(column) - left_columns]
+                                : join->left[size_t(column)]);
+      }
+      join->left = std::move(left);
+      join->right = std::move(right);
+    } else if (auto* lookup = std::get_if<LookupNode>(&node->kind)) {
+      PlanNode* input = &plan_.nodes[size_t(node->input().value())];
+      const int input_columns = int(input->output.fields.size());
+      std::vector<int> of_input, of_table;
+      for (const int column : kept) {
+        if (column < input_columns) of_input.push_back(column);
+        if (column >= input_columns)
+          of_table.push_back(lookup->columns[size_t(column - input_columns)]);
+      }
+      Keep(of_input, input);
+      lookup->columns = std::move(of_table);
+    } else {
+      for (const NodeId input : node->inputs) Keep(kept, &plan_.nodes[size_t(input.value())]);
+    }
+    const auto place = [&](int* column) {
+      const auto found = std::ranges::find(kept, *column);
+      *column = *column < 0 || found == kept.end() ? -1 : int(found - kept.begin());
+    };
+    keep(&node->output.fields);
+    place(&node->event_time);
+    place(&node->window_end);
   }
 
   const JobSpec& job_;
@@ -550,6 +799,7 @@ class Layout {
   std::vector<NodeId> node_of_stream_;
   std::vector<NodeId> window_of_stream_;  // its window node, where it has one
   std::vector<NodeId> alert_nodes_;
+  std::set<NodeId> parts_;  // that give the rows of parts of a query
 };
 
 }  // namespace

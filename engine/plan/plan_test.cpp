@@ -297,7 +297,7 @@ TEST(Planner, TellsCycles) {
                 .Query("c", "SELECT x FROM b")
                 .Sink("a")
                 .Messages(),
-            "20:15 streams read each other in a cycle: b -> c -> b\n");
+            "30:15 streams read each other in a cycle: b -> c -> b\n");
 }
 
 TEST(Planner, TellsOneMistakeOnce) {

@@ -7,7 +7,10 @@
 
 #include "engine/plan/bound_job.h"
 #include "engine/plan/expression_binder.h"
+#include "engine/plan/plan_mistakes.h"
 #include "engine/plan/query_binder.h"
+#include "engine/plan/stream_binder.h"
+#include "engine/plan/stream_reader.h"
 #include "engine/plan/syntax_tree.h"
 
 namespace millrace {
@@ -26,14 +29,12 @@ class Planner {
   Planner(const JobSpec& job, Diagnostics* diagnostics)
       : job_(job),
         diagnostics_(diagnostics),
-        told_before_(diagnostics->items().size()),
+        mistakes_(diagnostics),
         whole_(!diagnostics->has_errors()) {}
 
   JobPlan Plan() {
-    ReadStreams();
-    PutInOrder();
-    for (const int index : bound_.order) BindStream(index);
-    for (const int index : bound_.order) BindPanes(index);
+    ReadStreams(job_, diagnostics_, &bound_);
+    BindStreams(job_, mistakes_, &bound_);
     for (const AlertSpec& alert : job_.alerts) BindAlert(alert);
     for (size_t i = 0; i < job_.sinks.size(); ++i) BindSink(int(i));
     if (job_.sinks.empty() && whole_) {
@@ -49,365 +50,15 @@ class Planner {
  private:
   BoundStream& At(int index) { return bound_.streams[size_t(index)]; }
 
-  // The job file's reader and the planner may find the same mistake: it is told once.
   void Error(SourcePlace place, const std::string& message, const std::string& hint = "") {
-    for (size_t i = 0; i < told_before_; ++i) {
-      const Diagnostic& item = diagnostics_->items()[i];
-      if (item.severity == Severity::kError && item.place == place && place.line > 0) return;
-    }
-    diagnostics_->Error(place, message, hint);
-  }
-
-  std::optional<int> StreamNamed(const std::string& name) const {
-    for (size_t i = 0; i < job_.streams.size(); ++i) {
-      if (job_.streams[i].name == name) return int(i);
-    }
-    return std::nullopt;
-  }
-
-  std::string SuggestStream(const std::string& name) const {
-    std::vector<std::string> names;
-    names.reserve(job_.streams.size());
-    for (const StreamSpec& stream : job_.streams) names.push_back(stream.name);
-    return SuggestName(name, names);
-  }
-
-  // Parses every query and finds its input. `syntax_` stays empty where that failed.
-  void ReadStreams() {
-    bound_.streams.resize(job_.streams.size());
-    syntax_.resize(job_.streams.size());
-    for (size_t i = 0; i < job_.streams.size(); ++i) {
-      BoundStream& stream = bound_.streams[i];
-      stream.spec = &job_.streams[i];
-      const auto* query = std::get_if<QueryStreamSpec>(&stream.spec->kind);
-      if (query == nullptr) continue;
-      const SqlText sql(query->sql, "", diagnostics_);
-      std::optional<Syntax> select = ParseSelect(sql);
-      std::optional<FromClause> from;
-      if (select.has_value()) from = ReadFrom(sql, *select);
-      if (!from.has_value()) continue;
-      const std::optional<int> input = StreamNamed(from->stream);
-      if (!input.has_value()) {
-        sql.Error(from->offset, "unknown stream '" + from->stream + "'",
-                  SuggestStream(from->stream));
-        continue;
-      }
-      stream.from = std::move(*from);
-      stream.input = *input;
-      syntax_[i] = std::move(select);
-    }
-  }
-
-  // Inputs before what reads them. What is left reads a broken stream, or itself.
-  void PutInOrder() {
-    enum class Visit { kNew, kOpen, kDone };
-    std::vector<Visit> visits(job_.streams.size(), Visit::kNew);
-    for (size_t i = 0; i < job_.streams.size(); ++i) {
-      std::vector<int> path;
-      int at = int(i);
-      while (at >= 0 && visits[size_t(at)] == Visit::kNew) {
-        visits[size_t(at)] = Visit::kOpen;
-        path.push_back(at);
-        at = At(at).input;
-      }
-      if (at >= 0 && visits[size_t(at)] == Visit::kOpen) ReportCycle(path, at);
-      for (auto it = path.rbegin(); it != path.rend(); ++it) {
-        visits[size_t(*it)] = Visit::kDone;
-        bound_.order.push_back(*it);
-      }
-    }
-  }
-
-  void ReportCycle(const std::vector<int>& path, int first) {
-    const auto start = std::ranges::find(path, first);
-    std::string names;
-    for (auto it = start; it != path.end(); ++it) names += At(*it).spec->name + " -> ";
-    names += At(first).spec->name;
-    const auto& query = std::get<QueryStreamSpec>(At(first).spec->kind);
-    const SqlText sql(query.sql, "", diagnostics_);
-    if (path.end() - start == 1) {
-      sql.Error(At(first).from.offset, "stream '" + At(first).spec->name + "' reads itself");
-    } else {
-      sql.Error(At(first).from.offset, "streams read each other in a cycle: " + names);
-    }
-  }
-
-  void BindStream(int index) {
-    BoundStream& stream = At(index);
-    if (const auto* source = std::get_if<SourceStreamSpec>(&stream.spec->kind)) {
-      for (const SourceColumn& column : source->columns)
-        stream.schema.fields.push_back(column.field);
-      if (source->event_time.has_value()) {
-        stream.event_time = stream.schema.IndexOf(source->event_time->column);
-        if (!CheckEventTime(*source->event_time, stream)) return;
-      }
-      stream.bound = true;
-      return;
-    }
-    if (!syntax_[size_t(index)].has_value() || !At(stream.input).bound) return;
-    const SqlText sql(std::get<QueryStreamSpec>(stream.spec->kind).sql, "", diagnostics_);
-    const BoundStream& input = At(stream.input);
-    const bool timed = !stream.from.windowed || CheckWindowInput(sql, stream, input);
-    stream.from.time_column = input.windowed ? input.window_end : input.event_time;
-    if (stream.from.time_column < 0) stream.from.no_time_hint = HintForTime(input);
-    std::optional<BoundQuery> query =
-        BindQuery(sql, *syntax_[size_t(index)], stream.from, input.schema);
-    if (!query.has_value() || !timed) return;
-    stream.query = std::move(*query);
-    stream.windowed = input.windowed || stream.from.windowed;
-    stream.over = !stream.windowed && (input.over || !stream.query.over.calls.empty());
-    if (!CheckEmission(stream)) return;
-    if (stream.from.windowed) {
-      DescribeWindowed(input, &stream);
-    } else {
-      DescribePlain(input, &stream);
-    }
-    stream.bound = true;
-  }
-
-  bool CheckEventTime(const EventTimeSpec& spec, const BoundStream& stream) {
-    if (stream.event_time < 0) {
-      Error(spec.place, "unknown column '" + spec.column + "'",
-            SuggestName(spec.column, stream.schema.Names()));
-      return false;
-    }
-    if (stream.schema.fields[size_t(stream.event_time)].type == Type::kTimestamp) return true;
-    Error(spec.place, "the event time must be a timestamp column");
-    return false;
-  }
-
-  // What is said of late readings and of rows that change needs a window.
-  bool CheckEmission(const BoundStream& stream) {
-    const auto& spec = std::get<QueryStreamSpec>(stream.spec->kind);
-    const auto refuse = [&](const std::optional<PlacedDuration>& given, const std::string& what,
-                            const std::string& hint) {
-      if (given.has_value()) Error(given->place, what, hint);
-      return !given.has_value();
-    };
-    if (!stream.from.windowed) {
-      const std::string hint = "say it of the stream with tumble(...) or hop(...)";
-      bool good =
-          refuse(spec.allowed_lateness, "allowed_lateness needs a window in this query", hint);
-      good = refuse(spec.changes_every, "emit needs a window in this query", hint) && good;
-      return RefusePanes(spec, "panes_of needs a window in this query") && good;
-    }
-    if (stream.from.gap > Micros(0)) {
-      const bool good =
-          refuse(spec.changes_every, "emit does not go with session",
-                 "what a session's row is known by, its start and end, changes as it grows");
-      return RefusePanes(spec, "panes_of does not go with session: it has no panes") && good;
-    }
-    return true;
-  }
-
-  bool RefusePanes(const QueryStreamSpec& spec, const std::string& why) {
-    if (spec.panes_of.has_value()) Error(spec.panes_of->place, why);
-    return !spec.panes_of.has_value();
-  }
-
-  // Finds the stream whose panes another one takes, and whether they are what that one needs.
-  void BindPanes(int index) {
-    BoundStream& stream = At(index);
-    const auto* spec = std::get_if<QueryStreamSpec>(&stream.spec->kind);
-    if (spec == nullptr || !spec->panes_of.has_value() || !stream.bound) return;
-    const std::string& name = spec->panes_of->text;
-    const std::optional<int> giver = StreamNamed(name);
-    if (!giver.has_value()) {
-      Error(spec->panes_of->place, "unknown stream '" + name + "'", SuggestStream(name));
-      return;
-    }
-    if (!At(*giver).bound) return;
-    const std::string problem = WhyNotPanesOf(stream, At(*giver));
-    if (!problem.empty()) {
-      Error(spec->panes_of->place, problem);
-      return;
-    }
-    int at = *giver;
-    for (size_t steps = 0; at >= 0 && at != index && steps <= bound_.streams.size(); ++steps) {
-      at = At(at).panes_of;
-    }
-    if (at == index) {
-      Error(spec->panes_of->place, "streams take each other's panes in a cycle");
-      return;
-    }
-    stream.panes_of = *giver;
-  }
-
-  static std::string WhyNotPanesOf(const BoundStream& taker, const BoundStream& giver) {
-    const std::string& name = giver.spec->name;
-    if (!giver.from.windowed || giver.input != taker.input || giver.from.gap > Micros(0)) {
-      return "'" + name + "' is not a window over '" + taker.from.stream + "'";
-    }
-    if (giver.query.where != taker.query.where) return "'" + name + "' has another WHERE";
-    const auto same_key = [](const BoundKey& a, const BoundKey& b) { return a.expr == b.expr; };
-    if (!std::ranges::equal(giver.query.keys, taker.query.keys, same_key)) {
-      return "'" + name + "' is grouped by other columns";
-    }
-    const auto same = [](const BoundAggregate& a, const BoundAggregate& b) { return a.SameAs(b); };
-    if (!std::ranges::equal(giver.query.aggregates, taker.query.aggregates, same)) {
-      return "'" + name + "' has other aggregates, or in another order";
-    }
-    for (const BoundAggregate& aggregate : taker.query.aggregates) {
-      AggregateSpec spec;
-      spec.function = aggregate.function;
-      spec.distinct = aggregate.distinct;
-      if (aggregate.argument.has_value()) spec.argument_type = aggregate.argument->type;
-      if (aggregate.second.has_value()) spec.second_type = aggregate.second->type;
-      if (HasFixedState(spec)) continue;
-      return "what " + aggregate.name +
-             " keeps of a pane has no fixed size: such panes are not handed on";
-    }
-    const auto& lateness = std::get<QueryStreamSpec>(giver.spec->kind).allowed_lateness;
-    if (lateness.has_value() && lateness->value > Micros(0)) {
-      return "panes of '" + name + "' change after their end: it has allowed_lateness";
-    }
-    const Micros pane = giver.from.pane();
-    if (taker.from.pane() % pane == Micros(0) &&
-        (taker.from.window_offset - giver.from.window_offset) % pane == Micros(0)) {
-      return "";
-    }
-    return "its windows are not put together from panes of '" + name + "', " +
-           FormatDuration(pane) + " long";
-  }
-
-  // Rows that change replace each other: who takes them needs what they are known by.
-  void CheckChanges(const SinkSpec& sink, const BoundStream& stream) {
-    const std::string& name = stream.spec->name;
-    const auto* spec = std::get_if<QueryStreamSpec>(&stream.spec->kind);
-    const bool changes = spec != nullptr && (spec->allowed_lateness || spec->changes_every);
-    if (!stream.from.windowed || stream.from.gap > Micros(0) || !changes) {
-      Error(sink.rows_place, "rows of '" + name + "' do not change",
-            stream.from.gap > Micros(0)
-                ? "sessions are given out once, when they are final"
-                : "add allowed_lateness or emit to a stream with tumble(...) or hop(...), and "
-                  "take its rows");
-      return;
-    }
-    if (stream.query.having.has_value() || stream.query.top.has_value()) {
-      Error(sink.rows_place,
-            std::string("rows: changes does not go with ") +
-                (stream.query.top.has_value() ? "ORDER BY and LIMIT" : "HAVING") + " in '" + name +
-                "': a row that was given out and then left out could not be taken back",
-            "filter in a stream over '" + name + "', or take final rows");
-      return;
-    }
-    if (spec->panes_of.has_value()) {
-      Error(sink.rows_place, "rows: changes does not go with panes_of in '" + name + "'",
-            "its readings come a pane at a time: take the rows of '" + spec->panes_of->text + "'");
-      return;
-    }
-    // Windows that cumulate have their start in common.
-    const bool known =
-        stream.from.cumulates ? stream.window_end >= 0 : !stream.window_columns.empty();
-    std::string missing = known ? "" : "window_end";
-    for (const GroupingColumn& key : stream.grouping) {
-      if (key.column < 0) missing += (missing.empty() ? "" : ", ") + key.name;
-    }
-    if (missing.empty()) return;
-    Error(sink.rows_place, "rows: changes needs to know the window and the key of '" + name + "'",
-          "select " + missing + " there");
-  }
-
-  // A window needs to know a row's time.
-  bool CheckWindowInput(const SqlText& sql, const BoundStream& stream, const BoundStream& input) {
-    if (input.windowed ? input.window_end >= 0 : input.event_time >= 0) return true;
-    sql.Error(stream.from.offset,
-              "a window needs an event time, and '" + input.spec->name + "' has none",
-              HintForTime(input));
-    return false;
-  }
-
-  // What to add where the time of a stream's rows is not known.
-  std::string HintForTime(const BoundStream& input) {
-    const std::string& name = input.spec->name;
-    if (input.windowed) return "select window_end in '" + name + "'";
-    if (input.input >= 0 && At(input.input).event_time >= 0) {
-      const BoundStream& above = At(input.input);
-      return "select " + above.schema.fields[size_t(above.event_time)].name + " in '" + name + "'";
-    }
-    if (input.input >= 0) return "add event_time to the source and select it in '" + name + "'";
-    return "add event_time to '" + name + "'";
-  }
-
-  static int Selected(const BoundQuery& query, int column) {
-    for (size_t i = 0; column >= 0 && i < query.columns.size(); ++i) {
-      const Expr& expr = query.columns[i].expr;
-      if (expr.kind == Expr::Kind::kColumn && expr.column == column) return int(i);
-    }
-    return -1;
-  }
-
-  // `input`: what the query reads, behind which the calls with OVER are.
-  static Field FieldOf(const Schema& input, const BoundStream& stream, const Expr& column) {
-    const size_t index = size_t(column.column);
-    if (index < input.fields.size()) return input.fields[index];
-    const BoundOverCall& call = stream.query.over.calls[index - input.fields.size()];
-    return {"", call.result, call.unit, call.is_json};
-  }
-
-  static void DescribePlain(const BoundStream& input, BoundStream* stream) {
-    const Schema columns = stream->query.unnest.has_value()
-                               ? UnnestedSchema(*stream->query.unnest, input.schema)
-                               : input.schema;
-    for (const BoundColumn& column : stream->query.columns) {
-      Field field;
-      if (column.expr.kind == Expr::Kind::kColumn) field = FieldOf(columns, *stream, column.expr);
-      field.name = column.name;
-      field.type = column.expr.type;
-      stream->schema.fields.push_back(std::move(field));
-    }
-    stream->event_time = Selected(stream->query, input.event_time);
-    stream->window_end = Selected(stream->query, input.window_end);
-    for (const GroupingColumn& key : input.grouping) {
-      stream->grouping.push_back({key.name, Selected(stream->query, key.column)});
-    }
-    if (stream->over && input.grouping.empty()) {
-      // What the rows are about: the columns by which they are partitioned.
-      for (const Expr& key : stream->query.over.partition) {
-        if (key.kind != Expr::Kind::kColumn) continue;
-        const int selected = Selected(stream->query, key.column);
-        if (selected < 0) continue;
-        stream->grouping.push_back({stream->schema.fields[size_t(selected)].name, selected});
-      }
-    }
-    for (const int column : input.window_columns) {
-      const int selected = Selected(stream->query, column);
-      if (selected >= 0) stream->window_columns.push_back(selected);
-    }
-  }
-
-  static void DescribeWindowed(const BoundStream& input, BoundStream* stream) {
-    const BoundQuery& query = stream->query;
-    const int key_count = int(query.keys.size());
-    for (const BoundColumn& column : query.columns) {
-      Field field;
-      const int of = column.expr.kind == Expr::Kind::kColumn ? column.expr.column - 2 : -1;
-      if (of >= key_count) {
-        field.unit = query.aggregates[size_t(of - key_count)].unit;
-        field.is_json = query.aggregates[size_t(of - key_count)].is_json;
-      } else if (of >= 0 && query.keys[size_t(of)].expr.kind == Expr::Kind::kColumn) {
-        field = input.schema.fields[size_t(query.keys[size_t(of)].expr.column)];
-      }
-      field.name = column.name;
-      field.type = column.expr.type;
-      stream->schema.fields.push_back(std::move(field));
-    }
-    stream->window_end = stream->event_time = Selected(query, 1);
-    for (int i = 0; i < key_count; ++i) {
-      stream->grouping.push_back({query.keys[size_t(i)].name, Selected(query, 2 + i)});
-    }
-    const std::array<bool, 2> grouped = {query.groups_by_start, query.groups_by_end};
-    for (const int column : {0, 1}) {
-      const int selected = grouped[size_t(column)] ? Selected(query, column) : -1;
-      if (selected >= 0) stream->window_columns.push_back(selected);
-    }
+    mistakes_.Error(place, message, hint);
   }
 
   void BindAlert(const AlertSpec& alert) {
-    const std::optional<int> index = StreamNamed(alert.stream.text);
+    const std::optional<int> index = StreamNamed(job_, alert.stream.text);
     if (!index.has_value()) {
       Error(alert.stream.place, "unknown stream '" + alert.stream.text + "'",
-            SuggestStream(alert.stream.text));
+            SuggestStream(job_, alert.stream.text));
       return;
     }
     MarkUsed(*index);
@@ -421,7 +72,7 @@ class Planner {
     BindScope scope;
     int64_t copies_left = kCopiedNodesMax;
     scope.columns = &At(*index).schema;
-    scope.qualifiers = {At(*index).spec->name};
+    scope.relations = {{At(*index).spec->name, 0, int(At(*index).schema.fields.size())}};
     scope.copies_left = &copies_left;
     scope.no_aggregates = "aggregate functions are not allowed in an alert";
     scope.no_aggregates_hint = "compute the aggregate in the stream";
@@ -458,7 +109,7 @@ class Planner {
 
   // An alert on windows is known by its key and window: rows must carry both.
   void CheckAlertIdentity(const AlertSpec& alert, const BoundStream& stream) {
-    if (!stream.windowed) return;
+    if (!stream.windowed || stream.known_by_row) return;
     std::string missing = stream.window_end < 0 ? "window_end" : "";
     for (const GroupingColumn& key : stream.grouping) {
       if (key.column < 0) missing += (missing.empty() ? "" : ", ") + key.name;
@@ -515,10 +166,10 @@ class Planner {
       bound_.sinks.push_back({index, -1});
       return;
     }
-    const std::optional<int> stream = StreamNamed(sink.stream->text);
+    const std::optional<int> stream = StreamNamed(job_, sink.stream->text);
     if (!stream.has_value()) {
       Error(sink.stream->place, "unknown stream '" + sink.stream->text + "'",
-            SuggestStream(sink.stream->text));
+            SuggestStream(job_, sink.stream->text));
       return;
     }
     MarkUsed(*stream);
@@ -527,6 +178,44 @@ class Planner {
                     At(*stream).window_end >= 0 || At(*stream).event_time >= 0);
     if (sink.rows == SinkRows::kChanges) CheckChanges(sink, At(*stream));
     bound_.sinks.push_back({index, *stream});
+  }
+
+  // Rows that change replace each other: who takes them needs what they are known by.
+  void CheckChanges(const SinkSpec& sink, const BoundStream& stream) {
+    const std::string& name = stream.spec->name;
+    const auto* spec = std::get_if<QueryStreamSpec>(&stream.spec->kind);
+    const bool changes = spec != nullptr && (spec->allowed_lateness || spec->changes_every);
+    if (!stream.from.windowed || stream.from.gap > Micros(0) || !changes) {
+      Error(sink.rows_place, "rows of '" + name + "' do not change",
+            stream.from.gap > Micros(0)
+                ? "sessions are given out once, when they are final"
+                : "add allowed_lateness or emit to a stream with tumble(...) or hop(...), and "
+                  "take its rows");
+      return;
+    }
+    if (stream.query.having.has_value() || stream.query.top.has_value()) {
+      Error(sink.rows_place,
+            std::string("rows: changes does not go with ") +
+                (stream.query.top.has_value() ? "ORDER BY and LIMIT" : "HAVING") + " in '" + name +
+                "': a row that was given out and then left out could not be taken back",
+            "filter in a stream over '" + name + "', or take final rows");
+      return;
+    }
+    if (spec->panes_of.has_value()) {
+      Error(sink.rows_place, "rows: changes does not go with panes_of in '" + name + "'",
+            "its readings come a pane at a time: take the rows of '" + spec->panes_of->text + "'");
+      return;
+    }
+    // Windows that cumulate have their start in common.
+    const bool known =
+        stream.from.cumulates ? stream.window_end >= 0 : !stream.window_columns.empty();
+    std::string missing = known ? "" : "window_end";
+    for (const GroupingColumn& key : stream.grouping) {
+      if (key.column < 0) missing += (missing.empty() ? "" : ", ") + key.name;
+    }
+    if (missing.empty()) return;
+    Error(sink.rows_place, "rows: changes needs to know the window and the key of '" + name + "'",
+          "select " + missing + " there");
   }
 
   bool AllAlertsHaveTime() {
@@ -553,28 +242,39 @@ class Planner {
   }
 
   void MarkUsed(int index) {
-    while (index >= 0 && !At(index).used) {
-      At(index).used = true;
-      if (At(index).panes_of >= 0) MarkUsed(At(index).panes_of);
-      index = At(index).input;
+    std::vector<int> next = {index};
+    while (!next.empty()) {
+      BoundStream& stream = At(next.back());
+      next.pop_back();
+      if (std::exchange(stream.used, true)) continue;
+      next.insert(next.end(), stream.inputs.begin(), stream.inputs.end());
+      if (stream.panes_of >= 0) next.push_back(stream.panes_of);
     }
   }
 
   void WarnOfUnused() {
-    std::vector<bool> read(job_.streams.size(), false);
+    std::vector<bool> read(bound_.streams.size(), false);
+    std::vector<bool> looked_up(job_.lookups.size(), false);
     for (const BoundStream& stream : bound_.streams) {
-      if (stream.input >= 0) read[size_t(stream.input)] = true;
+      for (const int input : stream.inputs) read[size_t(input)] = true;
+      if (stream.lookup.lookup >= 0) looked_up[size_t(stream.lookup.lookup)] = true;
       // Though it may be no stream whose panes fit.
       const auto* query = std::get_if<QueryStreamSpec>(&stream.spec->kind);
       if (query == nullptr || !query->panes_of.has_value()) continue;
-      const std::optional<int> giver = StreamNamed(query->panes_of->text);
+      const std::optional<int> giver = StreamNamed(job_, query->panes_of->text);
       if (giver.has_value()) read[size_t(*giver)] = true;
     }
     // A query that could not be read may have named any stream.
     const bool all_read = std::ranges::all_of(bound_.streams, [](const BoundStream& stream) {
-      return stream.input >= 0 || std::holds_alternative<SourceStreamSpec>(stream.spec->kind);
+      return !stream.inputs.empty() || stream.kind == BoundStream::Kind::kSource;
     });
-    for (size_t i = 0; all_read && i < bound_.streams.size(); ++i) {
+    for (size_t i = 0; all_read && i < looked_up.size(); ++i) {
+      if (looked_up[i]) continue;
+      diagnostics_->Warning(job_.lookups[i].place,
+                            "nothing uses lookup '" + job_.lookups[i].name + "'",
+                            "join a stream with it");
+    }
+    for (size_t i = 0; all_read && i < job_.streams.size(); ++i) {
       if (bound_.streams[i].used || read[i]) continue;
       diagnostics_->Warning(job_.streams[i].place,
                             "nothing uses stream '" + job_.streams[i].name + "'",
@@ -604,10 +304,9 @@ class Planner {
 
   const JobSpec& job_;
   Diagnostics* diagnostics_;
-  const size_t told_before_;  // mistakes that the file's reader found
-  const bool whole_;          // it found none: what is missing is missing in the file
+  const PlanMistakes mistakes_;
+  const bool whole_;  // it found none: what is missing is missing in the file
   BoundJob bound_;
-  std::vector<std::optional<Syntax>> syntax_;
 };
 
 }  // namespace

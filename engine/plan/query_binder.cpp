@@ -55,16 +55,13 @@ std::string ImpliedName(const Syntax& node) {
 
 class QueryBinder {
  public:
-  // `input`: what the query reads: the stream's columns, then those of unnest() from
-  // `unnest_columns` on (-1: there are none).
-  QueryBinder(const SqlText& sql, const Syntax& select, const FromClause& from, const Schema& input,
-              int unnest_columns)
+  // `input`: what the query reads: the columns of what is in FROM, those of unnest() last.
+  QueryBinder(const SqlText& sql, const Syntax& select, const FromClause& from, const Schema& input)
       : sql_(sql),
         select_(select),
         from_(from),
         input_(input),
         base_(int(input.fields.size())),
-        unnest_columns_(unnest_columns),
         row_scope_(RowScope()),
         collector_(sql, row_scope_, &query_.aggregates),
         over_(sql, select, from, row_scope_, &query_.over) {}
@@ -73,7 +70,7 @@ class QueryBinder {
     good_ = RefuseOtherFields(
         sql_, select_,
         {"targetList", "fromClause", "whereClause", "groupClause", "havingClause", "sortClause",
-         "limitCount", "limitOption", "op", from_.windowed ? "op" : "windowClause"});
+         "limitCount", "limitOption", "op", "withClause", from_.windowed ? "op" : "windowClause"});
     BindWhere();
     if (!from_.windowed) good_ = over_.ReadWindows() && good_;
     if (from_.windowed) {
@@ -97,11 +94,12 @@ class QueryBinder {
   BindScope RowScope() {
     BindScope scope;
     scope.columns = &input_;
-    scope.qualifiers = {from_.qualifier};
-    scope.copies_left = &copies_left_;
+    scope.relations = from_.relations;
     if (from_.unnest.has_value()) {
-      scope.unnest = {unnest_columns_, from_.unnest->qualifier, from_.unnest->ordinality.empty()};
+      const int columns = from_.unnest->ordinality.empty() ? 1 : 2;
+      scope.relations.push_back({from_.unnest->qualifier, base_ - columns, columns, columns == 1});
     }
+    scope.copies_left = &copies_left_;
     scope.no_over = "window functions cannot be nested";
     scope.no_over_hint = "compute the inner one in a stream of its own";
     if (from_.windowed) {
@@ -268,7 +266,7 @@ class QueryBinder {
     if (!expr.has_value()) return;
     std::string name = target.Text("name");
     if (name.empty()) name = ImpliedName(*value);
-    if (name.empty()) {
+    if (name.empty() && from_.names_columns) {
       Fail(*value, "this column has no name", "add AS and a name");
       return;
     }
@@ -316,19 +314,23 @@ class QueryBinder {
     }
     const std::vector<Syntax>& fields = star.List("fields");
     const std::string qualifier = fields.size() < 2 ? "" : StringOf(fields[0]);
-    std::vector<std::string> known = {from_.qualifier};
-    if (from_.unnest.has_value()) known.push_back(from_.unnest->qualifier);
+    std::vector<std::string> known;
+    known.reserve(row_scope_.relations.size());
+    for (const RelationScope& relation : row_scope_.relations) known.push_back(relation.qualifier);
     if (fields.size() > 2 ||
         (fields.size() == 2 && std::ranges::find(known, qualifier) == known.end())) {
       Fail(star, "'" + qualifier + "' is not in FROM", SuggestName(qualifier, known));
       return;
     }
-    const bool all = fields.size() < 2 || !from_.unnest.has_value();
-    const bool of_unnest = !all && qualifier == from_.unnest->qualifier;
-    for (int i = of_unnest ? unnest_columns_ : 0; i < (all || of_unnest ? base_ : unnest_columns_);
-         ++i) {
-      const Field& field = input_.fields[size_t(i)];
-      AddColumn(star, field.name, ColumnExpr(i, field.type));
+    for (const RelationScope& relation : row_scope_.relations) {
+      if (fields.size() == 2 && relation.qualifier != qualifier) continue;
+      for (int i = relation.first; i < relation.first + relation.count; ++i) {
+        if (fields.size() < 2 && relation.is_merged(i)) continue;
+        const Field& field = input_.fields[size_t(i)];
+        AddColumn(star,
+                  relation.names.empty() ? field.name : relation.names[size_t(i - relation.first)],
+                  ColumnExpr(i, field.type));
+      }
     }
   }
 
@@ -337,7 +339,12 @@ class QueryBinder {
       Fail(node, "a stream has at most " + std::to_string(kColumnsMax) + " columns");
       return;
     }
-    if (!names_.insert(name).second) {
+    if (!from_.names_columns) {
+      const std::string wanted = name;
+      for (int n = 1; name.empty() || !names_.insert(name).second; ++n) {
+        name = wanted + "#" + std::to_string(n);
+      }
+    } else if (!names_.insert(name).second) {
       Fail(node, "column '" + name + "' is selected twice", "give one another name with AS");
       return;
     }
@@ -509,7 +516,6 @@ class QueryBinder {
   const FromClause& from_;
   const Schema& input_;
   const int base_;
-  const int unnest_columns_;
   int64_t copies_left_ = kCopiedNodesMax;
   BoundQuery query_;
   const BindScope row_scope_;
@@ -524,7 +530,7 @@ class QueryBinder {
 
 std::optional<BoundQuery> BindQuery(const SqlText& sql, const Syntax& select,
                                     const FromClause& from, const Schema& input) {
-  if (!from.unnest.has_value()) return QueryBinder(sql, select, from, input, -1).Bind();
+  if (!from.unnest.has_value()) return QueryBinder(sql, select, from, input).Bind();
   Unnest unnest;
   unnest.element.name = from.unnest->element;
   unnest.element.type = from.unnest->as_text ? Type::kText : Type::kJson;
@@ -533,7 +539,7 @@ std::optional<BoundQuery> BindQuery(const SqlText& sql, const Syntax& select,
   std::optional<Expr> array = BindUnnestArray(sql, from, input);
   const int columns = int(input.fields.size());
   std::optional<BoundQuery> query =
-      QueryBinder(sql, select, from, UnnestedSchema(unnest, input), columns).Bind();
+      QueryBinder(sql, select, from, UnnestedSchema(unnest, input)).Bind();
   if (!array.has_value() || !query.has_value()) return std::nullopt;
   unnest.array = std::move(*array);
   MoveFilterBeforeUnnest(columns, &query->where, &unnest);

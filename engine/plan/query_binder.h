@@ -1,4 +1,4 @@
-// Binds one SELECT to the schema of the stream in its FROM.
+// Binds one SELECT to the schema of what its FROM gives.
 //
 // A plain query is a filter and a list of expressions over its input. A windowed one has two
 // sides: what is computed a row before grouping (WHERE, keys, the aggregates' arguments and
@@ -7,56 +7,22 @@
 // rows are put in order, and the select list.
 #pragma once
 
-#include <numeric>
 #include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "engine/base/time.h"
 #include "engine/plan/expression.h"
+#include "engine/plan/from_clause.h"
 #include "engine/plan/plan.h"
 #include "engine/plan/syntax_tree.h"
 
 namespace millrace {
 
-// A window has at most this many panes (size / gcd(size, slide)).
-inline constexpr int64_t kPanesMax = 10'000;
 // LIMIT is at most this.
 inline constexpr int64_t kLimitMax = 1000;
 // ROWS in OVER count at most so many rows, and so do lag, lead and nth_value.
 inline constexpr int64_t kOverRowsMax = 10'000;
-
-// unnest() and its kin beside a stream in FROM.
-struct UnnestClause {
-  Syntax argument;
-  bool is_sql_unnest = false;  // unnest itself; else json_array_elements or its kin
-  bool as_text = false;        // json_array_elements_text
-  bool keeps_empty = false;    // LEFT JOIN
-  std::string qualifier;       // the alias, or the function's name
-  std::string element;         // names of its columns
-  std::string ordinality;      // empty: none
-};
-
-struct FromClause {
-  std::string stream;
-  std::string qualifier;  // the alias, or the stream's name
-  int64_t offset = 0;     // of the stream's name in the SQL
-  bool windowed = false;
-  Micros size{0};
-  Micros slide{0};
-  Micros gap{0};  // of session(), which has no other
-  bool cumulates = false;
-  Micros window_offset{0};             // in [0, slide), or [0, size) where windows cumulate
-  std::optional<UnnestClause> unnest;  // not together with a window
-  // Once the stream is known: the column that is the event time of its rows, by which OVER orders
-  // them; or -1, and what to do about it.
-  int time_column = -1;
-  std::string no_time_hint;
-
-  // Of windows that have panes: all but sessions.
-  Micros pane() const { return Micros(std::gcd(size.count(), slide.count())); }
-};
 
 struct BoundAggregate {
   AggregateFunction function = AggregateFunction::kCount;
@@ -141,9 +107,6 @@ struct BoundQuery {
   std::optional<BoundTop> top;
   BoundOver over;  // without calls: none
 };
-
-// Reads FROM without knowing any stream, so that streams can be put in order first.
-std::optional<FromClause> ReadFrom(const SqlText& sql, const Syntax& select);
 
 // Nothing after an error; all errors of the query are reported.
 std::optional<BoundQuery> BindQuery(const SqlText& sql, const Syntax& select,

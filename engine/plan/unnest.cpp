@@ -98,7 +98,7 @@ std::optional<Expr> BindUnnestArray(const SqlText& sql, const FromClause& from,
   int64_t copies_left = kCopiedNodesMax;
   BindScope scope;
   scope.columns = &input;
-  scope.qualifiers = {from.qualifier};
+  scope.relations = from.relations;
   scope.copies_left = &copies_left;
   scope.no_aggregates = "aggregate functions are not allowed in FROM";
   ExpressionBinder binder(sql, scope);

@@ -5,7 +5,8 @@
 #include <optional>
 #include <string>
 
-#include "engine/plan/query_binder.h"
+#include "engine/plan/from_clause.h"
+#include "engine/plan/plan.h"
 #include "engine/plan/syntax_tree.h"
 
 namespace millrace {
