@@ -53,6 +53,12 @@ class TestJob {
     return *this;
   }
 
+  TestJob& Lookup(LookupSpec lookup) {
+    lookup.place = {1, 50 + int(job_.lookups.size())};
+    job_.lookups.push_back(std::move(lookup));
+    return *this;
+  }
+
   TestJob& Query(const std::string& name, const std::string& sql) {
     StreamSpec stream;
     stream.name = name;
