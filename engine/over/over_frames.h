@@ -14,19 +14,13 @@
 #include <string>
 #include <vector>
 
+#include "engine/ordered/ordered_partition.h"
 #include "engine/plan/plan.h"
 #include "engine/windows/accumulator_layout.h"
 #include "engine/windows/accumulator_update.h"
 #include "engine/windows/row_slab.h"
 
 namespace millrace {
-
-// A sum of times or of row numbers; the ends of time stay where they are.
-constexpr int64_t PlusSaturated(int64_t a, int64_t b) {
-  int64_t sum = 0;
-  if (!__builtin_add_overflow(a, b, &sum)) return sum;
-  return b < 0 ? INT64_MIN : INT64_MAX;
-}
 
 // Where a lane stands in one partition. Rows are counted from the first one that the partition ever
 // had.

@@ -18,8 +18,6 @@ namespace {
 
 constexpr size_t kPrefetchAhead = 12;
 
-bool IsFloating(Type type) { return type == Type::kReal || type == Type::kDouble; }
-
 bool IsFramed(const OverCall& call) {
   return call.function == OverFunction::kAggregate || call.function >= OverFunction::kFirstValue;
 }
@@ -67,35 +65,24 @@ Result<std::unique_ptr<OverOperator>> OverOperator::Make(const OverNode& node, c
     types.push_back(type);
   }
   auto made = std::unique_ptr<OverOperator>(
-      new OverOperator(node, output.ToArrow(), std::move(stored), std::move(types)));
+      new OverOperator(node, input, output.ToArrow(), std::move(stored), std::move(types)));
   ARROW_RETURN_NOT_OK(made->Init(input));
   return made;
 }
 
-OverOperator::OverOperator(const OverNode& node, std::shared_ptr<arrow::Schema> output,
-                           std::vector<int> stored, std::vector<Type> stored_types)
-    : node_(node),
+OverOperator::OverOperator(const OverNode& node, const Schema& input,
+                           std::shared_ptr<arrow::Schema> output, std::vector<int> stored,
+                           std::vector<Type> stored_types)
+    : OrderedOperator(node.keys, input),
+      node_(node),
       output_(std::move(output)),
       stored_(std::move(stored)),
-      keys_(node.keys),
       rows_(stored_, std::move(stored_types)) {}
 
 OverOperator::~OverOperator() { ForgetMemory(); }
 
-OverOperator::Source OverOperator::SourceOf(int column) const {
-  if (column == node_.event_time) return {Source::Kind::kTime, 0};
-  const auto stored = std::ranges::find(stored_, column);
-  if (stored != stored_.end()) return {Source::Kind::kStored, size_t(stored - stored_.begin())};
-  const auto key = std::ranges::find(node_.keys, column);
-  return {Source::Kind::kKey, size_t(key - node_.keys.begin())};
-}
-
 Status OverOperator::Init(const Schema& input) {
   for (const int column : node_.carried) carried_.push_back(SourceOf(column));
-  for (const int key : node_.keys) {
-    key_types_.push_back(input.fields[size_t(key)].type);
-    is_text_.push_back(IsTextual(key_types_.back()));
-  }
   // Lanes see a batch of the arguments alone.
   std::vector<int> arguments;
   Schema schema;
@@ -231,12 +218,8 @@ Status OverOperator::Add(const arrow::RecordBatch& batch, std::span<const uint64
                          std::span<const uint32_t> selection) {
   ARROW_RETURN_NOT_OK(keys_.Bind(batch));
   ARROW_RETURN_NOT_OK(rows_.Bind(batch));
-  ARROW_ASSIGN_OR_RAISE(const ColumnReader times,
-                        ColumnReader::Make(*batch.column(node_.event_time)));
-  if (times.type() != Type::kTimestamp) {
-    return InternalError("bad_column_type", "the event time of an OVER is not a timestamp");
-  }
-  const int64_t* const values = times.Values<int64_t>();
+  ColumnReader times;
+  ARROW_ASSIGN_OR_RAISE(const int64_t* const values, TimesOf(batch, node_.event_time, &times));
   const int64_t least = watermark_.time_since_epoch().count();
   counts_.rows_added += int64_t(selection.size());
   for (size_t i = 0; i < selection.size(); ++i) {
@@ -250,7 +233,7 @@ Status OverOperator::Add(const arrow::RecordBatch& batch, std::span<const uint64
     }
     const uint32_t index = keys_.FindOrInsert(hashes[row], row);
     Partition& partition = PartitionOf(index);
-    if (store_ != nullptr) Touch(index);
+    Touch(index);
     Insert(&partition, rows_.Store(values[row], row));
     SetDue(index, values[row]);
   }
@@ -258,60 +241,13 @@ Status OverOperator::Add(const arrow::RecordBatch& batch, std::span<const uint64
   return FlushIfLarge();
 }
 
-OverOperator::Partition& OverOperator::PartitionOf(uint32_t key) {
-  if (key >= partitions_.size()) partitions_.resize(key + 1);
-  Partition& partition = partitions_[key];
-  if (partition.is_there) return partition;
-  const uint32_t version = partition.version;
-  partition = Partition();
-  partition.version = version + 1;
-  partition.is_there = true;
-  keys_.AddPane(key);
-  return partition;
-}
-
-// Among those that wait for the watermark, from the end: they come nearly in order.
-void OverOperator::Insert(Partition* partition, uint32_t slot) {
-  std::vector<uint32_t>& rows = partition->rows;
-  const size_t waiting =
-      partition->begin +
-      (partition->is_resident ? size_t(partition->released - partition->first) : 0);
-  if (rows.size() == waiting || !rows_.IsBefore(slot, rows.back())) {
-    rows.push_back(slot);
-    return;
-  }
-  const auto place = std::upper_bound(
-      rows.begin() + int64_t(waiting), rows.end(), slot,
-      [this](uint32_t left, uint32_t right) { return rows_.IsBefore(left, right); });
-  rows.insert(place, slot);
-}
-
-void OverOperator::SetDue(uint32_t index, int64_t time) {
-  Partition& partition = partitions_[index];
-  if (time >= partition.due) return;
-  partition.due = time;
-  due_.push({time, {index, partition.version}});
-}
-
-void OverOperator::AdvanceTo(EventTime watermark) {
-  if (watermark <= watermark_) return;
-  watermark_ = watermark;
-  Settle();
-}
-
-// What is at the front of the queues is true.
 void OverOperator::Settle() {
-  while (!due_.empty() &&
-         !(IsThere(due_.top().of) && partitions_[due_.top().of.partition].due == due_.top().time)) {
-    due_.pop();
-  }
+  OrderedOperator::Settle();
   while (!held_.empty() && !(IsThere(held_.top().of) &&
                              partitions_[held_.top().of.partition].held == held_.top().time)) {
     held_.pop();
   }
 }
-
-bool OverOperator::HasOutput() const { return !due_.empty() && IsDue(due_.top().time); }
 
 EventTime OverOperator::OutputWatermark() const {
   if (held_.empty()) return watermark_;
@@ -328,7 +264,7 @@ Result<KeyedOutput> OverOperator::NextOutput(int64_t rows_max) {
   for (int64_t left = std::max<int64_t>(rows_max, 1); left > 0 && HasOutput();) {
     const uint32_t index = due_.top().of.partition;
     due_.pop();
-    if (store_ != nullptr) Touch(index);  // as it is
+    Touch(index);  // as it is
     partitions_[index].due = INT64_MAX;
     ARROW_ASSIGN_OR_RAISE(const int64_t released, Release(index, left));
     taken_.push_back(index);
@@ -356,9 +292,9 @@ Result<KeyedOutput> OverOperator::NextOutput(int64_t rows_max) {
 // Takes rows that the watermark has passed into the order, about `rows_max` of them, and all of one
 // time; returns how many. Those that are to be summed up are listed.
 Result<int64_t> OverOperator::Release(uint32_t index, int64_t rows_max) {
-  if (store_ != nullptr) ARROW_RETURN_NOT_OK(Load(index));
+  ARROW_RETURN_NOT_OK(Load(index));
   Partition& partition = partitions_[index];
-  const int64_t end = partition.first + int64_t(InMemory(partition));
+  const int64_t end = partition.end();
   const int64_t before = partition.released;
   int64_t last = 0;
   while (partition.released < end) {
@@ -432,33 +368,6 @@ CellValue OverOperator::CellOf(const Kept& kept) {
   cell.bits = kept.bits;
   cell.text = kept.text;
   return cell;
-}
-
-// A key's bytes as one cell a column.
-void OverOperator::ReadKey(std::string_view bytes) {
-  key_.assign(is_text_.size(), CellValue());
-  const auto take = [&](size_t width) {
-    uint64_t value = 0;
-    for (size_t i = 0; i < width; ++i) value |= uint64_t(uint8_t(bytes[i])) << (8 * i);
-    bytes.remove_prefix(width);
-    return value;
-  };
-  for (size_t i = 0; i < key_.size(); ++i) {
-    key_[i].is_null = take(1) == 0;
-    if (key_[i].is_null) continue;
-    if (is_text_[i]) {
-      const size_t size = take(4);
-      key_[i].text = bytes.substr(0, size);
-      bytes.remove_prefix(size);
-    } else {
-      key_[i].bits = take(8);
-    }
-  }
-}
-
-// No row comes after those that are in order.
-bool OverOperator::IsEnd(const Partition& partition) const {
-  return watermark_ == kEventTimeMax && partition.released_until == INT64_MAX;
 }
 
 // Whether all rows that calls look at from `row` are in order.
@@ -694,24 +603,12 @@ void OverOperator::DropRows(uint32_t index) {
     ++partition.begin;
     ++partition.first;
   }
-  if (partition.begin >= 16 && partition.begin * 2 >= partition.rows.size()) {
-    partition.rows.erase(partition.rows.begin(), partition.rows.begin() + int64_t(partition.begin));
-    partition.begin = 0;
-  }
+  Compact(&partition);
 }
 
 void OverOperator::DropRow(uint32_t index, uint32_t slot) {
-  Partition& partition = partitions_[index];
-  if (const uint32_t number = rows_.block(slot); number != 0) {
-    const auto block = std::ranges::find(partition.blocks, number, &Block::number);
-    if (--block->rows == 0) {
-      deleted_.Delete(EntryKey(index, kBlockEntries, number));
-      partition.blocks.erase(block);
-      --blocks_;
-    }
-  }
   if (rows_.tag(slot) != RowStore::kNone) frames_->Free(rows_.tag(slot));
-  rows_.Free(slot);
+  OrderedOperator::DropRow(index, slot);
 }
 
 // When something is to do with it next; or it goes.
@@ -719,19 +616,13 @@ void OverOperator::Reschedule(uint32_t index) {
   Partition& partition = partitions_[index];
   const bool is_empty = InMemory(partition) == 0 && partition.blocks.empty();
   const bool is_done = IsEnd(partition) && partition.emitted == partition.released &&
-                       partition.released == partition.first + int64_t(InMemory(partition));
+                       partition.released == partition.end();
   if (is_done || (is_empty && forgets_)) {
     Remove(index);
     return;
   }
   constexpr int64_t kEnd = INT64_MAX - 1;
-  int64_t due = INT64_MAX;
-  if (partition.released < partition.first + int64_t(InMemory(partition))) {
-    due = TimeAt(partition, partition.released);
-  }
-  for (const Block& block : partition.blocks) {
-    if (!block.is_loaded) due = std::min(due, std::max(block.first_time, partition.released_until));
-  }
+  int64_t due = FirstWaiting(partition);
   int64_t held = INT64_MAX;
   if (partition.emitted < partition.released) {
     held = TimeAt(partition, partition.emitted);
@@ -753,26 +644,17 @@ void OverOperator::Remove(uint32_t index) {
   Partition& partition = partitions_[index];
   while (InMemory(partition) > 0) DropRow(index, partition.rows[partition.begin++]);
   if (partition.back != RowStore::kNone) frames_->Free(partition.back);
-  DeleteStored(index);
-  const uint32_t version = partition.version;
-  blocks_ -= int64_t(partition.blocks.size());
-  partition = Partition();
-  partition.version = version;
-  keys_.RemovePane(index);
+  Forget(index);
 }
 
 KeyedOperatorStats OverOperator::stats() const {
   KeyedOperatorStats stats = counts_;
   stats.open_panes = int64_t(rows_.used());
   stats.keys = int64_t(keys_.size());
-  stats.index_bytes =
-      int64_t(keys_.MemoryBytes() + partitions_.capacity() * sizeof(Partition) +
-              (due_.size() + held_.size()) * sizeof(At) + size_t(blocks_) * sizeof(Block));
+  stats.index_bytes = IndexBytes() + int64_t(held_.size() * sizeof(At));
   stats.state_bytes =
-      stats.index_bytes + rows_.MemoryBytes() + frames_->MemoryBytes() +
-      int64_t(rows_.used() * (sizeof(uint32_t) + ordered_.size() * sizeof(int64_t)) +
-              (dirty_.size() + to_write_.size()) * sizeof(Reference) + batch_.bytes() +
-              deleted_.bytes());
+      stats.index_bytes + rows_.MemoryBytes() + frames_->MemoryBytes() + PendingBytes() +
+      int64_t(rows_.used() * (sizeof(uint32_t) + ordered_.size() * sizeof(int64_t)));
   return stats;
 }
 

@@ -37,7 +37,14 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "engine/state": (*BELOW_STATE, "engine/checkpoint"),
     "engine/operators": BELOW_STATE,
     "engine/windows": (*BELOW_STATE, "engine/state", "engine/operators"),
-    "engine/over": (*BELOW_STATE, "engine/state", "engine/operators", "engine/windows"),
+    "engine/ordered": (*BELOW_STATE, "engine/state", "engine/operators", "engine/windows"),
+    "engine/over": (
+        *BELOW_STATE,
+        "engine/state",
+        "engine/operators",
+        "engine/windows",
+        "engine/ordered",
+    ),
     "engine/metrics": ("engine/base", "engine/env", "engine/model"),
     "engine/connectors": (
         *BELOW_STATE,

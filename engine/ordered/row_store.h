@@ -6,12 +6,13 @@
 #include <arrow/record_batch.h>
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "engine/base/status.h"
-#include "engine/over/cell_value.h"
+#include "engine/ordered/cell_value.h"
 #include "engine/windows/column_reader.h"
 #include "engine/windows/row_slab.h"
 
@@ -47,7 +48,7 @@ class RowStore {
   // In the order of time, then of all columns, nulls last.
   bool IsBefore(uint32_t left, uint32_t right) const;
 
-  // docs/state-format.md, "OVER".
+  // docs/state-format.md, "Rows in order".
   void Encode(uint32_t slot, std::string* bytes) const;
   // Consumes what Encode wrote. "state_damaged".
   Result<uint32_t> Decode(std::string_view* bytes);
@@ -72,6 +73,9 @@ class RowStore {
     return reinterpret_cast<uint64_t*>(slab_.Row(slot) + sizeof(Fixed));
   }
   uint64_t* CellsOf(uint32_t slot) const { return NullsOf(slot) + null_words_; }
+  bool IsNull(uint32_t slot, size_t column) const {
+    return (NullsOf(slot)[column / 64] >> (column % 64) & 1) != 0;
+  }
   uint32_t Take(int64_t time);
   uint64_t KeepText(std::string_view text);
   void FreeTexts(uint32_t slot);

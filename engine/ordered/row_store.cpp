@@ -1,4 +1,4 @@
-#include "engine/over/row_store.h"
+#include "engine/ordered/row_store.h"
 
 #include <cstdlib>
 #include <cstring>
@@ -118,7 +118,7 @@ void RowStore::Clear() {
 
 CellValue RowStore::cell(uint32_t slot, size_t column) const {
   CellValue cell;
-  cell.is_null = (NullsOf(slot)[column / 64] >> (column % 64) & 1) != 0;
+  cell.is_null = IsNull(slot, column);
   if (cell.is_null) return cell;
   cell.bits = CellsOf(slot)[column];
   if (IsTextual(types_[column])) {
