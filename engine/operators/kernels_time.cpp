@@ -228,6 +228,28 @@ struct DateBin {
   }
 };
 
+// What would be too many to unfold is cut off behind the first that is too many.
+struct TimeGrid {
+  static constexpr size_t kTimesMax = 100'001;
+
+  static Fault Call(CallMemory* memory, int64_t from, int64_t until, const Interval& stride,
+                    std::string_view* result) {
+    int64_t time = 0;
+    const Fault fault = DateBin::Call(memory, stride, from, 0, &time);
+    if (fault != Fault::kNone) return fault;
+    const int64_t step = FixedLength(stride)->count();
+    std::string text = "[";
+    bool is_beyond = time < from && __builtin_add_overflow(time, step, &time);
+    for (size_t count = 0; !is_beyond && time < until && count < kTimesMax; ++count) {
+      text += count == 0 ? "\"" : ",\"";
+      text += Written(time);
+      text += '"';
+      is_beyond = __builtin_add_overflow(time, step, &time);
+    }
+    return KeepText(memory, text + "]", result);
+  }
+};
+
 // Seconds to 60 are taken, as PostgreSQL does, once they are rounded to microseconds.
 struct MakeTimestamp {
   static Fault Call(CallMemory*, int32_t year, int32_t month, int32_t day, int32_t hour,
@@ -300,6 +322,7 @@ std::vector<NamedKernel> TimeKernels() {
       {"date_trunc", {Type::kText, kTime}, &Custom<DateTrunc, int64_t, Text, int64_t>},
       {"date_part", {Type::kText, kTime}, &Custom<DatePart, double, Text, int64_t>},
       {"date_bin", {kSpan, kTime, kTime}, &Custom<DateBin, int64_t, Interval, int64_t, int64_t>},
+      {"time_grid", {kTime, kTime, kSpan}, &Custom<TimeGrid, std::string_view, int64_t, int64_t, Interval>},
       {"make_timestamp", fields, make},
       {"make_timestamptz", fields, make},
       {"make_timestamptz",

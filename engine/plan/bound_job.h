@@ -49,6 +49,10 @@ struct BoundStream {
     kLookup,      // of one with a table
     kPivot,       // of one
     kWindowRows,  // the rows of one, with the window that each is in
+    // Of one: its rows with those that follow them, and what resample() makes of these. Queries
+    // once they are bound.
+    kNeighbours,
+    kResample,
   };
   Kind kind = Kind::kSource;
   const StreamSpec* spec = nullptr;  // of a part of a query: one of BoundJob::parts

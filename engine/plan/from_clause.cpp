@@ -14,7 +14,7 @@ constexpr int64_t kWindowDaysMax = 36'525;
 
 const std::vector<std::string> kWindows = {"tumble", "hop", "cumulate", "session"};
 const std::vector<std::string> kTableFunctions = {"tumble",  "hop",   "cumulate",
-                                                  "session", "pivot", "asof_join"};
+                                                  "session", "pivot", "asof_join", "resample"};
 
 bool Contains(const std::vector<std::string>& names, const std::string& name) {
   return std::ranges::find(names, name) != names.end();
@@ -280,20 +280,19 @@ std::optional<TableRef> ReadAsOf(const SqlText& sql, const Syntax& call) {
   return join;
 }
 
-// The columns of pivot() that give values: one, or ARRAY[a, b].
-bool ReadPivotValues(const SqlText& sql, const Syntax& node, TableRef* pivot) {
-  pivot->has_value_list = node.tag == "A_ArrayExpr";
+// An argument that is a column, or several: ARRAY[a, b].
+bool ReadColumns(const SqlText& sql, const Syntax& node, const std::string& what,
+                 std::vector<PlacedName>* columns) {
   const auto add = [&](const Syntax& value) {
     const std::string name = NameIn(value);
     if (name.empty()) {
-      sql.Error(value, "the third argument of pivot() is a column, or several: ARRAY[a, b]");
+      sql.Error(value, what + " is a column, or several: ARRAY[a, b]");
       return false;
     }
-    pivot->values.push_back({name, value.offset});
+    columns->push_back({name, value.offset});
     return true;
   };
-  if (!pivot->has_value_list) return add(node);
-  return std::ranges::all_of(node.List("elements"), add);
+  return node.tag == "A_ArrayExpr" ? std::ranges::all_of(node.List("elements"), add) : add(node);
 }
 
 // pivot(stream, column, value, 'PS1', 'PS2').
@@ -322,7 +321,10 @@ std::optional<TableRef> ReadPivot(const SqlText& sql, const Syntax& call) {
     sql.Error(args[1], "the second argument of pivot() is a column");
     return std::nullopt;
   }
-  if (!ReadPivotValues(sql, args[2], &pivot)) return std::nullopt;
+  pivot.has_value_list = args[2].tag == "A_ArrayExpr";
+  if (!ReadColumns(sql, args[2], "the third argument of pivot()", &pivot.values)) {
+    return std::nullopt;
+  }
   std::set<std::string> names;
   for (size_t i = 3; i < args.size(); ++i) {
     const Syntax* text = args[i].tag == "A_Const" ? args[i].Find("sval") : nullptr;
@@ -344,6 +346,79 @@ std::optional<TableRef> ReadPivot(const SqlText& sql, const Syntax& call) {
   return pivot;
 }
 
+// What resample() is told by name.
+bool ReadResampleOption(const SqlText& sql, const Syntax& arg, const std::string& name,
+                        const Syntax& value, TableRef* resample) {
+  if (name == "method") {
+    const Syntax* text = value.tag == "A_Const" ? value.Find("sval") : nullptr;
+    const std::string method = text == nullptr ? "" : text->Text("sval");
+    resample->is_linear = method == "linear";
+    if (method == "linear" || method == "last") return true;
+    sql.Error(value, "the method of resample() is 'last' or 'linear'");
+    return false;
+  }
+  if (name == "every" || name == "largest_gap") {
+    const std::optional<Micros> length =
+        ReadPositiveLength(sql, value, "'" + name + "' of resample()");
+    if (!length.has_value()) return false;
+    (name == "every" ? resample->every : resample->largest_gap) = *length;
+    return true;
+  }
+  static const std::vector<std::string> kNames = {"every", "largest_gap", "method"};
+  sql.Error(arg,
+            name.empty() ? "resample() has too many arguments"
+                         : "resample() has no argument '" + name + "'",
+            SuggestName(name, kNames));
+  return false;
+}
+
+// resample(stream, key, value, every => INTERVAL '1 s', largest_gap => INTERVAL '10 s').
+std::optional<TableRef> ReadResample(const SqlText& sql, const Syntax& call) {
+  std::optional<TableRef> input =
+      ReadStreamArgument(sql, call, ArgumentAt(call, 0), "the first argument of resample()");
+  if (!input.has_value()) return std::nullopt;
+  TableRef resample;
+  resample.kind = TableRef::Kind::kResample;
+  resample.offset = call.offset;
+  resample.qualifier = input->qualifier;
+  resample.inputs.push_back(std::move(*input));
+  const Syntax* keys = ArgumentAt(call, 1);
+  const Syntax* values = ArgumentAt(call, 2);
+  if (keys == nullptr || values == nullptr) {
+    sql.Error(call, "resample() needs a stream, its key, and the columns to resample",
+              "write resample(readings, device, value, every => INTERVAL '1 second', largest_gap "
+              "=> INTERVAL '10 seconds')");
+    return std::nullopt;
+  }
+  if (!ReadColumns(sql, *keys, "the second argument of resample()", &resample.keys) ||
+      !ReadColumns(sql, *values, "the third argument of resample()", &resample.values)) {
+    return std::nullopt;
+  }
+  const std::vector<Syntax>& args = call.List("args");
+  std::set<std::string> given;
+  for (size_t i = 3; i < args.size(); ++i) {
+    const bool is_named = args[i].tag == "NamedArgExpr";
+    if (is_named && !RefuseOtherFields(sql, args[i], {"arg", "name", "argnumber"})) {
+      return std::nullopt;
+    }
+    const std::string name = is_named ? args[i].Text("name") : "";
+    const Syntax& value = is_named ? *args[i].Find("arg") : args[i];
+    if (!ReadResampleOption(sql, args[i], name, value, &resample)) return std::nullopt;
+    if (given.insert(name).second) continue;
+    sql.Error(args[i], "argument '" + name + "' of resample() is given twice");
+    return std::nullopt;
+  }
+  for (const std::string& name : {std::string("every"), std::string("largest_gap")}) {
+    if (given.contains(name)) continue;
+    sql.Error(call, "resample() needs '" + name + "'",
+              name == "every" ? "write every => INTERVAL '1 second'"
+                              : "without it the last value would be given for ever: write "
+                                "largest_gap => INTERVAL '10 seconds'");
+    return std::nullopt;
+  }
+  return resample;
+}
+
 // A function in FROM that gives a table.
 std::optional<TableRef> ReadFunction(const SqlText& sql, const Syntax& call) {
   const std::string function = FunctionNameOf(sql, call);
@@ -357,6 +432,7 @@ std::optional<TableRef> ReadFunction(const SqlText& sql, const Syntax& call) {
   if (!RefuseOtherFields(sql, call, {"funcname", "args", "funcformat"})) return std::nullopt;
   if (function == "asof_join") return ReadAsOf(sql, call);
   if (function == "pivot") return ReadPivot(sql, call);
+  if (function == "resample") return ReadResample(sql, call);
   return ReadWindow(sql, call, function);
 }
 

@@ -59,7 +59,8 @@ struct TableRef {
     kQuery,  // (SELECT ...)
     kJoin,   // inputs: two
     kAsOf,   // the same, by asof_join()
-    kPivot,  // inputs: one
+    kPivot,     // inputs: one
+    kResample,  // the same
   };
   Kind kind = Kind::kNamed;
   int64_t offset = 0;  // of the name, or of what it is
@@ -75,11 +76,15 @@ struct TableRef {
   std::optional<Syntax> condition;
   std::vector<PlacedName> using_columns;
   Micros within{0};  // kAsOf
-  // ---- kPivot ----
+  // ---- kPivot, kResample ----
   PlacedName pivoted;                  // the column whose values become columns
   std::vector<PlacedName> values;      // the columns that give their values
   bool has_value_list = false;         // they were a list: names are "PS1_mean"
   std::vector<PlacedName> categories;  // its values that do
+  std::vector<PlacedName> keys;        // by what it is resampled
+  Micros every{0};
+  Micros largest_gap{0};
+  bool is_linear = false;
 };
 
 struct FromClause : WindowClause {

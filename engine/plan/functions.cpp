@@ -289,6 +289,9 @@ void AddTime(CatalogBuilder* catalog) {
   }
   catalog->Add("date_bin", {kSpan, kTime, kTime}, kTime, kFallible,
                "start of the stride that holds the second, counted from the third");
+  catalog->Add("time_grid", {kTime, kTime, kSpan}, Type::kJson, kFallible,
+               "JSON array of the multiples of the third from the first up to and without the "
+               "second, counted from 1970; of at most 100,001");
   catalog->AddAliases({"make_timestamp", "make_timestamptz"}, {kInt, kInt, kInt, kInt, kInt, kDbl},
                       kTime, kFallible, "from year, month, day, hour, minute and seconds, UTC");
   catalog->Add("make_timestamptz", {kInt, kInt, kInt, kInt, kInt, kDbl, kTxt}, kTime, kFallible,

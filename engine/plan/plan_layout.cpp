@@ -137,6 +137,8 @@ class Layout {
       case BoundStream::Kind::kSource:
         AddSource(index, stream);
         return;
+      case BoundStream::Kind::kNeighbours:
+      case BoundStream::Kind::kResample:
       case BoundStream::Kind::kQuery:
         if (stream.from.windowed) {
           AddWindowed(index, stream);

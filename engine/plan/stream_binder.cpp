@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <deque>
 #include <optional>
 #include <utility>
 
@@ -9,6 +10,7 @@
 #include "engine/plan/functions.h"
 #include "engine/plan/join_binder.h"
 #include "engine/plan/query_binder.h"
+#include "engine/plan/resample.h"
 #include "engine/plan/stream_reader.h"
 #include "engine/plan/type_syntax.h"
 
@@ -87,6 +89,12 @@ class StreamBinder {
         break;
       case Kind::kWindowRows:
         stream.bound = BindWindowRows(sql, &stream);
+        break;
+      case Kind::kNeighbours:
+        stream.bound = BindNeighbours(sql, &stream);
+        break;
+      case Kind::kResample:
+        stream.bound = BindResample(&stream);
         break;
     }
     if (stream.bound) stream.bound = RenameColumns(sql, &stream);
@@ -439,6 +447,47 @@ class StreamBinder {
     return true;
   }
 
+  // ---- resample() ----
+  // Both of its parts are queries that are written here.
+  bool BindWritten(const std::string& text, BoundStream* stream) {
+    const SqlText sql(written_.emplace_back(PlacedText{text, {}}), "", mistakes_.diagnostics());
+    std::optional<Syntax> select = ParseSelect(sql);
+    std::optional<FromClause> from;
+    if (select.has_value()) from = ReadFrom(sql, *select);
+    if (!from.has_value()) return false;
+    from->stream = stream->from.stream;
+    stream->from = std::move(*from);
+    stream->select = std::move(select);
+    stream->kind = Kind::kQuery;
+    return BindOne(sql, stream);
+  }
+
+  bool BindNeighbours(const SqlText& sql, BoundStream* stream) {
+    const BoundStream& input = At(stream->input());
+    const int time = input.windowed ? input.window_end : input.event_time;
+    if (time < 0) {
+      sql.Error(stream->input_offsets.front(),
+                "resample() needs an event time, and '" + input.spec->name + "' has none",
+                HintForTime(input));
+      return false;
+    }
+    if (!CheckResampled(sql, stream->from.table, input.schema, time)) return false;
+    return BindWritten(
+        NeighboursSql(stream->from.table, input.schema.fields[size_t(time)].name), stream);
+  }
+
+  bool BindResample(BoundStream* stream) {
+    const BoundStream& rows = At(stream->input());
+    const TableRef table = stream->from.table;
+    if (!BindWritten(ResampleSql(table, rows.schema), stream)) return false;
+    stream->event_time = int(table.keys.size());
+    stream->windowed = false;
+    stream->window_end = stream->window_start = -1;
+    stream->window_columns.clear();
+    stream->known_by_row = true;
+    return true;
+  }
+
   // `place`: where columns of the input are, -1: nowhere.
   static void MoveColumns(const std::vector<int>& place, BoundStream* stream) {
     const auto move = [&](int* column) { *column = *column < 0 ? -1 : place[size_t(*column)]; };
@@ -704,6 +753,7 @@ class StreamBinder {
   const JobSpec& job_;
   const PlanMistakes& mistakes_;
   BoundJob& bound_;
+  std::deque<PlacedText> written_;  // queries that are not the user's
 };
 
 }  // namespace

@@ -243,6 +243,8 @@ class StreamReader {
       }
       case TableRef::Kind::kPivot:
         return Derived(sql, index, Kind::kPivot, "pivot", table, table.inputs[0], scope);
+      case TableRef::Kind::kResample:
+        return Resample(sql, index, table, scope);
       case TableRef::Kind::kJoin:
       case TableRef::Kind::kAsOf:
         return Join(sql, index, table, scope);
@@ -277,6 +279,17 @@ class StreamReader {
     At(part).from.table = table;
     At(part).from.stream = At(rows).spec->name;
     AddInput(part, rows, input.offset);
+    return part;
+  }
+
+  int Resample(const SqlText& sql, int index, const TableRef& table, const Scope& scope) {
+    const int rows =
+        Derived(sql, index, Kind::kNeighbours, "neighbours", table, table.inputs[0], scope);
+    if (rows < 0) return -1;
+    const int part = AddPart(sql, index, Kind::kResample, "resample", table.offset);
+    if (part < 0) return -1;
+    At(part).from.table = table;
+    AddInput(part, rows, table.offset);
     return part;
   }
 
