@@ -19,6 +19,8 @@ namespace {
 
 using Kind = BoundStream::Kind;
 
+constexpr size_t kJoinColumnsMax = 4000;
+
 // What a column of one branch of UNION ALL and one of another have in common; kNull: nothing.
 Type CommonType(Type a, Type b) {
   if (a == b || IsImplicitCast(b, a)) return a;
@@ -258,6 +260,7 @@ class StreamBinder {
     const TableRef& table = stream->from.table;
     JoinColumns columns = ColumnsOfJoin(table, left.schema, RelationsOf(table.inputs[0], left),
                                         right.schema, RelationsOf(table.inputs[1], right));
+    if (!CheckColumnCount(sql, table, columns)) return false;
     std::optional<BoundJoin> join = BindJoin(sql, table, left, right, &columns);
     if (!join.has_value()) return false;
     stream->join = std::move(*join);
@@ -287,6 +290,14 @@ class StreamBinder {
     }
     if (stream->join.keeps_left && stream->join.keeps_right) AddTimeOfEither(stream);
     return true;
+  }
+
+  static bool CheckColumnCount(const SqlText& sql, const TableRef& join,
+                               const JoinColumns& columns) {
+    if (columns.schema.fields.size() <= kJoinColumnsMax) return true;
+    sql.Error(join.offset, "a join has at most " + std::to_string(kJoinColumnsMax) + " columns",
+              "join queries that select what is needed");
+    return false;
   }
 
   // Whether a key column of the right side has the value of one of the left side.
@@ -360,6 +371,7 @@ class StreamBinder {
         table.inputs[1].qualifier, 0, int(schema.fields.size()), false, {}, {}};
     JoinColumns columns =
         ColumnsOfJoin(table, input.schema, RelationsOf(table.inputs[0], input), schema, {relation});
+    if (!CheckColumnCount(sql, table, columns)) return false;
     std::optional<Expr> rest;
     std::optional<BoundLookup> bound = BindLookupJoin(sql, table, input, lookup, &columns, &rest);
     if (!bound.has_value()) return false;

@@ -34,6 +34,26 @@ BY_TYPE = {
     "timestamp": ["seen_at", "observed_at"],
 }
 
+# Of joins: what is equal, and what bounds times; {low} is at most {high}.
+KEY_PAIRS = [
+    "a.device = b.device",
+    "a.level = b.level",
+    "a.total = b.level",
+    "a.y = b.y",
+    "a.device = b.note",
+    "a.device = b.device AND a.ok = b.ok",
+    "coalesce(a.note, 'none') = coalesce(b.note, 'none') AND a.level = b.level",
+]
+BOUNDS = [
+    "b.at BETWEEN a.at + INTERVAL '{low} microseconds' AND a.at + INTERVAL '{high} microseconds'",
+    "b.at >= a.at + INTERVAL '{low} microseconds' AND a.at >= b.at - INTERVAL '{high} microseconds'",
+    "a.at - INTERVAL '1 second' + INTERVAL '{low} microseconds' < b.at AND b.at < a.at + "
+    "INTERVAL '{high} microseconds' + INTERVAL '00:00:01'",
+    "b.at - a.at >= INTERVAL '{low} microseconds' AND b.at - a.at <= INTERVAL '{high} "
+    "microseconds'",
+    "b.at = a.at + INTERVAL '{low} microseconds'",
+]
+
 
 @dataclass(frozen=True)
 class Sql:
@@ -134,6 +154,82 @@ class Generator:
         query = fill(f"SELECT id, {{}} AS before, {columns} FROM readings WHERE {{}}",
                      before, *calls, where)  # fmt: skip
         return Query(query.ours, query.theirs, 1)
+
+    def joined(self) -> Query:
+        """Pairs of rows by key and nearness in time."""
+        rng = self._rng
+        if rng.random() < 0.3:
+            return self._joined_windows()
+        sides = [
+            fill(
+                "(SELECT id, device, note, level, total, x, y, ok, observed_at AS at FROM readings "
+                "WHERE {})",
+                self.condition(1),
+            )
+            for _ in range(2)
+        ]
+        key = rng.choice(KEY_PAIRS)
+        if rng.random() < 0.25:
+            return self._as_of(sides, key)
+        kind = rng.choice(["JOIN", "JOIN", "LEFT JOIN", "RIGHT JOIN"])
+        low, high = sorted(rng.choice([-90, -30, -7, -1, 0, 0, 1, 7, 40, 120]) for _ in range(2))
+        bound = rng.choice(BOUNDS).format(low=low * SECOND, high=high * SECOND)
+        conditions = [key, bound]
+        if rng.random() < 0.4:
+            missing = {"JOIN": rng.choice("ab"), "LEFT JOIN": "b", "RIGHT JOIN": "a"}[kind]
+            conditions.append(f"{missing}.{rng.choice(['ok', 'level > 0', 'note IS NULL'])}")
+        if kind == "JOIN" and rng.random() < 0.4:
+            conditions.append(rng.choice(["a.x < b.x", "a.id <> b.id", "a.ok OR b.ok"]))
+        rng.shuffle(conditions)
+        query = fill(
+            "SELECT a.id, b.id AS other, a.at, a.x + b.x AS x, coalesce(a.note, b.note) AS note "
+            f"FROM {{}} a {kind} {{}} b ON {' AND '.join(conditions)}",
+            *sides,
+        )
+        return Query(query.ours, query.theirs, 2)
+
+    def _as_of(self, sides: list[Sql], key: str) -> Query:
+        within = self._rng.choice([1, 30, 200]) * SECOND
+        with_sides = f"WITH a AS {sides[0].ours}, b AS {sides[1].ours} "
+        columns = "SELECT a.id, b.id AS other, b.at, b.x FROM "
+        ours = (
+            f"{with_sides}{columns}"
+            f"asof_join(a, b, {key}, within => INTERVAL '{within} microseconds')"
+        )
+        theirs = (
+            f"WITH a AS {sides[0].theirs}, b AS {sides[1].theirs} {columns} a LEFT JOIN LATERAL "
+            f"(SELECT * FROM b WHERE {key} AND b.at <= a.at AND b.at >= a.at - INTERVAL "
+            f"'{within} microseconds' ORDER BY b.at DESC, b.id DESC LIMIT 1) b ON true"
+        )
+        return Query(ours, theirs, 2)
+
+    def _joined_windows(self) -> Query:
+        rng = self._rng
+        size = rng.choice([5, 30, 100])
+        parts = []
+        for _ in range(2):
+            where = self.condition(1)
+            select = (
+                "SELECT window_start, window_end, device, count(*) AS n, max(level) AS top "
+                "FROM {} WHERE {{}} GROUP BY window_start, window_end, device"
+            )
+            ours = select.format(f"tumble(readings, INTERVAL '{size} seconds')")
+            start = f"time_bucket(INTERVAL '{size} seconds', observed_at, TIMESTAMP '1970-01-01')"
+            theirs = select.format(
+                f"(SELECT *, {start} AS window_start, {start} + INTERVAL '{size} seconds' AS "
+                "window_end FROM readings)"
+            )
+            parts.append(fill("{}", Sql(ours.format(where.ours), theirs.format(where.theirs))))
+        kind = rng.choice(["JOIN", "LEFT JOIN", "RIGHT JOIN", "FULL JOIN"])
+        edge = rng.choice(["window_end", "window_start"])
+        key = rng.choice(["a.device = b.device", "a.n = b.n", "a.device = b.device AND a.top = b.top"])
+        query = fill(
+            "WITH a AS ({}), b AS ({}) SELECT COALESCE(a.window_end, b.window_end) AS t, a.device, "
+            "b.device AS other, a.n, b.n AS m, a.top, b.top AS high FROM a "
+            f"{kind} b ON a.{edge} = b.{edge} AND {key}",
+            *parts,
+        )
+        return Query(query.ours, query.theirs, 5)
 
     def _call(self, partition: Sql) -> Sql:
         rng = self._rng

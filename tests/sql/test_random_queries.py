@@ -125,6 +125,7 @@ def test_random_queries_are_duckdbs(sql_seed: int, tmp_path: Path) -> None:
     generator = Generator(rng)
     queries = [generator.plain() for _ in range(6)] + [generator.windowed() for _ in range(14)]
     queries += [generator.over() for _ in range(6)]
+    queries += [generator.joined() for _ in range(14)]
     named = {f"q{number}": query for number, query in enumerate(queries)}
     found, summary, dead = run(
         tmp_path / "run",
