@@ -95,6 +95,7 @@ struct FromClause : WindowClause {
   // Columns of the query need no names: a query before it in UNION ALL has them, or WITH q(a, b).
   bool names_columns = true;
   std::vector<RelationScope> relations;
+  std::vector<int> star;  // what * stands for, but for columns of unnest()
   // The column that is the event time of its rows, by which OVER orders them; or -1, and what to do
   // about it.
   int time_column = -1;

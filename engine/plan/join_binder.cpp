@@ -1,6 +1,7 @@
 #include "engine/plan/join_binder.h"
 
 #include <algorithm>
+#include <numeric>
 #include <set>
 #include <utility>
 
@@ -178,13 +179,20 @@ class OnBinder {
 
   // A column named without a qualifier is that of the side whose rows are all there.
   void MarkUsing() {
+    std::vector<int> first;
     for (size_t i = 0; i < merged_.size(); ++i) {
       const bool is_right = i % 2 == 1;
-      if (is_right == (join_.type == JoinType::kRight)) continue;
       RelationScope& relation = columns_->relations[merged_[i].first];
+      const int column = relation.first + merged_[i].second;
+      std::erase(columns_->star, column);
+      if (is_right == (join_.type == JoinType::kRight)) {
+        first.push_back(column);
+        continue;
+      }
       relation.merged.resize(size_t(relation.count), false);
       relation.merged[size_t(merged_[i].second)] = true;
     }
+    columns_->star.insert(columns_->star.begin(), first.begin(), first.end());
   }
 
   const SqlText& sql_;
@@ -250,6 +258,10 @@ class JoinBinder {
 
  private:
   bool Take(const Term& term, bool as_of) {
+    if (const auto* always = std::get_if<bool>(&term.expr.literal);
+        term.expr.kind == Expr::Kind::kLiteral && always != nullptr && *always) {
+      return true;
+    }
     if (std::optional<TimeSum> difference = Difference(term.expr)) {
       if (as_of) {
         sql_.Error(term.offset, "asof_join() itself looks at times",
@@ -449,34 +461,35 @@ std::vector<TimeColumn> TimeColumnsOf(const BoundStream& stream) {
   return times;
 }
 
-std::vector<RelationScope> RelationsOf(const TableRef& table, const BoundStream& stream) {
-  if (!stream.relations.empty()) return stream.relations;
-  return {{table.qualifier, 0, int(stream.schema.fields.size()), false, {}, {}}};
+JoinColumns ColumnsOf(const TableRef& table, const BoundStream& stream) {
+  if (!stream.relations.empty()) return {stream.schema, stream.relations, stream.star};
+  const int count = int(stream.schema.fields.size());
+  JoinColumns columns{stream.schema, {{table.qualifier, 0, count, false, {}, {}}}, {}};
+  columns.star.resize(size_t(count));
+  std::iota(columns.star.begin(), columns.star.end(), 0);
+  return columns;
 }
 
-JoinColumns ColumnsOfJoin(const TableRef& join, const Schema& left,
-                          const std::vector<RelationScope>& left_relations, const Schema& right,
-                          const std::vector<RelationScope>& right_relations) {
-  JoinColumns columns;
-  columns.schema = left;
-  columns.relations = left_relations;
-  const int left_columns = int(left.fields.size());
-  for (const RelationScope& relation : right_relations) {
+JoinColumns ColumnsOfJoin(const TableRef& join, const JoinColumns& left, const JoinColumns& right) {
+  JoinColumns columns = left;
+  const int left_columns = int(left.schema.fields.size());
+  for (const int column : right.star) columns.star.push_back(column + left_columns);
+  for (const RelationScope& relation : right.relations) {
     columns.relations.push_back(relation);
     columns.relations.back().first += left_columns;
   }
   for (RelationScope& relation : columns.relations) {
     if (!relation.names.empty()) continue;
     const bool is_right = relation.first >= left_columns;
-    const Schema& of = is_right ? right : left;
+    const Schema& of = is_right ? right.schema : left.schema;
     for (int i = 0; i < relation.count; ++i) {
       const int column = relation.first + i - (is_right ? left_columns : 0);
       relation.names.push_back(of.fields[size_t(column)].name);
     }
   }
   std::set<std::string> names;
-  for (const Field& field : left.fields) names.insert(field.name);
-  for (const Field& field : right.fields) {
+  for (const Field& field : left.schema.fields) names.insert(field.name);
+  for (const Field& field : right.schema.fields) {
     Field added = field;
     if (names.contains(added.name)) added.name = join.inputs[1].qualifier + "." + field.name;
     const std::string wanted = added.name;

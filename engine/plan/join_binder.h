@@ -20,17 +20,16 @@ struct TimeColumn {
 std::vector<TimeColumn> TimeColumnsOf(const BoundStream& stream);
 
 // The columns of both sides, of those of a name the right one's as "qualifier.name"; and how they
-// are named. `left` and `right` are how the sides name theirs.
+// are named.
 struct JoinColumns {
   Schema schema;
   std::vector<RelationScope> relations;
+  std::vector<int> star;  // what * stands for: as in PostgreSQL columns of USING come first, once
 };
-JoinColumns ColumnsOfJoin(const TableRef& join, const Schema& left,
-                          const std::vector<RelationScope>& left_relations, const Schema& right,
-                          const std::vector<RelationScope>& right_relations);
+JoinColumns ColumnsOfJoin(const TableRef& join, const JoinColumns& left, const JoinColumns& right);
 
-// Of a stream that has no names of its own for its columns.
-std::vector<RelationScope> RelationsOf(const TableRef& table, const BoundStream& stream);
+// How a query that has `table` in FROM names the columns of `stream`.
+JoinColumns ColumnsOf(const TableRef& table, const BoundStream& stream);
 
 // Nothing after an error. The columns are those of ColumnsOfJoin; columns that USING names are
 // marked in them.

@@ -720,6 +720,11 @@ class Layout {
       if (passes_on) used.assign(used.size(), true);
       VisitInputColumns(child, use);
     }
+    // Which of several rows of one time is the last is for all columns to say, read or not.
+    if (const auto* join = std::get_if<JoinNode>(&node->kind);
+        join != nullptr && join->latest_only) {
+      std::fill(used.begin() + int64_t(join->left.size()), used.end(), true);
+    }
     // A batch needs a column to say how many rows it has.
     if (std::ranges::find(used, true) == used.end() && !used.empty()) used[0] = true;
     if (std::ranges::find(used, false) == used.end() &&

@@ -322,16 +322,31 @@ class QueryBinder {
       Fail(star, "'" + qualifier + "' is not in FROM", SuggestName(qualifier, known));
       return;
     }
-    for (const RelationScope& relation : row_scope_.relations) {
-      if (fields.size() == 2 && relation.qualifier != qualifier) continue;
-      for (int i = relation.first; i < relation.first + relation.count; ++i) {
-        if (fields.size() < 2 && relation.is_merged(i)) continue;
-        const Field& field = input_.fields[size_t(i)];
-        AddColumn(star,
-                  relation.names.empty() ? field.name : relation.names[size_t(i - relation.first)],
-                  ColumnExpr(i, field.type));
-      }
+    std::vector<int> columns = from_.star;
+    if (fields.size() == 2) {
+      columns.clear();
+      AddAll(row_scope_.relations[size_t(std::ranges::find(known, qualifier) - known.begin())],
+             &columns);
+    } else if (from_.unnest.has_value()) {
+      AddAll(row_scope_.relations.back(), &columns);
     }
+    for (const int column : columns) AddInputColumn(star, column);
+  }
+
+  static void AddAll(const RelationScope& relation, std::vector<int>* columns) {
+    for (int i = 0; i < relation.count; ++i) columns->push_back(relation.first + i);
+  }
+
+  // Under the name that the relation it is of gives it.
+  void AddInputColumn(const Syntax& node, int column) {
+    const Field& field = input_.fields[size_t(column)];
+    std::string name = field.name;
+    for (const RelationScope& relation : row_scope_.relations) {
+      const int place = column - relation.first;
+      if (place < 0 || place >= relation.count || relation.names.empty()) continue;
+      name = relation.names[size_t(place)];
+    }
+    AddColumn(node, std::move(name), ColumnExpr(column, field.type));
   }
 
   void AddColumn(const Syntax& node, std::string name, Expr expr) {

@@ -116,7 +116,9 @@ class StreamBinder {
     BoundStream& input = At(stream->input());
     const bool timed = !stream->from.windowed || CheckWindowInput(sql, *stream, input);
     stream->from.names_columns = stream->names_columns && stream->column_names.empty();
-    stream->from.relations = RelationsOf(stream->from.table, input);
+    JoinColumns columns = ColumnsOf(stream->from.table, input);
+    stream->from.relations = std::move(columns.relations);
+    stream->from.star = std::move(columns.star);
     stream->from.time_column = input.windowed ? input.window_end : input.event_time;
     if (stream->from.time_column < 0) stream->from.no_time_hint = HintForTime(input);
     std::optional<BoundQuery> query = BindQuery(sql, *stream->select, stream->from, input.schema);
@@ -258,8 +260,8 @@ class StreamBinder {
     const BoundStream& left = At(stream->inputs[0]);
     const BoundStream& right = At(stream->inputs[1]);
     const TableRef& table = stream->from.table;
-    JoinColumns columns = ColumnsOfJoin(table, left.schema, RelationsOf(table.inputs[0], left),
-                                        right.schema, RelationsOf(table.inputs[1], right));
+    JoinColumns columns = ColumnsOfJoin(table, ColumnsOf(table.inputs[0], left),
+                                        ColumnsOf(table.inputs[1], right));
     if (!CheckColumnCount(sql, table, columns)) return false;
     std::optional<BoundJoin> join = BindJoin(sql, table, left, right, &columns);
     if (!join.has_value()) return false;
@@ -268,6 +270,7 @@ class StreamBinder {
     stream->join.right_filter = Both(right.rest, std::move(stream->join.right_filter));
     stream->schema = std::move(columns.schema);
     stream->relations = std::move(columns.relations);
+    stream->star = std::move(columns.star);
     stream->known_by_row = true;
     stream->windowed = left.windowed && right.windowed;
     const int left_columns = int(left.schema.fields.size());
@@ -365,12 +368,12 @@ class StreamBinder {
     const BoundStream& input = At(stream->input());
     const LookupSpec& lookup = job_.lookups[size_t(stream->lookup.lookup)];
     const TableRef& table = stream->from.table;
-    Schema schema;
-    for (const SourceColumn& column : lookup.columns) schema.fields.push_back(column.field);
-    const RelationScope relation{
-        table.inputs[1].qualifier, 0, int(schema.fields.size()), false, {}, {}};
-    JoinColumns columns =
-        ColumnsOfJoin(table, input.schema, RelationsOf(table.inputs[0], input), schema, {relation});
+    BoundStream of_table;
+    for (const SourceColumn& column : lookup.columns) {
+      of_table.schema.fields.push_back(column.field);
+    }
+    JoinColumns columns = ColumnsOfJoin(table, ColumnsOf(table.inputs[0], input),
+                                        ColumnsOf(table.inputs[1], of_table));
     if (!CheckColumnCount(sql, table, columns)) return false;
     std::optional<Expr> rest;
     std::optional<BoundLookup> bound = BindLookupJoin(sql, table, input, lookup, &columns, &rest);
@@ -381,6 +384,7 @@ class StreamBinder {
     CopyNature(input, stream);
     stream->schema = std::move(columns.schema);
     stream->relations = std::move(columns.relations);
+    stream->star = std::move(columns.star);
     return true;
   }
 
