@@ -4,10 +4,8 @@
 
 #include <algorithm>
 
-#include "engine/state/memory_state_store.h"
 #include "engine/windows/key_hash.h"
-#include "worker/fixture.h"
-#include "worker/task.h"
+#include "worker/task_host_testing.h"
 
 namespace millrace {
 namespace {
@@ -58,43 +56,6 @@ JobPlan OverPlan(OverFunction third) {
   return plan;
 }
 
-class OverHost final : public TaskHost, public Outlet {
- public:
-  Lines lines;
-  Lines rows;  // "key time n before third"
-  MemoryStateStore* store = nullptr;
-  std::map<Epoch, std::string> gathered;
-
-  Outlet* outlet() override { return this; }
-  bool HasCredit() override { return true; }
-  void SetFetched(MonotonicTime) override {}
-  void Broadcast(const FrameBody&) override {}
-  void ForwardWatermark(EventTime watermark, MonotonicTime) override {
-    lines.push_back("forward " + std::to_string(watermark.time_since_epoch().count() / 1'000'000));
-  }
-  void ReturnCredit(size_t, const Frame&) override {}
-  void GatherState(Epoch epoch) override { gathered[epoch] = store->Serialise(); }
-  void Acknowledge(Epoch, proto::Acknowledgement) override {}
-  void Done() override { lines.emplace_back("done"); }
-  void ToWindow(NodeId, const Rows&, std::shared_ptr<const std::vector<uint64_t>>,
-                std::span<const uint32_t>) override {}
-  void ToSink(NodeId, int, const Rows& out) override {
-    for (int64_t row = 0; row < out.size(); ++row) {
-      std::string text;
-      for (const auto& column : out.batch->columns()) {
-        if (column->type_id() == arrow::Type::TIMESTAMP) {
-          const auto& times = static_cast<const arrow::TimestampArray&>(*column);
-          text += " " + std::to_string(times.Value(row) / 1'000'000);
-        } else {
-          text += " " + (*column->GetScalar(row))->ToString();
-        }
-      }
-      rows.push_back(text.substr(1));
-    }
-  }
-  void ToDeadLetters(std::vector<DeadLetter>) override {}
-};
-
 class OverTaskTest : public testing::Test {
  protected:
   void Begin(OverFunction third, int64_t state_bytes_max = INT64_MAX) {
@@ -109,7 +70,7 @@ class OverTaskTest : public testing::Test {
   void Restore(OverFunction third, int64_t epoch) {
     task_.reset();
     const std::string state = host_.gathered.at(Epoch(epoch));
-    host_ = OverHost();
+    host_ = RowsHost();
     store_ = std::make_unique<MemoryStateStore>();
     ASSERT_TRUE(store_->Restore(state).ok());
     Begin(third);
@@ -139,7 +100,7 @@ class OverTaskTest : public testing::Test {
   std::unique_ptr<JobAccount> account_;
   std::unique_ptr<MemoryStateStore> store_ = std::make_unique<MemoryStateStore>();
   std::unique_ptr<Task> task_;
-  OverHost host_;
+  RowsHost host_;
 };
 
 TEST_F(OverTaskTest, RowsComeOutInOrderOnceTheWatermarkIsBeyondThem) {

@@ -6,6 +6,7 @@
 #include <numeric>
 #include <utility>
 
+#include "engine/joins/join_operator.h"
 #include "engine/over/over_operator.h"
 #include "engine/windows/window_aggregate.h"
 
@@ -38,6 +39,9 @@ Result<std::unique_ptr<KeyedOperator>> MakeKeyedOperator(const JobPlan& plan,
   const Schema& input = plan.node(node.input()).output;
   if (const auto* over = std::get_if<OverNode>(&node.kind)) {
     return OverOperator::Make(*over, input, node.output);
+  }
+  if (const auto* join = std::get_if<JoinNode>(&node.kind)) {
+    return JoinOperator::Make(*join, input, node.output);
   }
   return WindowAggregate::Make(std::get<WindowAggregateNode>(node.kind), input, node.output);
 }

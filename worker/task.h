@@ -1,7 +1,7 @@
-// A task: owns the key groups of one keyed node (a window aggregate, an OVER) that fall to it, and
-// their state. Takes frames of its inputs in barrier order, adds rows, gives out what the watermark
-// makes due, and runs what follows the node. At a barrier it seals its state and goes on; what is
-// sealed is written in slices between frames. No actor, no clock: task_actor.cpp feeds it.
+// A task: owns the key groups of one keyed node (a window aggregate, an OVER, a join) that fall to
+// it, and their state. Takes frames of its inputs in barrier order, adds rows, gives out what the
+// watermark makes due, and runs what follows the node. At a barrier it seals its state and goes on;
+// what is sealed is written in slices between frames. No actor, no clock: task_actor.cpp feeds it.
 // docs/exactly-once.md, "The task".
 #pragma once
 

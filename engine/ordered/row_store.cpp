@@ -128,6 +128,82 @@ CellValue RowStore::cell(uint32_t slot, size_t column) const {
   return cell;
 }
 
+Status RowStore::AppendTimes(std::span<const uint32_t> slots, arrow::ArrayBuilder* builder) const {
+  if (builder->type()->id() != arrow::Type::TIMESTAMP) {
+    return InternalError("bad_column_type", "event times in a column of another type");
+  }
+  auto* const times = static_cast<arrow::TimestampBuilder*>(builder);
+  ARROW_RETURN_NOT_OK(times->Reserve(int64_t(slots.size())));
+  for (const uint32_t slot : slots) {
+    if (slot == kNone) {
+      times->UnsafeAppendNull();
+    } else {
+      times->UnsafeAppend(time(slot));
+    }
+  }
+  return Status::OK();
+}
+
+Status RowStore::AppendColumn(std::span<const uint32_t> slots, size_t column,
+                              arrow::ArrayBuilder* builder) const {
+  if (builder->type()->id() != ArrowType(types_[column])->id()) {
+    return InternalError("bad_column_type", "values in a column of another type");
+  }
+  ARROW_RETURN_NOT_OK(builder->Reserve(int64_t(slots.size())));
+  const auto append = [&]<typename Builder>(Builder* typed, auto value_of) {
+    for (const uint32_t slot : slots) {
+      if (slot == kNone || IsNull(slot, column)) {
+        typed->UnsafeAppendNull();
+      } else {
+        typed->UnsafeAppend(value_of(CellsOf(slot)[column]));
+      }
+    }
+    return Status::OK();
+  };
+  const auto as_double = [](uint64_t bits) { return std::bit_cast<double>(bits); };
+  switch (builder->type()->id()) {
+    case arrow::Type::STRING: {
+      auto* const texts = static_cast<arrow::StringBuilder*>(builder);
+      int64_t bytes = 0;
+      const auto text_of = [&](uint32_t slot) { return cell(slot, column).text; };
+      for (const uint32_t slot : slots) {
+        if (slot != kNone && !IsNull(slot, column)) bytes += int64_t(text_of(slot).size());
+      }
+      ARROW_RETURN_NOT_OK(texts->ReserveData(bytes));
+      for (const uint32_t slot : slots) {
+        if (slot == kNone || IsNull(slot, column)) {
+          texts->UnsafeAppendNull();
+        } else {
+          texts->UnsafeAppend(text_of(slot));
+        }
+      }
+      return Status::OK();
+    }
+    case arrow::Type::BOOL:
+      return append(static_cast<arrow::BooleanBuilder*>(builder),
+                    [](uint64_t bits) { return bits != 0; });
+    case arrow::Type::INT32:
+      return append(static_cast<arrow::Int32Builder*>(builder),
+                    [](uint64_t bits) { return int32_t(bits); });
+    case arrow::Type::INT64:
+      return append(static_cast<arrow::Int64Builder*>(builder),
+                    [](uint64_t bits) { return int64_t(bits); });
+    case arrow::Type::FLOAT:
+      return append(static_cast<arrow::FloatBuilder*>(builder),
+                    [&](uint64_t bits) { return float(as_double(bits)); });
+    case arrow::Type::DOUBLE:
+      return append(static_cast<arrow::DoubleBuilder*>(builder), as_double);
+    case arrow::Type::DATE32:
+      return append(static_cast<arrow::Date32Builder*>(builder),
+                    [](uint64_t bits) { return int32_t(bits); });
+    case arrow::Type::TIMESTAMP:
+      return append(static_cast<arrow::TimestampBuilder*>(builder),
+                    [](uint64_t bits) { return int64_t(bits); });
+    default:
+      return builder->AppendNulls(int64_t(slots.size()));
+  }
+}
+
 bool RowStore::IsBefore(uint32_t left, uint32_t right) const {
   if (time(left) != time(right)) return time(left) < time(right);
   for (size_t i = 0; i < types_.size(); ++i) {

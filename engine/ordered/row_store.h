@@ -45,6 +45,11 @@ class RowStore {
   Type type(size_t column) const { return types_[column]; }
   CellValue cell(uint32_t slot, size_t column) const;
 
+  // Of each row (kNone: null) its event time, or a column, to a builder of the type.
+  Status AppendTimes(std::span<const uint32_t> slots, arrow::ArrayBuilder* builder) const;
+  Status AppendColumn(std::span<const uint32_t> slots, size_t column,
+                      arrow::ArrayBuilder* builder) const;
+
   // In the order of time, then of all columns, nulls last.
   bool IsBefore(uint32_t left, uint32_t right) const;
 

@@ -5,8 +5,8 @@
 #include <limits>
 #include <tuple>
 
+#include "engine/ordered/operator_life_testing.h"
 #include "engine/windows/state_entry.h"
-#include "engine/windows/window_header.h"
 #include "engine/windows/window_state_rows.h"
 
 namespace millrace {
@@ -573,168 +573,25 @@ void ExpectRows(std::vector<CellRow> found, std::vector<CellRow> expected) {
   }
 }
 
-// Several tasks, of another number after each crash.
-class OverLife {
- public:
-  OverLife(const OverQuery& query, uint64_t seed)
-      : query_(query), random_(seed), rows_(RisingRows(400, seed, 4)) {
-    for (TestRow& row : rows_) {
-      if (random_() % 4 == 0) row.time -= row.time % 10;  // peers
-    }
-    Start();
-  }
-
-  const std::vector<TestRow>& rows() const { return rows_; }
-
-  std::vector<CellRow> Run() {
-    while (position_ < rows_.size()) {
-      const size_t count = std::min<size_t>(1 + random_() % 30, rows_.size() - position_);
-      AddSome(std::span(rows_).subspan(position_, count));
-      position_ += count;
-      if (random_() % 3 == 0) Advance(At(int64_t(position_) - 310));
-      Checkpoint();
-      if (crashes_ < 6 && random_() % 8 == 0) {
-        ++crashes_;
-        Start();
-      }
-      if (testing::Test::HasFailure()) return {};
-    }
-    Advance(kEventTimeMax);
-    int64_t open = 0, counted = 0;
-    for (Task& task : tasks_) {
-      open += task.over->stats().rows_open();
-      counted += task.over->stats().rows_counted;
-      EXPECT_EQ(task.over->stats().rows_too_late, 0);
-      while (task.over->sealed()) EXPECT_TRUE(task.over->WriteSealed(5).ok());
-      SealAndWriteAll(task.over.get());
-      EXPECT_EQ(EntriesOf(task.store.get()).size(), 1u);
-      EXPECT_EQ(task.over->stats().open_panes, 0);
-    }
-    EXPECT_EQ(open, 0);
-    EXPECT_EQ(counted, int64_t(rows_.size()));
-    return rows_out_;
-  }
-
- private:
-  struct Task {
-    std::unique_ptr<MemoryStateStore> store;
-    std::unique_ptr<OverOperator> over;
-  };
-  struct Saved {
-    std::vector<StateEntries> entries;
-    size_t position = 0;
-    size_t rows_out = 0;
-  };
-
-  void Start() {
-    const auto count = int32_t(1 + random_() % 3);
-    std::vector<Task> tasks;
-    for (int32_t i = 0; i < count; ++i) {
-      Task& task = tasks.emplace_back();
-      task.store = std::make_unique<MemoryStateStore>();
-      std::vector<std::string> headers;
-      for (const StateEntries& entries : safe_.entries) {
-        const auto from = StoreOf(entries);
-        headers.push_back(entries.front().second);
-        int32_t first = 0;
-        while (first < kKeyGroupCount && TaskOf(KeyGroup(first), count).value() < i) ++first;
-        int32_t last = first;
-        while (last < kKeyGroupCount && TaskOf(KeyGroup(last), count).value() == i) ++last;
-        ASSERT_TRUE(CopyKeyGroups(from.get(), task.store.get(), kTestOperator, KeyGroup(first),
-                                  KeyGroup(last))
-                        .ok());
-      }
-      if (!headers.empty()) {
-        StateBatch batch;
-        batch.Put(StateOperatorKey(kTestOperator),
-                  MergeWindowHeaders(headers, /*with_counts=*/i == 0).ValueOrDie());
-        ASSERT_TRUE(task.store->Write(std::move(batch)).ok());
-      }
-      task.over = OpenOver(task.store.get(), query_);
-    }
-    tasks_ = std::move(tasks);
-    position_ = safe_.position;
-    rows_out_.resize(safe_.rows_out);
-    sealing_ = false;
-  }
-
-  void AddSome(std::span<const TestRow> rows) {
-    const auto batch = ToBatch(rows);
-    const std::vector<uint64_t> hashes = HashesOf(*batch, query_);
-    std::vector<std::vector<uint32_t>> selections(tasks_.size());
-    for (size_t i = 0; i < rows.size(); ++i) {
-      selections[size_t(TaskOf(KeyGroupOf(hashes[i]), int32_t(tasks_.size())).value())].push_back(
-          uint32_t(i));
-    }
-    for (size_t i = 0; i < tasks_.size(); ++i) {
-      ASSERT_TRUE(tasks_[i].over->Add(*batch, hashes, selections[i]).ok());
-    }
-  }
-
-  void Advance(EventTime watermark) {
-    for (Task& task : tasks_) {
-      task.over->AdvanceTo(watermark);
-      while (task.over->HasOutput()) {
-        for (CellRow& row : DrainSome(task.over.get())) rows_out_.push_back(std::move(row));
-        if (!task.over->sealed() && random_() % (evicts_often_ ? 2 : 30) == 0) {
-          ASSERT_TRUE(task.over->Evict().ok());
-        }
-      }
-    }
-  }
-
-  std::vector<CellRow> DrainSome(OverOperator* over) {
-    std::vector<CellRow> rows;
-    const auto output = over->NextOutput(int64_t(1 + random_() % 20));
-    EXPECT_TRUE(output.ok()) << output.status();
-    if (output.ok() && output->batch != nullptr) AppendCells(*output->batch, &rows);
-    return rows;
-  }
-
-  void Checkpoint() {
-    if (!sealing_) {
-      if (random_() % 5 == 0) {
-        for (Task& task : tasks_) ASSERT_TRUE(task.over->Seal().ok());
-        sealing_ = true;
-        sealed_ = {{}, position_, rows_out_.size()};
-      } else {
-        for (Task& task : tasks_) {
-          if (random_() % (evicts_often_ ? 3 : 20) == 0) {
-            ASSERT_TRUE(task.over->Evict().ok());
-          }
-        }
-      }
-      return;
-    }
-    bool more = false;
-    for (Task& task : tasks_)
-      more |= task.over->WriteSealed(int64_t(1 + random_() % 3)).ValueOrDie();
-    if (more) return;
-    sealing_ = false;
-    safe_ = sealed_;
-    for (Task& task : tasks_) safe_.entries.push_back(EntriesOf(task.store.get()));
-  }
-
-  const OverQuery& query_;
-  std::mt19937_64 random_;
-  std::vector<TestRow> rows_;
-  std::vector<Task> tasks_;
-  size_t position_ = 0;
-  std::vector<CellRow> rows_out_;
-  bool sealing_ = false;
-  Saved sealed_;
-  Saved safe_;
-  int crashes_ = 0;
-  const bool evicts_often_ = random_() % 3 == 0;
-};
-
 TEST(OverOperator, AnyLifeGivesWhatSortedRowsGive) {
   for (uint64_t seed = 0; seed < 12; ++seed) {
     SCOPED_TRACE(seed);
     OverQuery query;
     query.calls = EveryCall(seed);
-    OverLife life(query, seed);
-    ExpectRows(life.Run(), Expected(life.rows(), query));
+    std::mt19937_64 random(seed);
+    std::vector<TestRow> rows = RisingRows(400, seed, 4);
+    for (TestRow& row : rows) {
+      if (random() % 4 == 0) row.time -= row.time % 10;  // peers
+    }
+    OperatorLife::Input input;
+    input.keys = query.keys;
+    input.rows = rows.size();
+    input.batch = [&](size_t first, size_t count) {
+      return ToBatch(std::span(rows).subspan(first, count));
+    };
+    input.watermark = [](size_t position) { return At(int64_t(position) - 310); };
+    input.make = [&] { return query.Make(); };
+    ExpectRows(OperatorLife(input, seed).Run(), Expected(rows, query));
     if (HasFailure()) return;
   }
 }

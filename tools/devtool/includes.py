@@ -45,6 +45,13 @@ ALLOWED: dict[str, tuple[str, ...]] = {
         "engine/windows",
         "engine/ordered",
     ),
+    "engine/joins": (
+        *BELOW_STATE,
+        "engine/state",
+        "engine/operators",
+        "engine/windows",
+        "engine/ordered",
+    ),
     "engine/metrics": ("engine/base", "engine/env", "engine/model"),
     "engine/connectors": (
         *BELOW_STATE,
