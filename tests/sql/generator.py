@@ -179,7 +179,7 @@ class Generator:
             missing = {"JOIN": rng.choice("ab"), "LEFT JOIN": "b", "RIGHT JOIN": "a"}[kind]
             conditions.append(f"{missing}.{rng.choice(['ok', 'level > 0', 'note IS NULL'])}")
         if kind == "JOIN" and rng.random() < 0.4:
-            conditions.append(rng.choice(["a.x < b.x", "a.id <> b.id", "a.ok OR b.ok"]))
+            conditions.append(rng.choice(["a.x < b.x", "a.id <> b.id", "(a.ok OR b.ok)"]))
         rng.shuffle(conditions)
         query = fill(
             "SELECT a.id, b.id AS other, a.at, a.x + b.x AS x, coalesce(a.note, b.note) AS note "
