@@ -148,7 +148,11 @@ void AccumulatorLayout::Place() {
     end += PartOffset(measure.parts, 1u << kPartCount);
   }
   initial_.assign(end, '\0');
+  for (size_t offset = 0; offset < FilterOffset(filters_.size()); offset += sizeof(int64_t)) {
+    steps_.push_back({MergeStep::Kind::kCount, uint32_t(offset)});
+  }
   for (const Measure& measure : measures_) {
+    AddSteps(measure);
     has_values_ = has_values_ || measure.Has(kValues | kSeries);
     has_objects_ = has_objects_ || measure.Has(kObjectParts) ||
                    (measure.type == Type::kText && measure.Has(kMin | kMax | kFirst | kLast));
@@ -167,6 +171,26 @@ void AccumulatorLayout::Place() {
       const int64_t least = INT64_MIN;
       std::memcpy(field, is_double ? static_cast<const void*>(&infinity) : &least, 8);
     }
+  }
+}
+
+void AccumulatorLayout::AddSteps(const Measure& measure) {
+  using enum MergeStep::Kind;
+  const auto add = [&](MergeStep::Kind kind, unsigned part) {
+    if (measure.Has(part)) steps_.push_back({kind, uint32_t(measure.Offset(part))});
+  };
+  const bool is_double = measure.type == Type::kDouble;
+  const bool is_text = measure.type == Type::kText;
+  steps_.push_back({kCount, uint32_t(measure.base)});
+  add(is_double ? kDoubleSum : kIntegerSum, kSum);
+  add(kDoubleSum, kSquares);
+  if (!is_text) {
+    add(is_double ? kLeastDouble : kLeastInteger, kMin);
+    add(is_double ? kLargestDouble : kLargestInteger, kMax);
+  }
+  add(kCount, kTrues);
+  if (measure.Has(kObjectParts | kPair | kFirst | kLast) || (is_text && measure.Has(kMin | kMax))) {
+    others_.push_back(size_t(&measure - measures_.data()));
   }
 }
 

@@ -182,6 +182,22 @@ class AccumulatorLayout {
   bool IsWhole(const char* row) const;
 
  private:
+  // What Merge does with one field of a row.
+  struct MergeStep {
+    enum class Kind : uint8_t {
+      kCount,
+      kDoubleSum,
+      kIntegerSum,
+      kLeastDouble,
+      kLargestDouble,
+      kLeastInteger,
+      kLargestInteger,
+    };
+    Kind kind;
+    uint32_t offset;
+  };
+
+  void AddSteps(const Measure& measure);
   size_t FilterIndex(int filter);
   Measure* MeasureFor(const AggregateSpec& spec);
   Status AddOutput(const AggregateSpec& spec);
@@ -192,6 +208,8 @@ class AccumulatorLayout {
   std::vector<Measure> measures_;
   std::vector<AggregateOutput> outputs_;
   std::string initial_;
+  std::vector<MergeStep> steps_;  // of fields that are numbers
+  std::vector<size_t> others_;    // measures that have fields besides
   bool has_values_ = false;
   bool has_objects_ = false;
 };

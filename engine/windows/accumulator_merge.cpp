@@ -1,4 +1,5 @@
 // Accumulators of one key in several panes, chunks or parts as one.
+#include <algorithm>
 #include <cmath>
 #include <memory>
 #include <utility>
@@ -9,27 +10,9 @@
 namespace millrace {
 namespace {
 
-template <typename T>
-bool Less(const T& left, const T& right) {
-  return left < right;
-}
 // NaN is greater than every number.
 bool Less(double left, double right) {
   return left < right || (std::isnan(right) && !std::isnan(left));
-}
-
-template <typename T>
-void MergeExtremes(const Measure& measure, char* into, const char* from) {
-  if (measure.Has(kMin)) {
-    T& least = FieldAt<T>(into, measure.Offset(kMin));
-    const T& other = FieldAt<T>(from, measure.Offset(kMin));
-    if (Less(other, least)) least = other;
-  }
-  if (measure.Has(kMax)) {
-    T& largest = FieldAt<T>(into, measure.Offset(kMax));
-    const T& other = FieldAt<T>(from, measure.Offset(kMax));
-    if (Less(largest, other)) largest = other;
-  }
 }
 
 void MergeText(std::string*& into, const std::string* from, bool least) {
@@ -38,15 +21,6 @@ void MergeText(std::string*& into, const std::string* from, bool least) {
     into = new std::string(*from);
   } else if (least ? *from < *into : *into < *from) {
     *into = *from;
-  }
-}
-
-void MergeSum(const Measure& measure, char* into, const char* from) {
-  const size_t offset = measure.Offset(kSum);
-  if (measure.type == Type::kDouble) {
-    FieldAt<DoubleSum>(into, offset).Add(FieldAt<DoubleSum>(from, offset));
-  } else {
-    FieldAt<Int128>(into, offset).Add(FieldAt<Int128>(from, offset).value());
   }
 }
 
@@ -73,31 +47,47 @@ void MergeEdges(const Measure& measure, char* into, const char* from) {
 
 }  // namespace
 
+// Measures of numbers in their order, a step a field; then what few have.
 void AccumulatorLayout::Merge(char* into, const char* from) const {
-  for (size_t offset = 0; offset < FilterOffset(filters_.size()); offset += sizeof(int64_t)) {
-    FieldAt<int64_t>(into, offset) += FieldAt<int64_t>(from, offset);
-  }
-  for (const Measure& measure : measures_) {
-    FieldAt<int64_t>(into, measure.base) += FieldAt<int64_t>(from, measure.base);
-    if (measure.Has(kSum)) MergeSum(measure, into, from);
-    if (measure.Has(kSquares)) {
-      const size_t offset = measure.Offset(kSquares);
-      FieldAt<DoubleSum>(into, offset).Add(FieldAt<DoubleSum>(from, offset));
+  for (const MergeStep& step : steps_) {
+    char* const kept = into + step.offset;
+    const char* const other = from + step.offset;
+    switch (step.kind) {
+      case MergeStep::Kind::kCount:
+        FieldAt<int64_t>(kept, 0) += FieldAt<int64_t>(other, 0);
+        break;
+      case MergeStep::Kind::kDoubleSum:
+        FieldAt<DoubleSum>(kept, 0).Add(FieldAt<DoubleSum>(other, 0));
+        break;
+      case MergeStep::Kind::kIntegerSum:
+        FieldAt<Int128>(kept, 0).Add(FieldAt<Int128>(other, 0).value());
+        break;
+      case MergeStep::Kind::kLeastDouble:
+        if (Less(FieldAt<double>(other, 0), FieldAt<double>(kept, 0))) {
+          FieldAt<double>(kept, 0) = FieldAt<double>(other, 0);
+        }
+        break;
+      case MergeStep::Kind::kLargestDouble:
+        if (Less(FieldAt<double>(kept, 0), FieldAt<double>(other, 0))) {
+          FieldAt<double>(kept, 0) = FieldAt<double>(other, 0);
+        }
+        break;
+      case MergeStep::Kind::kLeastInteger:
+        FieldAt<int64_t>(kept, 0) = std::min(FieldAt<int64_t>(kept, 0), FieldAt<int64_t>(other, 0));
+        break;
+      case MergeStep::Kind::kLargestInteger:
+        FieldAt<int64_t>(kept, 0) = std::max(FieldAt<int64_t>(kept, 0), FieldAt<int64_t>(other, 0));
+        break;
     }
+  }
+  for (const size_t index : others_) {
+    const Measure& measure = measures_[index];
     if (measure.type == Type::kText) {
       for (const unsigned part : {kMin, kMax}) {
         if (!measure.Has(part)) continue;
         MergeText(FieldAt<std::string*>(into, measure.Offset(part)),
                   FieldAt<std::string*>(from, measure.Offset(part)), part == kMin);
       }
-    } else if (measure.type == Type::kDouble) {
-      MergeExtremes<double>(measure, into, from);
-    } else {
-      MergeExtremes<int64_t>(measure, into, from);
-    }
-    if (measure.Has(kTrues)) {
-      const size_t offset = measure.Offset(kTrues);
-      FieldAt<int64_t>(into, offset) += FieldAt<int64_t>(from, offset);
     }
     if (measure.Has(kPair)) {
       const size_t offset = measure.Offset(kPair);

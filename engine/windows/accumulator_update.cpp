@@ -8,50 +8,12 @@
 #include <string>
 #include <utility>
 
+#include "engine/windows/accumulate_numbers.h"
 #include "engine/windows/accumulator_objects.h"
 #include "engine/windows/ordered_bits.h"
 
 namespace millrace {
 namespace {
-
-// A double as two of half its digits (Veltkamp's split).
-struct Halves {
-  explicit Halves(double x) {
-    const double scaled = x * 134217729.0;  // 2^27 + 1
-    high = scaled - (scaled - x);
-    low = x - high;
-  }
-  double high;
-  double low;
-};
-
-// x * x without rounding, as (product, error): Dekker's product. Wrong only where the product is
-// not finite or its error is below the least double.
-inline DoubleSum ExactSquare(double x) {
-  const double product = x * x;
-  const auto [high, low] = Halves(x);
-  return {product, ((high * high - product) + 2 * high * low) + low * low};
-}
-
-inline DoubleSum ExactSquare(int64_t x) {
-  const __int128 product = __int128(x) * x;
-  const double high = double(product);
-  return {high, double(product - __int128(high))};
-}
-
-// NaN is greater than every number; NaN as initial least gives way to anything.
-inline void TakeExtreme(double x, double* least) {
-  if (x < *least || std::isnan(*least)) *least = x;
-}
-inline void TakeLargest(double x, double* largest) {
-  if (x > *largest || std::isnan(x)) *largest = x;
-}
-inline void TakeExtreme(int64_t x, int64_t* least) {
-  if (x < *least) *least = x;
-}
-inline void TakeLargest(int64_t x, int64_t* largest) {
-  if (x > *largest) *largest = x;
-}
 
 // T: as in the column; Wide: as accumulated.
 template <typename T, typename Wide, unsigned kParts, bool kNulls>
@@ -251,13 +213,6 @@ void AddEdges(const RowBlock& block, const ColumnReader& column, const ColumnRea
       }
     }
   }
-}
-
-// y * x without rounding, as ExactSquare.
-DoubleSum ExactProduct(double y, double x) {
-  const double product = y * x;
-  const Halves a(y), b(x);
-  return {product, ((a.high * b.high - product) + a.high * b.low + a.low * b.high) + a.low * b.low};
 }
 
 void AddPairs(const RowBlock& block, const ColumnReader& y_column, const ColumnReader& x_column,

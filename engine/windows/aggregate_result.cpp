@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/windows/accumulate_numbers.h"
 #include "engine/windows/accumulator_objects.h"
 #include "engine/windows/key_table.h"
 #include "engine/windows/ordered_bits.h"
@@ -32,6 +33,15 @@ Quad SumOf(const Measure& measure, const char* row) {
   return Quad(FieldAt<Int128>(row, offset).value());
 }
 
+// Of integers to 106 bits.
+DoubleSum SumInDoubles(const Measure& measure, const char* row) {
+  const size_t offset = measure.Offset(kSum);
+  if (measure.type == Type::kDouble) return FieldAt<DoubleSum>(row, offset);
+  const __int128 sum = FieldAt<Int128>(row, offset).value();
+  const auto high = double(sum);
+  return {high, std::abs(high) < 0x1p126 ? double(sum - __int128(high)) : 0};
+}
+
 double AverageOf(const Measure& measure, const char* row, int64_t count) {
   if (measure.type != Type::kDouble) return double(SumOf(measure, row) / Quad(count));
   const DoubleSum& sum = FieldAt<DoubleSum>(row, measure.Offset(kSum));
@@ -48,17 +58,56 @@ bool AllEqual(const Measure& measure, const char* row) {
   return std::isfinite(least) && least == FieldAt<double>(row, measure.Offset(kMax));
 }
 
+// a + b without rounding.
+DoubleSum ExactSum(double a, double b) {
+  DoubleSum sum{a, 0};
+  sum.Add(b);
+  return sum;
+}
+
+// a / n: the quotient, and what it leaves over n.
+DoubleSum Quotient(const DoubleSum& a, double n) {
+  const double quotient = a.high / n;
+  const DoubleSum product = ExactProduct(quotient, n);
+  const double left = ((a.high - product.high) - product.low) + a.low;
+  return ExactSum(quotient, left / n);
+}
+
+// The sum of squares less the square of the sum over n, in doubles of twice the digits; false where
+// they may not do: numbers near the ends of their range, or so close to each other that only the
+// last of 32 digits are left.
+bool FastVariance(const DoubleSum& sums, const DoubleSum& all_squares, double count, double divisor,
+                  double* variance) {
+  constexpr double kLeast = 1e-200, kLargest = 1e200, kDigits = 0x1p-30;
+  const DoubleSum sum = ExactSum(sums.high, sums.low);
+  const DoubleSum squares = ExactSum(all_squares.high, all_squares.low);
+  if (!(squares.high > kLeast && squares.high < kLargest)) return false;
+  DoubleSum square = ExactProduct(sum.high, sum.high);
+  square = ExactSum(square.high, square.low + 2 * (sum.high * sum.low));
+  const DoubleSum of_mean = Quotient(square, count);
+  DoubleSum scatter = ExactSum(squares.high, -of_mean.high);
+  scatter = ExactSum(scatter.high, scatter.low + (squares.low - of_mean.low));
+  if (!(scatter.high > squares.high * kDigits)) return false;
+  *variance = Quotient(scatter, divisor).high;
+  return true;
+}
+
 // Sum of squares less the square of the sum over n; null where PostgreSQL has null. An infinite or
 // NaN value makes it NaN; rounding never makes it negative, and of equal values it is exactly 0.
 Status AppendVariance(const Measure& measure, const char* row, int64_t count, bool sample,
                       bool root, arrow::DoubleBuilder* builder) {
   if (sample && count < 2) return builder->AppendNull();
   if (AllEqual(measure, row)) return builder->Append(0.0);
-  const Quad sum = SumOf(measure, row);
-  const Quad squares = ToQuad(FieldAt<DoubleSum>(row, measure.Offset(kSquares)));
-  Quad scatter = squares - sum * sum / Quad(count);
-  if (scatter < 0) scatter = 0;
-  const double variance = double(scatter / Quad(sample ? count - 1 : count));
+  const auto& all_squares = FieldAt<DoubleSum>(row, measure.Offset(kSquares));
+  const int64_t divisor = sample ? count - 1 : count;
+  double variance = 0;
+  if (!FastVariance(SumInDoubles(measure, row), all_squares, double(count), double(divisor),
+                    &variance)) {
+    const Quad sum = SumOf(measure, row);
+    Quad scatter = ToQuad(all_squares) - sum * sum / Quad(count);
+    if (scatter < 0) scatter = 0;
+    variance = double(scatter / Quad(divisor));
+  }
   return builder->Append(root ? std::sqrt(variance) : variance);
 }
 

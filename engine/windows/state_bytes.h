@@ -27,7 +27,9 @@ class StateEncoder {
 
  private:
   void PutLittle(uint64_t value, int width) {
-    for (int i = 0; i < width; ++i) bytes_->push_back(char(value >> (8 * i)));
+    char bytes[sizeof(value)];
+    for (size_t i = 0; i < sizeof(value); ++i) bytes[i] = char(value >> (8 * i));
+    bytes_->append(bytes, size_t(width));
   }
   std::string* bytes_;
 };
