@@ -18,8 +18,10 @@ namespace {
 
 constexpr size_t kPrefetchAhead = 12;
 
-bool IsFramed(const OverCall& call) {
-  return call.function == OverFunction::kAggregate || call.function >= OverFunction::kFirstValue;
+bool IsFramed(const OverCall& call) { return LooksAtFrame(call.function); }
+
+bool IsOfRun(OverFunction function) {
+  return function == OverFunction::kUnchangedRows || function == OverFunction::kUnchangedSince;
 }
 
 Status Malformed(const std::string& what) { return InternalError("malformed_plan", what); }
@@ -120,6 +122,9 @@ Status OverOperator::Init(const Schema& input) {
       call.aggregate = int(aggregates[size_t(call.lane)].size());
       aggregates[size_t(call.lane)].push_back(std::move(moved));
     }
+    if (IsOfRun(spec.function)) {
+      call.run = RunOf(spec.argument, input.fields[size_t(spec.argument)].type);
+    }
     // What may be of a row that is gone.
     const bool from_first = spec.frame.from_first;
     if (spec.function == OverFunction::kLastValueIgnoreNulls ||
@@ -157,6 +162,13 @@ int OverOperator::OrderedOf(const AggregateSpec& spec, int lane) {
   return int(ordered_.size()) - 1;
 }
 
+int OverOperator::RunOf(int column, Type type) {
+  const auto known = std::ranges::find(runs_, column, &Run::column);
+  const int index = int(known - runs_.begin());
+  if (known == runs_.end()) runs_.push_back({column, SourceOf(column), type});
+  return index;
+}
+
 // How far rows are looked for, before the current one and after it.
 void OverOperator::MeasureReach() {
   for (const OverCall& call : node_.calls) {
@@ -164,6 +176,8 @@ void OverOperator::MeasureReach() {
       case OverFunction::kRowNumber:
       case OverFunction::kRank:
       case OverFunction::kDenseRank:
+      case OverFunction::kUnchangedRows:
+      case OverFunction::kUnchangedSince:
         forgets_ = false;
         continue;
       case OverFunction::kLag:
@@ -311,6 +325,7 @@ Result<int64_t> OverOperator::Release(uint32_t index, int64_t rows_max) {
                            {partition.first, partition.first, partition.first});
   }
   partition.kept.resize(kept_count_);
+  partition.runs.resize(runs_.size());
   partition.ordered.resize(ordered_.size());
   if (frames_->has_aggregates()) {
     if (partition.back == RowStore::kNone) partition.back = frames_->Take();
@@ -400,6 +415,9 @@ Status OverOperator::Emit(uint32_t index) {
       sums_[lane] = frames_->Sum(of, place, partition.back, front);
     }
     const uint32_t slot = SlotAt(partition, row);
+    for (size_t i = 0; i < runs_.size(); ++i) {
+      partition.runs[i].Take(CellOf(runs_[i].argument, slot), runs_[i].type, time);
+    }
     for (size_t i = 0; i < carried_.size(); ++i) {
       ARROW_RETURN_NOT_OK(AppendCell(CellOf(carried_[i], slot), columns_[i]));
     }
@@ -544,6 +562,13 @@ Status OverOperator::AppendCall(const Partition& partition, const Call& call, in
     case OverFunction::kLead:
       return row + call.spec.rows < partition.released ? append_of(row + call.spec.rows)
                                                        : append_otherwise();
+    case OverFunction::kUnchangedRows:
+    case OverFunction::kUnchangedSince: {
+      if (CellOf(call.argument, SlotAt(partition, row)).is_null) return builder->AppendNull();
+      const UnchangedRun& run = partition.runs[size_t(call.run)];
+      if (call.spec.function == OverFunction::kUnchangedRows) return append_number(run.rows());
+      return static_cast<arrow::TimestampBuilder*>(builder)->Append(run.since());
+    }
     default:
       break;
   }
@@ -561,6 +586,8 @@ Status OverOperator::AppendCall(const Partition& partition, const Call& call, in
       return AppendResult(lane.layout, lane.layout.outputs()[size_t(call.aggregate)],
                           sums_[size_t(call.lane)], time, builder, &counts_.results_out_of_range);
     }
+    case OverFunction::kIsLast:
+      return static_cast<arrow::BooleanBuilder*>(builder)->Append(place.hi == row + 1);
     case OverFunction::kLastValue:
       return lo < place.hi ? append_of(place.hi - 1) : builder->AppendNull();
     case OverFunction::kLastValueIgnoreNulls: {

@@ -13,6 +13,7 @@
 #include "engine/ordered/column_place.h"
 #include "engine/ordered/ordered_operator.h"
 #include "engine/over/over_frames.h"
+#include "engine/over/unchanged_run.h"
 #include "engine/plan/plan.h"
 
 namespace millrace {
@@ -32,6 +33,7 @@ struct OverPartition : OrderedPartition {
   int64_t last_time = 0;   //   and its own
   std::vector<LanePlace> lanes;
   std::vector<OverKept> kept;
+  std::vector<UnchangedRun> runs;  // of each of OverOperator::runs_, up to the last row given out
   // Of each of OverOperator::ordered_, as bits that compare as the values do; sorted.
   std::vector<std::vector<int64_t>> ordered;
   uint32_t back = RowStore::kNone;  // accumulators of its lanes
@@ -67,6 +69,13 @@ class OverOperator final : public OrderedOperator<OverPartition> {
     int aggregate = -1;  // of its lane's
     int ordered = -1;    // or else place in Partition::ordered
     int kept = -1;       // place in Partition::kept; -1: none
+    int run = -1;        // place in Partition::runs; -1: none
+  };
+  // A column of which it is known how long its value has been the same.
+  struct Run {
+    int column = -1;  // of the input
+    Source argument;
+    Type type = Type::kNull;
   };
   // Values of a frame in order, for percentiles.
   struct Ordered {
@@ -84,6 +93,7 @@ class OverOperator final : public OrderedOperator<OverPartition> {
     return PlaceOf(column, node_.event_time, stored_, node_.keys);
   }
   int OrderedOf(const AggregateSpec& spec, int lane);
+  int RunOf(int column, Type type);
   void MeasureReach();
 
   void Settle() override;
@@ -130,6 +140,7 @@ class OverOperator final : public OrderedOperator<OverPartition> {
   std::vector<Source> argument_sources_;
   size_t kept_count_ = 0;
   std::vector<Ordered> ordered_;
+  std::vector<Run> runs_;
   std::vector<std::vector<size_t>> keeping_;  // of each lane, the calls that keep a value
   // How far calls look back and ahead.
   int64_t rows_back_ = 0;  // lag

@@ -6,7 +6,9 @@
 #include <tuple>
 
 #include "engine/ordered/operator_life_testing.h"
+#include "engine/over/over_testing.h"
 #include "engine/windows/state_entry.h"
+#include "engine/windows/window_header.h"
 #include "engine/windows/window_state_rows.h"
 
 namespace millrace {
@@ -14,70 +16,8 @@ namespace {
 
 using F = AggregateFunction;
 
-OverFrame RowsFrame(int64_t first, int64_t last) { return {false, false, first, last}; }
-OverFrame RowsFromFirst(int64_t last) { return {false, true, 0, last}; }
-OverFrame RangeFrame(int64_t first, int64_t last) { return {true, false, first, last}; }
-OverFrame Default() { return {}; }
-
-OverCall Of(AggregateSpec spec, OverFrame frame) {
-  OverCall call;
-  call.function = OverFunction::kAggregate;
-  call.frame = frame;
-  call.result = spec.result;
-  call.aggregate = std::move(spec);
-  return call;
-}
-
-OverCall Plain(OverFunction function, int argument = -1, int64_t rows = 0,
-               OverFrame frame = Default(), int otherwise = -1) {
-  OverCall call;
-  call.function = function;
-  call.argument = argument;
-  call.rows = rows;
-  call.frame = frame;
-  call.otherwise = otherwise;
-  call.result = argument < 0 ? Type::kBigint : TestSchema().fields[size_t(argument)].type;
-  return call;
-}
-
-// Over TestSchema.
-struct OverQuery {
-  std::vector<int> keys = {kDevice};
-  std::vector<OverCall> calls;
-  std::vector<int> carried = {kTime, kDevice, kX, kSmall, kBig, kFlag, kSeenAt};
-
-  OverNode Node() const { return {kTime, keys, carried, calls}; }
-  Schema Output() const {
-    Schema schema;
-    for (const int column : carried) schema.fields.push_back(TestSchema().fields[size_t(column)]);
-    for (size_t i = 0; i < calls.size(); ++i) {
-      schema.fields.push_back({"c" + std::to_string(i), calls[i].result, "", false});
-    }
-    return schema;
-  }
-  std::unique_ptr<OverOperator> Make() const {
-    return OverOperator::Make(Node(), TestSchema(), Output()).ValueOrDie();
-  }
-};
-
-std::unique_ptr<OverOperator> OpenOver(StateStore* store, const OverQuery& query) {
-  auto made = query.Make();
-  const Status status = made->Open(store, kTestOperator);
-  EXPECT_TRUE(status.ok()) << status;
-  return made;
-}
-
-std::vector<uint64_t> HashesOf(const arrow::RecordBatch& batch, const OverQuery& query) {
-  std::vector<uint64_t> hashes;
-  EXPECT_TRUE(HashKeys(batch, query.keys, &hashes).ok());
-  return hashes;
-}
-
-void AddTo(OverOperator* over, const OverQuery& query, std::span<const TestRow> rows) {
-  const auto batch = ToBatch(rows);
-  std::vector<uint32_t> selection(rows.size());
-  std::iota(selection.begin(), selection.end(), 0u);
-  const Status status = over->Add(*batch, HashesOf(*batch, query), selection);
+void AddAll(OverOperator* over, const OverQuery& query, std::span<const TestRow> rows) {
+  const Status status = AddTo(over, query, rows);
   ASSERT_TRUE(status.ok()) << status;
 }
 
@@ -123,8 +63,8 @@ TEST(OverOperator, RowsWaitForTheWatermarkAndComeInOrder) {
   const OverQuery query = Query({Plain(OverFunction::kRowNumber), Plain(OverFunction::kLag, kX, 1),
                                  Of(Aggregate(F::kSum, kX, Type::kDouble), RowsFrame(-1, 0))});
   const auto over = query.Make();
-  AddTo(over.get(), query,
-        std::vector<TestRow>{Reading(30, "a", 3), Reading(10, "a", 1), Reading(20, "b", 5)});
+  AddAll(over.get(), query,
+         std::vector<TestRow>{Reading(30, "a", 3), Reading(10, "a", 1), Reading(20, "b", 5)});
   EXPECT_FALSE(over->HasOutput());
   over->AdvanceTo(At(10));
   EXPECT_FALSE(over->HasOutput());
@@ -132,7 +72,7 @@ TEST(OverOperator, RowsWaitForTheWatermarkAndComeInOrder) {
   EXPECT_EQ(DrainOf(over.get()), (std::vector<CellRow>{{int64_t(10), int64_t(1), {}, 1.0},
                                                        {int64_t(20), int64_t(1), {}, 5.0}}));
   EXPECT_EQ(over->OutputWatermark(), At(21));
-  AddTo(over.get(), query, std::vector<TestRow>{Reading(25, "a", 2), Reading(20, "a", 9)});
+  AddAll(over.get(), query, std::vector<TestRow>{Reading(25, "a", 2), Reading(20, "a", 9)});
   EXPECT_EQ(over->stats().rows_too_late, 1);
   EXPECT_EQ(End(over.get()), (std::vector<CellRow>{{int64_t(25), int64_t(2), 1.0, 3.0},
                                                    {int64_t(30), int64_t(3), 2.0, 5.0}}));
@@ -147,9 +87,9 @@ TEST(OverOperator, PeersStandTogether) {
                                  Of(Aggregate(F::kSum, kX, Type::kDouble), Default()),
                                  Of(Aggregate(F::kCount, -1, Type::kBigint), RowsFromFirst(0))});
   const auto over = query.Make();
-  AddTo(over.get(), query,
-        std::vector<TestRow>{Reading(20, "a", 4), Reading(10, "a", 1), Reading(10, "a", 2),
-                             Reading(30, "a", 8)});
+  AddAll(over.get(), query,
+         std::vector<TestRow>{Reading(20, "a", 4), Reading(10, "a", 1), Reading(10, "a", 2),
+                              Reading(30, "a", 8)});
   EXPECT_EQ(End(over.get()),
             (std::vector<CellRow>{{int64_t(10), int64_t(1), int64_t(1), 3.0, int64_t(1)},
                                   {int64_t(10), int64_t(1), int64_t(1), 3.0, int64_t(2)},
@@ -161,12 +101,12 @@ TEST(OverOperator, PeersStandTogether) {
 TEST(OverOperator, LeadHoldsTheWatermarkBack) {
   const OverQuery query = Query({Plain(OverFunction::kLead, kX, 1)});
   const auto over = query.Make();
-  AddTo(over.get(), query, std::vector<TestRow>{Reading(10, "a", 1), Reading(15, "b", 2)});
+  AddAll(over.get(), query, std::vector<TestRow>{Reading(10, "a", 1), Reading(15, "b", 2)});
   over->AdvanceTo(At(50));
   EXPECT_TRUE(DrainOf(over.get()).empty());
   EXPECT_EQ(over->OutputWatermark(), At(10));
   EXPECT_EQ(over->stats().rows_open(), 2);
-  AddTo(over.get(), query, std::vector<TestRow>{Reading(60, "a", 7)});
+  AddAll(over.get(), query, std::vector<TestRow>{Reading(60, "a", 7)});
   over->AdvanceTo(At(61));
   EXPECT_EQ(DrainOf(over.get()), (std::vector<CellRow>{{int64_t(10), 7.0}}));
   EXPECT_EQ(over->OutputWatermark(), At(15));
@@ -177,13 +117,52 @@ TEST(OverOperator, LeadHoldsTheWatermarkBack) {
 TEST(OverOperator, ARangeAheadWaitsForTimeAlone) {
   const OverQuery query = Query({Of(Aggregate(F::kMax, kX, Type::kDouble), RangeFrame(-5, 10))});
   const auto over = query.Make();
-  AddTo(over.get(), query,
-        std::vector<TestRow>{Reading(10, "a", 1), Reading(20, "a", 3), Reading(26, "a", 9)});
+  AddAll(over.get(), query,
+         std::vector<TestRow>{Reading(10, "a", 1), Reading(20, "a", 3), Reading(26, "a", 9)});
   over->AdvanceTo(At(20));
   EXPECT_TRUE(DrainOf(over.get()).empty());
   over->AdvanceTo(At(21));
   EXPECT_EQ(DrainOf(over.get()), (std::vector<CellRow>{{int64_t(10), 3.0}}));
   EXPECT_EQ(End(over.get()), (std::vector<CellRow>{{int64_t(20), 9.0}, {int64_t(26), 9.0}}));
+}
+
+// Nulls are left out; NaN equals itself, and 0 is -0.
+TEST(OverOperator, CountsHowLongAValueIsTheSame) {
+  const OverQuery query =
+      Query({Plain(OverFunction::kUnchangedRows, kX), Plain(OverFunction::kUnchangedSince, kX)});
+  const auto over = query.Make();
+  const double nan = std::numeric_limits<double>::quiet_NaN();
+  std::vector<TestRow> rows = {Reading(1, "a", 0.0), Reading(2, "a", -0.0), Row(3, "a"),
+                               Reading(4, "a", 0),   Reading(5, "a", nan),  Reading(6, "a", -nan),
+                               Reading(7, "a", 1),   Reading(8, "a", 0),    Reading(9, "b", 0)};
+  AddAll(over.get(), query, rows);
+  EXPECT_EQ(End(over.get()), (std::vector<CellRow>{{int64_t(1), int64_t(1), int64_t(1)},
+                                                   {int64_t(2), int64_t(2), int64_t(1)},
+                                                   {int64_t(3), {}, {}},
+                                                   {int64_t(4), int64_t(3), int64_t(1)},
+                                                   {int64_t(5), int64_t(1), int64_t(5)},
+                                                   {int64_t(6), int64_t(2), int64_t(5)},
+                                                   {int64_t(7), int64_t(1), int64_t(7)},
+                                                   {int64_t(8), int64_t(1), int64_t(8)},
+                                                   {int64_t(9), int64_t(1), int64_t(9)}}));
+}
+
+// That nothing follows is known once the watermark is past the frame.
+TEST(OverOperator, IsLastWaitsForTimeAlone) {
+  const OverQuery query = Query({Plain(OverFunction::kIsLast, -1, 0, RangeFrame(0, 10))});
+  const auto over = query.Make();
+  AddAll(over.get(), query,
+         std::vector<TestRow>{Reading(10, "a", 1), Reading(20, "a", 2), Reading(31, "a", 3),
+                              Reading(31, "a", 4)});
+  over->AdvanceTo(At(20));
+  EXPECT_TRUE(DrainOf(over.get()).empty());
+  over->AdvanceTo(At(21));
+  EXPECT_EQ(DrainOf(over.get()), (std::vector<CellRow>{{int64_t(10), false}}));
+  over->AdvanceTo(At(31));
+  EXPECT_EQ(DrainOf(over.get()), (std::vector<CellRow>{{int64_t(20), true}}));
+  over->AdvanceTo(At(42));
+  EXPECT_EQ(DrainOf(over.get()), (std::vector<CellRow>{{int64_t(31), false}, {int64_t(31), true}}));
+  EXPECT_EQ(over->stats().keys, 0);
 }
 
 // What a frame no longer reaches is gone, from memory and from the store.
@@ -192,7 +171,7 @@ TEST(OverOperator, KeepsWhatFramesReachAndNoMore) {
   const OverQuery range = Query({Of(Aggregate(F::kSum, kX, Type::kDouble), RangeFrame(-100, 0))});
   const auto over = OpenOver(&store, range);
   for (int64_t i = 0; i < 1000; ++i) {
-    AddTo(over.get(), range, std::vector<TestRow>{Reading(i * 10, "a", 1)});
+    AddAll(over.get(), range, std::vector<TestRow>{Reading(i * 10, "a", 1)});
     over->AdvanceTo(At(i * 10));
     DrainOf(over.get());
     if (i % 10 == 0) SealAndWriteAll(over.get());
@@ -210,7 +189,7 @@ TEST(OverOperator, KeepsWhatFramesReachAndNoMore) {
                                  Plain(OverFunction::kFirstValue, kDevice, 0, Default())});
   const auto running = OpenOver(&other, first);
   for (int64_t i = 0; i < 100; ++i) {
-    AddTo(running.get(), first, std::vector<TestRow>{Reading(i, "a", 1)});
+    AddAll(running.get(), first, std::vector<TestRow>{Reading(i, "a", 1)});
     running->AdvanceTo(At(i + 1));
     DrainOf(running.get());
     EXPECT_EQ(running->stats().open_panes, 0);
@@ -226,9 +205,9 @@ TEST(OverOperator, NothingIsTakenOffASum) {
                                  Of(Aggregate(F::kVarPop, kX, Type::kDouble), RowsFrame(-1, 0))});
   const auto over = query.Make();
   const double inf = std::numeric_limits<double>::infinity();
-  AddTo(over.get(), query,
-        std::vector<TestRow>{Reading(1, "a", 1e300), Reading(2, "a", 0.1), Reading(3, "a", 0.3),
-                             Reading(4, "a", inf), Reading(5, "a", 1), Reading(6, "a", 3)});
+  AddAll(over.get(), query,
+         std::vector<TestRow>{Reading(1, "a", 1e300), Reading(2, "a", 0.1), Reading(3, "a", 0.3),
+                              Reading(4, "a", inf), Reading(5, "a", 1), Reading(6, "a", 3)});
   const std::vector<CellRow> rows = End(over.get());
   ASSERT_EQ(rows.size(), 6u);
   EXPECT_EQ(std::get<double>(rows[2][1]), 0.1 + 0.3);
@@ -242,7 +221,7 @@ TEST(OverOperator, StateOfAnotherQueryIsRefused) {
   MemoryStateStore store;
   const OverQuery query = Query({Plain(OverFunction::kLag, kX, 1)});
   const auto over = OpenOver(&store, query);
-  AddTo(over.get(), query, std::vector<TestRow>{Reading(1, "a", 1)});
+  AddAll(over.get(), query, std::vector<TestRow>{Reading(1, "a", 1)});
   SealAndWriteAll(over.get());
   const OverQuery other = Query({Plain(OverFunction::kLag, kX, 2)});
   EXPECT_EQ(CodeOf(other.Make()->Open(&store, kTestOperator)), "state_of_another_query");
@@ -255,8 +234,8 @@ TEST(OverOperator, DamageIsToldAndNotRead) {
       Query({Plain(OverFunction::kLag, kDevice, 1), Plain(OverFunction::kLastValueIgnoreNulls, kX),
              Of(Aggregate(F::kSum, kX, Type::kDouble), Default())});
   const auto over = OpenOver(&store, query);
-  AddTo(over.get(), query,
-        std::vector<TestRow>{Reading(1, "a", 1), Reading(5, "a", 2), Reading(50, "b", 3)});
+  AddAll(over.get(), query,
+         std::vector<TestRow>{Reading(1, "a", 1), Reading(5, "a", 2), Reading(50, "b", 3)});
   over->AdvanceTo(At(4));
   DrainOf(over.get());
   SealAndWriteAll(over.get());
@@ -288,13 +267,14 @@ TEST(OverOperator, DamageIsToldAndNotRead) {
 // Though its check is right: what cannot be is told, and what can be is computed on.
 TEST(OverOperator, DamageBehindTheCheckIsTakenOverOrTold) {
   MemoryStateStore store;
-  OverQuery query = Query({Plain(OverFunction::kLag, kDevice, 2),
-                           Plain(OverFunction::kLastValueIgnoreNulls, kDevice),
-                           Plain(OverFunction::kFirstValue, kX), Plain(OverFunction::kRank),
-                           Plain(OverFunction::kLastValue, kX, 0, RowsFromFirst(-2)),
-                           Of(Aggregate(F::kMax, kDevice, Type::kText), Default()),
-                           Of(Aggregate(F::kSum, kX, Type::kDouble), RowsFrame(-3, 0)),
-                           Of(Aggregate(F::kAvg, kX, Type::kDouble), RangeFrame(-9, 4))});
+  OverQuery query = Query(
+      {Plain(OverFunction::kLag, kDevice, 2), Plain(OverFunction::kLastValueIgnoreNulls, kDevice),
+       Plain(OverFunction::kFirstValue, kX), Plain(OverFunction::kRank),
+       Plain(OverFunction::kUnchangedSince, kDevice), Plain(OverFunction::kUnchangedRows, kX),
+       Plain(OverFunction::kLastValue, kX, 0, RowsFromFirst(-2)),
+       Of(Aggregate(F::kMax, kDevice, Type::kText), Default()),
+       Of(Aggregate(F::kSum, kX, Type::kDouble), RowsFrame(-3, 0)),
+       Of(Aggregate(F::kAvg, kX, Type::kDouble), RangeFrame(-9, 4))});
   query.keys = {kSmall};
   const auto over = OpenOver(&store, query);
   std::vector<TestRow> rows;
@@ -302,7 +282,7 @@ TEST(OverOperator, DamageBehindTheCheckIsTakenOverOrTold) {
     rows.push_back(Reading(i * 5, "device", double(i)));
     rows.back().small = int32_t(i % 2);
   }
-  AddTo(over.get(), query, rows);
+  AddAll(over.get(), query, rows);
   over->AdvanceTo(At(33));
   DrainOf(over.get());
   SealAndWriteAll(over.get());
@@ -333,7 +313,7 @@ TEST(OverOperator, DamageBehindTheCheckIsTakenOverOrTold) {
     const auto opened = query.Make();
     Status status = opened->Open(damaged_store.get(), kTestOperator);
     if (status.ok()) {
-      AddTo(opened.get(), query, std::span(rows).subspan(7));
+      AddAll(opened.get(), query, std::span(rows).subspan(7));
       opened->AdvanceTo(At(60));
       for (int i = 0; i < 100 && status.ok() && opened->HasOutput(); ++i) {
         status = opened->NextOutput(7).status();
@@ -412,6 +392,11 @@ std::vector<OverCall> EveryCall(uint64_t seed) {
       Plain(OverFunction::kNthValue, kBig, int64_t(1 + random() % 4), frame()),
       Plain(OverFunction::kLastValueIgnoreNulls, kX, 0, frame()),
       Plain(OverFunction::kLastValueIgnoreNulls, kDevice, 0, frame()),
+      Plain(OverFunction::kUnchangedRows, kSmall),
+      Plain(OverFunction::kUnchangedSince, kSmall),
+      Plain(OverFunction::kUnchangedRows, kX),
+      Plain(OverFunction::kUnchangedSince, kDevice),
+      Plain(OverFunction::kIsLast, -1, 0, frame()),
       Of(Aggregate(F::kCount, -1, Type::kBigint), frame()),
       Of(Aggregate(F::kCount, kX, Type::kBigint, kFlag), frame()),
       Of(Aggregate(F::kSum, kX, Type::kDouble), frame()),
@@ -443,6 +428,14 @@ std::vector<OverCall> EveryCall(uint64_t seed) {
     calls.resize(3);
   }
   return calls;
+}
+
+// As PostgreSQL compares.
+bool IsSameValue(const Cell& left, const Cell& right) {
+  const auto* a = std::get_if<double>(&left);
+  const auto* b = std::get_if<double>(&right);
+  if (a == nullptr || b == nullptr) return left == right;
+  return *a == *b || (std::isnan(*a) && std::isnan(*b));
 }
 
 // Sorts, and computes each call over its frame from nothing.
@@ -525,6 +518,27 @@ std::vector<CellRow> Expected(std::vector<TestRow> rows, const OverQuery& query)
               }
             }
             cells.push_back(last);
+            break;
+          }
+          case OverFunction::kIsLast:
+            cells.emplace_back(hi == int64_t(row) + 1);
+            break;
+          case OverFunction::kUnchangedRows:
+          case OverFunction::kUnchangedSince: {
+            const Cell value = cell(call.argument, int64_t(row));
+            if (std::holds_alternative<std::monostate>(value)) {
+              cells.emplace_back();
+              break;
+            }
+            int64_t count = 0, since = 0;
+            for (auto at = int64_t(row); at >= int64_t(begin); --at) {
+              const Cell other = cell(call.argument, at);
+              if (std::holds_alternative<std::monostate>(other)) continue;
+              if (!IsSameValue(other, value)) break;
+              ++count;
+              since = rows[size_t(at)].time;
+            }
+            cells.emplace_back(call.function == OverFunction::kUnchangedRows ? count : since);
             break;
           }
           case OverFunction::kAggregate: {

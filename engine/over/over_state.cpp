@@ -76,6 +76,10 @@ void OverOperator::AppendHead(uint32_t index, std::string* value) const {
       out.Put64(kept.bits);
     }
   }
+  for (size_t i = 0; i < runs_.size(); ++i) {
+    const UnchangedRun run = partition.runs.empty() ? UnchangedRun() : partition.runs[i];
+    run.Save(runs_[i].type, &out);
+  }
 }
 
 void OverOperator::ForgetMemory() {
@@ -89,6 +93,7 @@ void OverOperator::ForgetMemory() {
     if (partition.back != RowStore::kNone) sums.push_back(partition.back);
     partition.lanes = {};
     partition.kept = {};
+    partition.runs = {};
     partition.ordered = {};
     partition.back = RowStore::kNone;
   }
@@ -144,6 +149,11 @@ Status OverOperator::LoadHead(std::string_view value, Partition* to) {
     } else {
       kept.bits = in.Take64();
     }
+  }
+  partition.runs.resize(runs_.size());
+  for (size_t i = 0; i < runs_.size(); ++i) {
+    partition.runs[i].Restore(runs_[i].type, &in);
+    in.Require(partition.runs[i].rows() <= partition.emitted);
   }
   ARROW_RETURN_NOT_OK(in.status());
   if (!value.empty()) return StateDamaged("a partition's head is longer than it should be");

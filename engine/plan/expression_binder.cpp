@@ -386,6 +386,7 @@ std::optional<Bound> ExpressionBinder::BindFunction(const Syntax& node) {
   if (!RefuseOtherFields(sql_, node, {"funcname", "args", "funcformat"})) return std::nullopt;
   if (name == "try_cast") return BindTryCast(node);
   if (name == "num_nulls" || name == "num_nonnulls") return BindNullCount(node, name);
+  if (name == "is_out_of_range") return BindOutOfRange(node);
   const bool sql_syntax = node.Text("funcformat") == "COERCE_SQL_SYNTAX";
   const bool is_extract = sql_syntax && name == "extract";
   if (is_extract) name = "date_part";
@@ -403,6 +404,7 @@ std::optional<Bound> ExpressionBinder::BindFunction(const Syntax& node) {
   if (std::ranges::find(known, name) == known.end()) {
     std::vector<std::string> all = known;
     all.insert(all.end(), AggregateNames().begin(), AggregateNames().end());
+    all.insert(all.end(), {"is_out_of_range", "num_nonnulls", "num_nulls", "try_cast"});
     sql_.Error(node, "unknown function '" + name + "'", SuggestName(name, all));
     return std::nullopt;
   }

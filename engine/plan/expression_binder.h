@@ -117,6 +117,7 @@ class ExpressionBinder {
   std::optional<Bound> BindBetween(const Syntax& node, bool negated, bool symmetric);
   std::optional<Bound> BindRange(const Syntax& node, const Syntax& left, const Syntax& low_node,
                                  const Syntax& high_node, bool negated);
+  std::optional<Bound> BindOutOfRange(const Syntax& node);
   std::optional<Bound> BindSimilar(const Syntax& node);
   std::optional<Bound> BindDistinct(const Syntax& node, bool negated);
   std::optional<Bound> BindLogic(const Syntax& node);

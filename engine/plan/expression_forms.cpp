@@ -163,6 +163,15 @@ std::optional<Bound> ExpressionBinder::BindRange(const Syntax& node, const Synta
                         {std::move(low->expr), std::move(high->expr)})};
 }
 
+// is_out_of_range(x, low, high) is x NOT BETWEEN low AND high.
+std::optional<Bound> ExpressionBinder::BindOutOfRange(const Syntax& node) {
+  const std::vector<Syntax>& args = node.List("args");
+  if (args.size() == 3) return BindRange(node, args[0], args[1], args[2], true);
+  sql_.Error(node, "is_out_of_range() takes a value and its two bounds",
+             "write is_out_of_range(x, low, high)");
+  return std::nullopt;
+}
+
 std::optional<Bound> ExpressionBinder::BindDistinct(const Syntax& node, bool negated) {
   const Syntax* left = node.Find("lexpr");
   const Syntax* right = node.Find("rexpr");

@@ -206,7 +206,11 @@ bool OverCollector::ReadFrame(const Syntax& syntax, Window* window) {
 }
 
 std::optional<int64_t> OverCollector::ReadOffset(const Syntax& node, bool is_range) {
-  if (!is_range) return ReadRows(node, "ROWS", 0);
+  if (!is_range) return ReadRows(node, "ROWS", 0, kOverRowsMax);
+  return ReadLength(node, "the length of a RANGE");
+}
+
+std::optional<int64_t> OverCollector::ReadLength(const Syntax& node, const std::string& what) {
   std::optional<Bound> bound;
   if (node.tag != "ColumnRef") {
     BindScope scope;
@@ -214,7 +218,7 @@ std::optional<int64_t> OverCollector::ReadOffset(const Syntax& node, bool is_ran
     int64_t copies = 0;
     scope.columns = &nothing;
     scope.copies_left = &copies;
-    scope.no_aggregates = scope.no_over = "the length of a RANGE must be a literal";
+    scope.no_aggregates = scope.no_over = what + " must be a literal";
     bound = ExpressionBinder(sql_, scope).Bind(node);
     if (!bound.has_value()) return std::nullopt;
     if (bound->open_text) {
@@ -226,35 +230,33 @@ std::optional<int64_t> OverCollector::ReadOffset(const Syntax& node, bool is_ran
   }
   const auto* interval = bound ? std::get_if<Interval>(&bound->expr.literal) : nullptr;
   if (interval == nullptr) {
-    sql_.Error(node, "the length of a RANGE must be an interval", "write INTERVAL '5 minutes'");
+    sql_.Error(node, what + " must be an interval", "write INTERVAL '5 minutes'");
     return std::nullopt;
   }
   if (interval->months != 0) {
-    sql_.Error(node, "the length of a RANGE must be fixed",
-               "months and years differ in length; write days");
+    sql_.Error(node, what + " must be fixed", "months and years differ in length; write days");
     return std::nullopt;
   }
   const std::optional<Micros> length = FixedLength(*interval);
   if (!length.has_value() || *length > std::chrono::days(kRangeDaysMax)) {
-    sql_.Error(node, "the length of a RANGE is too long");
+    sql_.Error(node, what + " is too long");
     return std::nullopt;
   }
   if (*length < Micros(0)) {
-    sql_.Error(node, "the length of a RANGE must not be negative");
+    sql_.Error(node, what + " must not be negative");
     return std::nullopt;
   }
   return length->count();
 }
 
 std::optional<int64_t> OverCollector::ReadRows(const Syntax& node, const std::string& what,
-                                               int64_t least) {
+                                               int64_t least, int64_t most) {
   const Syntax* number = node.tag == "A_Const" ? node.Find("ival") : nullptr;
-  if (number != nullptr && number->Integer("ival") >= least &&
-      number->Integer("ival") <= kOverRowsMax) {
+  if (number != nullptr && number->Integer("ival") >= least && number->Integer("ival") <= most) {
     return number->Integer("ival");
   }
   sql_.Error(node, "the number of " + what + " is a whole number from " + std::to_string(least) +
-                       " to " + std::to_string(kOverRowsMax));
+                       " to " + std::to_string(most));
   return std::nullopt;
 }
 
@@ -313,27 +315,36 @@ std::optional<Bound> OverCollector::BindOver(const Syntax& call, const std::stri
     sql_.Error(over, "OVER needs ORDER BY and the event time", time);
     return std::nullopt;
   }
+  if (info != nullptr && info->form != OverForm::kFunction) {
+    if (!TakePartition(over, *window)) return std::nullopt;
+    return BindForm(call, *info);
+  }
   BoundOverCall bound;
   bound.frame = window->frame;
   Expr shape;
   if (info != nullptr) {
     bound.function = info->function;
-    if (!info->is_framed) bound.frame = OverFrame();
+    if (!info->is_framed()) bound.frame = OverFrame();
     if (!BindArguments(call, *info, &bound)) return std::nullopt;
     shape = ColumnExpr(0, bound.result);
-    shape.is_local_time = bound.argument.has_value() && bound.argument->is_local_time;
+    shape.is_local_time =
+        !info->is_of_health() && bound.argument.has_value() && bound.argument->is_local_time;
   } else if (!BindAggregate(call, name, &bound, &shape)) {
     return std::nullopt;
   }
   if (!TakePartition(over, *window)) return std::nullopt;
+  // Behind a cast, where a real is aggregated as double precision.
+  Expr* column = shape.kind == Expr::Kind::kCast ? &shape.args[0] : &shape;
+  column->column = Add(std::move(bound));
+  return Bound{std::move(shape)};
+}
+
+int OverCollector::Add(BoundOverCall bound) {
   const auto same = std::ranges::find_if(
       over_->calls, [&](const BoundOverCall& other) { return other.SameAs(bound); });
   const int index = int(same - over_->calls.begin());
   if (same == over_->calls.end()) over_->calls.push_back(std::move(bound));
-  // Behind a cast, where a real is aggregated as double precision.
-  Expr* column = shape.kind == Expr::Kind::kCast ? &shape.args[0] : &shape;
-  column->column = int(row_scope_.columns->fields.size()) + index;
-  return Bound{std::move(shape)};
+  return int(row_scope_.columns->fields.size()) + index;
 }
 
 bool OverCollector::BindAggregate(const Syntax& call, const std::string& name, BoundOverCall* bound,
@@ -376,31 +387,38 @@ bool OverCollector::BindAggregate(const Syntax& call, const std::string& name, B
   return true;
 }
 
+bool OverCollector::CheckArguments(const Syntax& call, const OverFunctionInfo& info) const {
+  const std::string name(info.name);
+  if (!IsPlainCall(sql_, call, name)) return false;
+  const int count = int(call.List("args").size());
+  if (count >= info.arguments_min && count <= info.arguments_max) return true;
+  sql_.Error(call,
+             name + "() does not take " + std::to_string(count) +
+                 (count == 1 ? " argument" : " arguments"),
+             "write " + std::string(info.call));
+  return false;
+}
+
 bool OverCollector::BindArguments(const Syntax& call, const OverFunctionInfo& info,
                                   BoundOverCall* bound) {
   const std::string name(info.name);
-  if (!IsPlainCall(sql_, call, name)) return false;
+  if (!CheckArguments(call, info)) return false;
   const std::vector<Syntax>& args = call.List("args");
   const int count = int(args.size());
-  if (count < info.arguments_min || count > info.arguments_max) {
-    sql_.Error(call,
-               name + "() does not take " + std::to_string(count) +
-                   (count == 1 ? " argument" : " arguments"),
-               "write " + std::string(info.call));
-    return false;
-  }
   if (count == 0) {
     bound->name = name + "()";
     return true;
   }
-  bound->argument = ExpressionBinder(sql_, row_scope_).BindValue(args[0]);
+  bound->argument = info.is_of_health() ? BindComparable(args[0])
+                                        : ExpressionBinder(sql_, row_scope_).BindValue(args[0]);
   bool good = bound->argument.has_value();
   if (info.function == OverFunction::kLag || info.function == OverFunction::kLead ||
       info.function == OverFunction::kNthValue) {
     bound->rows = 1;
     if (count > 1) {
       const int64_t least = info.function == OverFunction::kNthValue ? 1 : 0;
-      const std::optional<int64_t> rows = ReadRows(args[1], "rows in " + name + "()", least);
+      const std::optional<int64_t> rows =
+          ReadRows(args[1], "rows in " + name + "()", least, kOverRowsMax);
       good = good && rows.has_value();
       if (good) bound->rows = *rows;
     }
@@ -408,7 +426,9 @@ bool OverCollector::BindArguments(const Syntax& call, const OverFunctionInfo& in
   if (good && count > 2) good = BindOtherwise(args[2], name, bound);
   if (!good) return false;
   bound->result = bound->argument->type;
-  if (bound->argument->kind == Expr::Kind::kColumn) {
+  if (info.function == OverFunction::kUnchangedRows) bound->result = Type::kBigint;
+  if (info.function == OverFunction::kUnchangedSince) bound->result = Type::kTimestamp;
+  if (bound->argument->kind == Expr::Kind::kColumn && !info.is_of_health()) {
     const Field& field = row_scope_.columns->fields[size_t(bound->argument->column)];
     bound->unit = field.unit;
     bound->is_json = field.is_json;
@@ -419,7 +439,7 @@ bool OverCollector::BindArguments(const Syntax& call, const OverFunctionInfo& in
     bound->name += ", " + FormatExpr(*bound->otherwise, *row_scope_.columns);
   }
   bound->name += ")";
-  if (info.is_framed) bound->name += " OVER (" + FrameText(bound->frame) + ")";
+  if (info.is_framed()) bound->name += " OVER (" + FrameText(bound->frame) + ")";
   return true;
 }
 

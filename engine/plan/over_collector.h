@@ -1,5 +1,5 @@
 // The calls with OVER of one query: their windows read and checked by PostgreSQL's rules, each call
-// computed once.
+// computed once. What tells a sensor's health is put together from them (over_health.cpp).
 #pragma once
 
 #include <map>
@@ -41,13 +41,29 @@ class OverCollector : public OverBinder {
   bool ReadOrder(const Syntax& item);
   bool ReadFrame(const Syntax& syntax, Window* window);
   std::optional<int64_t> ReadOffset(const Syntax& node, bool is_range);
-  std::optional<int64_t> ReadRows(const Syntax& node, const std::string& what, int64_t least);
+  // `what` begins messages: "the length of a RANGE".
+  std::optional<int64_t> ReadLength(const Syntax& node, const std::string& what);
+  std::optional<int64_t> ReadRows(const Syntax& node, const std::string& what, int64_t least,
+                                  int64_t most);
   bool TakePartition(const Syntax& over, const Window& window);
   bool BindAggregate(const Syntax& call, const std::string& name, BoundOverCall* bound,
                      Expr* shape);
+  bool CheckArguments(const Syntax& call, const OverFunctionInfo& info) const;
   bool BindArguments(const Syntax& call, const OverFunctionInfo& info, BoundOverCall* bound);
+  // The pseudo-column of a call, which may be there already.
+  int Add(BoundOverCall bound);
   bool BindOtherwise(const Syntax& node, const std::string& name, BoundOverCall* bound);
   std::string FrameText(const OverFrame& frame) const;
+
+  // over_health.cpp: what stands for an expression over other calls.
+  std::optional<Bound> BindForm(const Syntax& call, const OverFunctionInfo& info);
+  std::optional<Expr> BindStuck(const std::vector<Syntax>& args);
+  std::optional<Expr> BindSilent(const Syntax& node);
+  std::optional<Expr> BindNumber(const Syntax& node, const std::string& name);
+  std::optional<Expr> BindComparable(const Syntax& node);
+  Expr Time() const;
+  Expr Before(const Expr& value);
+  Expr Unchanged(OverFunction function, Expr value);
 
   const SqlText& sql_;
   const Syntax& select_;

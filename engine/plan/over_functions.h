@@ -11,14 +11,33 @@
 
 namespace millrace {
 
+// What stands for an expression over other calls.
+enum class OverForm {
+  kFunction,  // for itself
+  kUnchangedSeconds,
+  kIsStuck,
+  kGapSeconds,
+  kRateOfChange,
+  kIsSuddenChange,
+  kIsSilent,
+};
+
 struct OverFunctionInfo {
   std::string_view name;
-  OverFunction function = OverFunction::kRowNumber;
+  OverForm form = OverForm::kFunction;
+  OverFunction function = OverFunction::kRowNumber;  // of kFunction
   int arguments_min = 0;
   int arguments_max = 0;
-  bool is_framed = false;  // looks at the frame; else at the partition, whatever the frame
-  std::string_view call;   // as it is written
+  std::string_view call;    // as it is written
+  std::string_view result;  // its type, as documented
   std::string_view summary;
+
+  bool is_framed() const { return form == OverForm::kFunction && LooksAtFrame(function); }
+  // Of a sensor's health; else one of SQL's.
+  bool is_of_health() const {
+    return form != OverForm::kFunction || function == OverFunction::kUnchangedRows ||
+           function == OverFunction::kUnchangedSince;
+  }
 };
 
 std::span<const OverFunctionInfo> OverFunctions();

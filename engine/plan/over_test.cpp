@@ -56,6 +56,39 @@ source readings: kafka sensors, json
 )");
 }
 
+// What tells a sensor's health shares what it is computed of, also with what the user wrote.
+TEST(Over, ShowsWhatHealthIsComputedOf) {
+  TestJob job = JobWith(
+      "SELECT device_id, observed_at, lag(temperature) OVER w AS before,\n"
+      "  rate_of_change(temperature) OVER w AS rate, gap_seconds() OVER w AS gap,\n"
+      "  is_sudden_change(temperature, level) OVER w AS jump,\n"
+      "  is_stuck(temperature, 10) OVER w AS stuck, is_stuck(temperature, '1 h') OVER w AS stale,\n"
+      "  unchanged_seconds(temperature) OVER w AS seconds, is_silent('5 min') OVER w AS silent,\n"
+      "  is_out_of_range(temperature, -40, 85) AS out_of_range\n"
+      "FROM readings WINDOW w AS (PARTITION BY device_id ORDER BY observed_at)");
+  EXPECT_EQ(job.Messages(), "");
+  const JobPlan plan = job.Plan();
+  const PlanNode& over = NodeNamed(plan, "q.over");
+  std::vector<std::string> names;
+  for (const Field& field : over.output.fields) names.push_back(field.name);
+  const std::vector<std::string> expected = {"device_id",
+                                             "observed_at",
+                                             "temperature",
+                                             "level",
+                                             "lag(temperature)",
+                                             "lag(observed_at)",
+                                             "unchanged_rows(temperature)",
+                                             "unchanged_since(temperature)",
+                                             "is_silent(5m)"};
+  EXPECT_EQ(names, expected);
+  EXPECT_TRUE(std::get<OverNode>(over.kind).looks_ahead());
+  std::vector<Type> types;
+  for (const Field& field : NodeNamed(plan, "q.output").output.fields) types.push_back(field.type);
+  using enum Type;
+  EXPECT_EQ(types, (std::vector<Type>{kText, kTimestamp, kDouble, kDouble, kDouble, kBoolean,
+                                      kBoolean, kBoolean, kDouble, kBoolean, kBoolean}));
+}
+
 TEST(Over, ComputesTheSameCallOnce) {
   TestJob job = JobWith(
       "SELECT observed_at, sum(level) OVER w AS a, sum(level) OVER (ORDER BY observed_at) AS b,\n"
@@ -186,6 +219,54 @@ TEST(Over, TellsMistakesByPlace) {
        "10:54 FILTER does not go with first_value(); it is for aggregates\n"},
       {"sum(sum(level) OVER (ORDER BY observed_at)) OVER (ORDER BY observed_at)",
        "10:41 window functions cannot be nested; compute the inner one in a stream of its own\n"},
+      {"rate_of_change(device_id) OVER (ORDER BY observed_at)",
+       "10:36 rate_of_change() takes numbers, not text\n"},
+      {"rate_of_change() OVER (ORDER BY observed_at)",
+       "10:21 rate_of_change() does not take 0 arguments; write rate_of_change(x)\n"},
+      {"gap_seconds(level) OVER (ORDER BY observed_at)",
+       "10:21 gap_seconds() does not take 1 argument; write gap_seconds()\n"},
+      {"gap_seconds() FILTER (WHERE ok) OVER (ORDER BY observed_at)",
+       "10:49 FILTER does not go with gap_seconds(); it is for aggregates\n"},
+      {"is_sudden_change(level, 'x') OVER (ORDER BY observed_at)",
+       "10:45 is_sudden_change() takes numbers, not text\n"},
+      {"is_stuck(level, 1) OVER (ORDER BY observed_at)",
+       "10:37 the number of rows in is_stuck() is a whole number from 2 to 1000000000\n"},
+      {"is_stuck(level, 2.5) OVER (ORDER BY observed_at)",
+       "10:37 the number of rows in is_stuck() is a whole number from 2 to 1000000000\n"},
+      {"is_stuck(level, level) OVER (ORDER BY observed_at)",
+       "10:37 is_stuck() takes a number of rows or a time, as a literal; write is_stuck(x, 10) or "
+       "is_stuck(x, INTERVAL '5 minutes')\n"},
+      {"is_stuck(level, '-5 min') OVER (ORDER BY observed_at)",
+       "10:37 the time of is_stuck() must not be negative\n"},
+      {"is_stuck(level, 'soon') OVER (ORDER BY observed_at)",
+       "10:37 invalid input for type interval: 'soon'; write numbers with units, such as '90 "
+       "minutes'\n"},
+      {"is_stuck(level, INTERVAL '0') OVER (ORDER BY observed_at)",
+       "10:37 the time of is_stuck() must not be zero\n"},
+      {"is_silent(300) OVER (ORDER BY observed_at)",
+       "10:31 the time of is_silent() must be an interval; write INTERVAL '5 minutes'\n"},
+      {"is_silent('1 year') OVER (ORDER BY observed_at)",
+       "10:31 the time of is_silent() must be fixed; months and years differ in length; write "
+       "days\n"},
+      {"is_silent('200 years') OVER (ORDER BY observed_at)",
+       "10:31 the time of is_silent() must be fixed; months and years differ in length; write "
+       "days\n"},
+      {"is_silent('40000 days') OVER (ORDER BY observed_at)",
+       "10:31 the time of is_silent() is too long\n"},
+      {"unchanged_rows(lag(level) OVER (ORDER BY observed_at)) OVER (ORDER BY observed_at)",
+       "10:52 window functions cannot be nested; compute the inner one in a stream of its own\n"},
+      {"unchanged_rows(device_id::json) OVER (ORDER BY observed_at)",
+       "10:45 could not identify an equality operator for type json; take a part of it as text: "
+       "x->>'key'\n"},
+      {"is_silent('5 min')",
+       "10:21 is_silent() needs OVER; write is_silent(...) OVER (ORDER BY ...)\n"},
+      {"is_stuk(level, 3) OVER (ORDER BY observed_at)",
+       "10:21 unknown function 'is_stuk'; did you mean 'is_stuck'?\n"},
+      {"is_out_of_range(level, 3)",
+       "10:21 is_out_of_range() takes a value and its two bounds; write is_out_of_range(x, low, "
+       "high)\n"},
+      {"is_out_of_rage(level, 3, 4)",
+       "10:21 unknown function 'is_out_of_rage'; did you mean 'is_out_of_range'?\n"},
       {"sum(level) OVER w", "10:37 window 'w' does not exist\n"},
       {"sum(level) OVER (w ROWS 1 PRECEDING)", "10:37 window 'w' does not exist\n"},
       {"abs(level) OVER (ORDER BY observed_at)",
@@ -240,14 +321,23 @@ TEST(Over, NeedsAnEventTime) {
       "20:34 OVER needs an event time, and 'plain' has none; select observed_at in 'plain'\n");
 }
 
-TEST(Over, FunctionsAreDocumented) {
+std::string TableOf(bool health) {
   std::string table = "| call | gives | computes |\n|---|---|---|\n";
   for (const OverFunctionInfo& info : OverFunctions()) {
-    const bool is_number = info.arguments_max == 0;
-    table += "| `" + std::string(info.call) + "` | " + (is_number ? "bigint" : "the type of x") +
-             " | " + std::string(info.summary) + " |\n";
+    if (info.is_of_health() != health) continue;
+    std::string call(info.call);
+    for (size_t at = call.find('|'); at != std::string::npos; at = call.find('|', at + 2)) {
+      call.insert(at, 1, '\\');
+    }
+    table += "| `" + call + "` | " + std::string(info.result) + " | " + std::string(info.summary) +
+             " |\n";
   }
-  ExpectDocumented("over functions", table);
+  return table;
+}
+
+TEST(Over, FunctionsAreDocumented) {
+  ExpectDocumented("over functions", TableOf(false));
+  ExpectDocumented("sensor health", TableOf(true));
 }
 
 }  // namespace

@@ -38,9 +38,7 @@ bool HasFixedState(const AggregateSpec& aggregate) {
 bool OverNode::looks_ahead() const {
   return std::ranges::any_of(calls, [](const OverCall& call) {
     if (call.function == OverFunction::kLead) return call.rows > 0;
-    const bool framed =
-        call.function == OverFunction::kAggregate || call.function >= OverFunction::kFirstValue;
-    return framed && call.frame.last > 0;
+    return LooksAtFrame(call.function) && call.frame.last > 0;
   });
 }
 

@@ -199,7 +199,18 @@ enum class OverFunction {
   kNthValue,
   kLastValueIgnoreNulls,
   kAggregate,
+  // Of rows in a row that have one value, nulls left out: how many up to the current one, and the
+  // event time of the first of them.
+  kUnchangedRows,
+  kUnchangedSince,
+  kIsLast,  // whether the row is the last of its frame
 };
+
+// Whether it looks at the rows of a frame; else at the partition.
+constexpr bool LooksAtFrame(OverFunction function) {
+  return (function >= OverFunction::kFirstValue && function <= OverFunction::kAggregate) ||
+         function == OverFunction::kIsLast;
+}
 
 // Which rows of a partition are looked at: from one to another, counted from the current one.
 struct OverFrame {
@@ -213,7 +224,7 @@ struct OverFrame {
 // A function over the rows of a partition. Columns are those of the node's input.
 struct OverCall {
   OverFunction function = OverFunction::kRowNumber;
-  OverFrame frame;          // of aggregates and kFirstValue to kLastValueIgnoreNulls
+  OverFrame frame;          // of those that look at one
   AggregateSpec aggregate;  // kAggregate
   int argument = -1;        // of the others that have one
   int otherwise = -1;       // kLag, kLead: what stands for a row that is not there; -1: null

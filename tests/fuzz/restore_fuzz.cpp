@@ -7,6 +7,7 @@
 #include "engine/checkpoint/manifest.h"
 #include "engine/checkpoint/recovery_plan.h"
 #include "engine/outbox/segment.h"
+#include "engine/over/over_testing.h"
 #include "engine/storage/checksum.h"
 #include "engine/storage/little_endian.h"
 #include "engine/storage/sealed_message.h"
@@ -30,6 +31,7 @@ enum Kind : uint8_t {
   kRecords,
   kRecordsInside,
   kRows,
+  kOver,
   kKinds
 };
 
@@ -72,11 +74,12 @@ void ReadHeader(const std::string& bytes) {
 
 // Entries as [length of the key 2][length of the inside 2][key][inside], in any order. The keys'
 // operator and the values' checks are put right.
-std::unique_ptr<MemoryStateStore> StoreOfEntries(std::string_view bytes, const TestQuery& query) {
+std::unique_ptr<MemoryStateStore> StoreOfEntries(std::string_view bytes,
+                                                 const std::string& fingerprint) {
   auto store = std::make_unique<MemoryStateStore>();
   StateBatch batch;
   WindowHeader header;
-  header.fingerprint = query.Make()->Fingerprint();
+  header.fingerprint = fingerprint;
   header.chunk = 3;
   header.watermark = At(-1000);
   const std::string own = StateOperatorKey(kTestOperator);
@@ -108,7 +111,7 @@ std::string EntriesAsInput(StateStore* store) {
   return input;
 }
 
-void DrainSome(WindowAggregate* aggregate) {
+void DrainSome(KeyedOperator* aggregate) {
   for (int64_t i = 0; i < kOutputBatchesMax && aggregate->HasOutput(); ++i) {
     const auto output = aggregate->NextOutput(64);
     if (!output.ok()) return;  // an entry that only now was read
@@ -135,6 +138,55 @@ void GoOnFrom(MemoryStateStore* store, const TestQuery& query) {
   AddRows(aggregate.get(), query, RisingRows(8, 2, 2));
   aggregate->AdvanceTo(kEventTimeMax);
   DrainSome(aggregate.get());
+}
+
+// Every way of keeping something between rows: rows looked back at and ahead to, sums and values of
+// frames from the first row on, sums that move, values in order, runs of one value.
+OverQuery SomeOver() {
+  using F = AggregateFunction;
+  OverQuery query;
+  query.keys = {kDevice, kSmall};
+  query.calls = {Plain(OverFunction::kRank),
+                 Plain(OverFunction::kLag, kDevice, 2),
+                 Plain(OverFunction::kLead, kX, 1),
+                 Plain(OverFunction::kFirstValue, kX),
+                 Plain(OverFunction::kLastValueIgnoreNulls, kDevice),
+                 Plain(OverFunction::kLastValue, kBig, 0, RowsFromFirst(-2)),
+                 Plain(OverFunction::kUnchangedRows, kX),
+                 Plain(OverFunction::kUnchangedSince, kDevice),
+                 Plain(OverFunction::kIsLast, -1, 0, RangeFrame(0, 5)),
+                 Of(Aggregate(F::kMax, kDevice, Type::kText), Default()),
+                 Of(Aggregate(F::kStddevSamp, kX, Type::kDouble), RowsFrame(-3, 0)),
+                 Of(Aggregate(F::kAvg, kBig, Type::kDouble, kFlag), RangeFrame(-9, 4)),
+                 Of(Percentile(kX, 0.5), RowsFrame(-5, 0))};
+  return query;
+}
+
+void AddSome(OverOperator* over, const std::vector<TestRow>& rows) {
+  if (!AddTo(over, SomeOver(), rows).ok()) fuzz::Fail("rows are refused");
+}
+
+bool WriteSome(OverOperator* over) {
+  if (!over->Seal().ok()) return false;
+  for (;;) {
+    const auto more = over->WriteSealed(4);
+    if (!more.ok()) return false;
+    if (!*more) return true;
+  }
+}
+
+void GoOnOver(MemoryStateStore* store) {
+  const auto over = SomeOver().Make();
+  if (!over->Open(store, kTestOperator).ok()) return;
+  over->AdvanceTo(At(-300));
+  DrainSome(over.get());
+  if (over->HasOutput()) return;
+  AddSome(over.get(), RisingRows(8, 1, 2));
+  if (!WriteSome(over.get())) return;
+  if (!over->Evict().ok()) return;
+  AddSome(over.get(), RisingRows(8, 2, 2));
+  over->AdvanceTo(kEventTimeMax);
+  DrainSome(over.get());
 }
 
 // ---- Checkpoints -------------------------------------------------------------------------------
@@ -319,6 +371,15 @@ std::vector<std::string> fuzz::Seeds() {
     seeds.push_back(Input(kHeader, bytes));
     seeds.push_back(Input(kHeaderInside, bytes.substr(1, bytes.size() - 5)));
   }
+  MemoryStateStore store;
+  const auto over = OpenOver(&store, SomeOver());
+  for (const uint64_t seed : {5, 6}) {
+    AddSome(over.get(), RisingRows(20, seed, 2));
+    over->AdvanceTo(At(-285));
+    DrainSome(over.get());
+    if (!WriteSome(over.get())) Fail("rows are not sealed");
+    seeds.push_back(Input(kOver, EntriesAsInput(&store)));
+  }
   const proto::Manifest manifest = SomeManifest();
   seeds.push_back(Input(kManifest, Sealed(kManifestKind, manifest.SerializeAsString())));
   seeds.push_back(Input(kManifestInside, manifest.SerializeAsString()));
@@ -350,10 +411,13 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
       ReadHeader(SealedValue(std::string_view("\0\0", 2), rest));
       break;
     case kPanes:
-      GoOnFrom(StoreOfEntries(rest, PaneQuery()).get(), PaneQuery());
+      GoOnFrom(StoreOfEntries(rest, PaneQuery().Make()->Fingerprint()).get(), PaneQuery());
       break;
     case kSessions:
-      GoOnFrom(StoreOfEntries(rest, SessionQuery()).get(), SessionQuery());
+      GoOnFrom(StoreOfEntries(rest, SessionQuery().Make()->Fingerprint()).get(), SessionQuery());
+      break;
+    case kOver:
+      GoOnOver(StoreOfEntries(rest, SomeOver().Make()->Fingerprint()).get());
       break;
     case kEntries: {
       MemoryStateStore store;

@@ -241,7 +241,9 @@ class Generator:
              f"ROWS BETWEEN {after} FOLLOWING AND {after + length} FOLLOWING"]
         )  # fmt: skip
         column = rng.choice(["x", "level", "note", "ok", "total", "seen_at", "device"])
-        kind = rng.randrange(8)
+        kind = rng.randrange(9)
+        if kind == 8:
+            return self._health(partition)
         if kind == 0:
             return _over("row_number()", partition, "")
         if kind == 1:
@@ -285,6 +287,62 @@ class Generator:
         if "(level)" in sliding.ours and not sliding.ours.startswith(("min", "max")):
             return Sql(f"CAST({ours} AS double precision)", f"CAST({theirs} AS double precision)")
         return Sql(ours, theirs)
+
+    def _health(self, partition: Sql) -> Sql:
+        """What tells a sensor's health: in DuckDB over the time before and after, and over the list
+        of all values so far that are not null."""
+        rng = self._rng
+
+        def over(call: str, frame: str = "") -> str:
+            return _over(call, partition, frame).theirs
+
+        column = rng.choice(["x", "y", "level", "note", "ok", "device"])
+        before = over("lag(epoch_us(observed_at))")
+        seconds = f"((epoch_us(observed_at) - {before}) / 1e6)"
+        kind = rng.randrange(6)
+        if kind == 0:
+            return Sql(_over("gap_seconds()", partition, "").ours, seconds)
+        if kind == 1:
+            number = rng.choice(["x", "level"])
+            change = f"({number} - {over(f'lag({number})')})"
+            return Sql(
+                _over(f"rate_of_change({number})", partition, "").ours,
+                f"({change} / nullif({seconds}, 0))",
+            )
+        if kind == 2:
+            limit = rng.choice(["1", "20.5", "abs(level)"])
+            return Sql(
+                _over(f"is_sudden_change(x, {limit})", partition, "").ours,
+                f"(abs(x - {over('lag(x)')}) > {limit})",
+            )
+        if kind == 3:
+            length = rng.choice([1, 40, 300])
+            after = f"({over('lead(epoch_us(observed_at))')} - epoch_us(observed_at))"
+            return Sql(
+                _over(f"is_silent(INTERVAL '{length} seconds')", partition, "").ours,
+                f"coalesce({after} > {length} * 1000000, true)",
+            )
+
+        def all_of(what: str) -> str:
+            call = f"list({what}) FILTER (WHERE {column} IS NOT NULL)"
+            return over(call, "ROWS UNBOUNDED PRECEDING")
+
+        values = all_of(column)
+        differs = f"list_transform(list_reverse({values}), lambda v: v IS DISTINCT FROM {column})"
+        rows = f"coalesce(list_position({differs}, true) - 1, len({values}))"
+        since = f"({all_of('epoch_us(observed_at)')})[len({values}) - ({rows}) + 1]"
+        lasted = f"(epoch_us(observed_at) - {since})"
+        ours, theirs = rng.choice(
+            [("unchanged_rows({})", rows),
+             ("unchanged_since({})", f"make_timestamp({since})"),
+             ("unchanged_seconds({})", f"{lasted} / 1e6"),
+             ("is_stuck({}, 3)", f"{rows} >= 3"),
+             ("is_stuck({}, INTERVAL '20 seconds')", f"{lasted} >= 20000000")]
+        )  # fmt: skip
+        return Sql(
+            _over(ours.format(column), partition, "").ours,
+            f"CASE WHEN {column} IS NOT NULL THEN {theirs} END",
+        )
 
     def _first_rows(self, query: Query) -> Query:
         """The first rows of each window: by their number of readings, by keys, or both."""
@@ -447,6 +505,11 @@ class Generator:
             )
         if kind == 5:
             return fill(f"({{}} IS {rng.choice(['', 'NOT '])}DISTINCT FROM {{}})", left, right)
+        if kind == 6 and rng.random() < 0.3:
+            return Sql(
+                f"is_out_of_range({left.ours}, {right.ours}, {third.ours})",
+                f"({left.theirs} NOT BETWEEN {right.theirs} AND {third.theirs})",
+            )
         test = rng.choice(["IS NULL", "IS NOT NULL"])
         return fill(f"({{}} {test})", left)
 
