@@ -3,6 +3,7 @@
 
 #include <arrow/builder.h>
 
+#include <bit>
 #include <cstdint>
 #include <string_view>
 
@@ -26,6 +27,24 @@ inline Status AppendCell(const CellValue& cell, arrow::ArrayBuilder* builder) {
     return static_cast<arrow::StringBuilder*>(builder)->Append(cell.text);
   }
   return AppendBits(cell.bits, builder);
+}
+
+// The same where the builder is known to be of `type`, which costs a fraction of asking it.
+inline Status AppendCell(const CellValue& cell, Type type, arrow::ArrayBuilder* builder) {
+  if (cell.is_null) return builder->AppendNull();
+  switch (type) {
+    case Type::kDouble:
+      return static_cast<arrow::DoubleBuilder*>(builder)->Append(std::bit_cast<double>(cell.bits));
+    case Type::kBigint:
+      return static_cast<arrow::Int64Builder*>(builder)->Append(int64_t(cell.bits));
+    case Type::kTimestamp:
+      return static_cast<arrow::TimestampBuilder*>(builder)->Append(int64_t(cell.bits));
+    case Type::kText:
+    case Type::kJson:
+      return static_cast<arrow::StringBuilder*>(builder)->Append(cell.text);
+    default:
+      return AppendBits(cell.bits, builder);
+  }
 }
 
 }  // namespace millrace

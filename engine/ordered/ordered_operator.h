@@ -187,18 +187,24 @@ Partition& OrderedOperator<Partition>::PartitionOf(uint32_t key) {
 template <typename Partition>
 void OrderedOperator<Partition>::Insert(Partition* partition, uint32_t slot) {
   std::vector<uint32_t>& rows = partition->rows;
+  std::vector<int64_t>& times = partition->times;
   const RowStore& store = *partition->row_store;
+  const int64_t time = store.time(slot);
   const size_t waiting =
       partition->begin +
       (partition->is_resident ? size_t(partition->released - partition->first) : 0);
-  if (rows.size() == waiting || !store.IsBefore(slot, rows.back())) {
+  if (rows.size() == waiting || time > times.back() || !store.IsBefore(slot, rows.back())) {
     rows.push_back(slot);
+    times.push_back(time);
     return;
   }
   const auto place =
       std::upper_bound(rows.begin() + int64_t(waiting), rows.end(), slot,
                        [&](uint32_t left, uint32_t right) { return store.IsBefore(left, right); });
+  const int64_t at = place - rows.begin();
   rows.insert(place, slot);
+  times.insert(times.begin() + at, time);
+  partition->unwritten = std::min(partition->unwritten, size_t(at));
 }
 
 template <typename Partition>
@@ -268,8 +274,10 @@ void OrderedOperator<Partition>::DropRow(uint32_t index, uint32_t slot) {
 template <typename Partition>
 void OrderedOperator<Partition>::Compact(Partition* partition) {
   if (partition->begin < 16 || partition->begin * 2 < partition->rows.size()) return;
-  partition->rows.erase(partition->rows.begin(),
-                        partition->rows.begin() + int64_t(partition->begin));
+  const auto gone = int64_t(partition->begin);
+  partition->rows.erase(partition->rows.begin(), partition->rows.begin() + gone);
+  partition->times.erase(partition->times.begin(), partition->times.begin() + gone);
+  partition->unwritten = std::max(partition->unwritten, partition->begin) - partition->begin;
   partition->begin = 0;
 }
 

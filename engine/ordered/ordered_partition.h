@@ -28,7 +28,9 @@ struct StoredBlock {
 // What OrderedOperator knows of a partition; operators derive theirs from it.
 struct OrderedPartition {
   std::vector<uint32_t> rows;  // slots, in order; from `begin` on
+  std::vector<int64_t> times;  // of the rows
   size_t begin = 0;
+  size_t unwritten = 0;           // rows before this place are in the store
   RowStore* row_store = nullptr;  // of the slots; the operator's
   int64_t first = 0;              // of the rows that are kept
   int64_t released = 0;           // the first one that is not in order yet
@@ -46,7 +48,7 @@ struct OrderedPartition {
   // The row behind the last one.
   int64_t end() const { return first + int64_t(in_memory()); }
   uint32_t slot(int64_t row) const { return rows[begin + size_t(row - first)]; }
-  int64_t time(int64_t row) const { return row_store->time(slot(row)); }
+  int64_t time(int64_t row) const { return times[begin + size_t(row - first)]; }
 };
 
 struct PartitionReference {

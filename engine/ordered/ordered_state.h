@@ -140,9 +140,10 @@ int64_t OrderedOperator<Partition>::Write(uint32_t index) {
   using ordered_state::kBlockRows;
   Partition& partition = partitions_[index];
   std::vector<uint32_t> slots;
-  for (size_t i = partition.begin; i < partition.rows.size(); ++i) {
+  for (size_t i = std::max(partition.begin, partition.unwritten); i < partition.rows.size(); ++i) {
     if (partition.row_store->block(partition.rows[i]) == 0) slots.push_back(partition.rows[i]);
   }
+  partition.unwritten = partition.rows.size();
   for (size_t begin = 0; begin < slots.size(); begin += kBlockRows) {
     const size_t count = std::min(kBlockRows, slots.size() - begin);
     WriteBlock(index, std::span(slots).subspan(begin, count));
@@ -270,7 +271,8 @@ void OrderedOperator<Partition>::ForgetMemory() {
   for (Partition& partition : partitions_) {
     if (!partition.is_there) continue;
     partition.rows = {};
-    partition.begin = 0;
+    partition.times = {};
+    partition.begin = partition.unwritten = 0;
     partition.is_resident = false;
     for (Block& block : partition.blocks) {
       block.rows = 0;
@@ -357,8 +359,10 @@ Status OrderedOperator<Partition>::Load(uint32_t index) {
   // Those in memory that are in order stand before all that were read, or there are none.
   rows.insert(rows.end(), slots.begin() + int64_t(kept_from), slots.end());
   std::inplace_merge(rows.begin(), rows.begin() + middle, rows.end(), in_order);
+  partition.times.clear();
+  for (const uint32_t slot : rows) partition.times.push_back(store.time(slot));
   partition.rows = std::move(rows);
-  partition.begin = 0;
+  partition.begin = partition.unwritten = 0;
   return Status::OK();
 }
 

@@ -116,18 +116,6 @@ void RowStore::Clear() {
   slab_ = RowSlab(sizeof(Fixed) + (null_words_ + types_.size()) * sizeof(uint64_t));
 }
 
-CellValue RowStore::cell(uint32_t slot, size_t column) const {
-  CellValue cell;
-  cell.is_null = IsNull(slot, column);
-  if (cell.is_null) return cell;
-  cell.bits = CellsOf(slot)[column];
-  if (IsTextual(types_[column])) {
-    const auto* const kept = std::bit_cast<const Text*>(cell.bits);
-    cell.text = {kept->bytes(), kept->size};
-  }
-  return cell;
-}
-
 Status RowStore::AppendTimes(std::span<const uint32_t> slots, arrow::ArrayBuilder* builder) const {
   if (builder->type()->id() != arrow::Type::TIMESTAMP) {
     return InternalError("bad_column_type", "event times in a column of another type");
@@ -204,8 +192,7 @@ Status RowStore::AppendColumn(std::span<const uint32_t> slots, size_t column,
   }
 }
 
-bool RowStore::IsBefore(uint32_t left, uint32_t right) const {
-  if (time(left) != time(right)) return time(left) < time(right);
+bool RowStore::IsBeforeOfOneTime(uint32_t left, uint32_t right) const {
   for (size_t i = 0; i < types_.size(); ++i) {
     const CellValue a = cell(left, i);
     const CellValue b = cell(right, i);

@@ -5,6 +5,7 @@
 
 #include <arrow/record_batch.h>
 
+#include <bit>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -41,9 +42,21 @@ class RowStore {
   uint32_t& block(uint32_t slot) { return FixedOf(slot).block; }
   // The user's; kNone at first.
   uint32_t& tag(uint32_t slot) { return FixedOf(slot).tag; }
+  uint32_t tag(uint32_t slot) const { return FixedOf(slot).tag; }
   size_t columns() const { return types_.size(); }
   Type type(size_t column) const { return types_[column]; }
-  CellValue cell(uint32_t slot, size_t column) const;
+  CellValue cell(uint32_t slot, size_t column) const {
+    CellValue cell;
+    cell.is_null = IsNull(slot, column);
+    if (cell.is_null) return cell;
+    cell.bits = CellsOf(slot)[column];
+    if (IsTextual(types_[column])) {
+      const auto* const kept = std::bit_cast<const Text*>(cell.bits);
+      cell.text = {kept->bytes(), kept->size};
+    }
+    return cell;
+  }
+  void Prefetch(uint32_t slot) const { __builtin_prefetch(slab_.Row(slot)); }
 
   // Of each row (kNone: null) its event time, or a column, to a builder of the type.
   Status AppendTimes(std::span<const uint32_t> slots, arrow::ArrayBuilder* builder) const;
@@ -51,7 +64,10 @@ class RowStore {
                       arrow::ArrayBuilder* builder) const;
 
   // In the order of time, then of all columns, nulls last.
-  bool IsBefore(uint32_t left, uint32_t right) const;
+  bool IsBefore(uint32_t left, uint32_t right) const {
+    if (time(left) != time(right)) return time(left) < time(right);
+    return IsBeforeOfOneTime(left, right);
+  }
 
   // docs/state-format.md, "Rows in order".
   void Encode(uint32_t slot, std::string* bytes) const;
@@ -81,6 +97,7 @@ class RowStore {
   bool IsNull(uint32_t slot, size_t column) const {
     return (NullsOf(slot)[column / 64] >> (column % 64) & 1) != 0;
   }
+  bool IsBeforeOfOneTime(uint32_t left, uint32_t right) const;
   uint32_t Take(int64_t time);
   uint64_t KeepText(std::string_view text);
   void FreeTexts(uint32_t slot);

@@ -6,6 +6,23 @@
 #include <utility>
 
 namespace millrace {
+namespace {
+
+// Filters of a lane are bits of a word.
+constexpr size_t kFiltersMax = 64;
+
+// Whether a row's share is made of counts, sums and extremes of numbers.
+bool IsOfNumbers(const AccumulatorLayout& layout) {
+  return layout.filters().size() <= kFiltersMax &&
+         std::ranges::all_of(layout.measures(), [](const Measure& measure) {
+           const bool is_number = measure.type != Type::kReal && measure.type != Type::kNull &&
+                                  !IsTextual(measure.type);
+           const unsigned others = measure.parts & ~(kNumericParts | kTrues);
+           return measure.second < 0 && others == 0 && (is_number || measure.parts == 0);
+         });
+}
+
+}  // namespace
 
 Result<OverFrames> OverFrames::Make(const std::vector<OverFrame>& frames,
                                     const std::vector<std::vector<AggregateSpec>>& aggregates) {
@@ -15,15 +32,20 @@ Result<OverFrames> OverFrames::Make(const std::vector<OverFrame>& frames,
     if (layout.has_values()) {
       return InternalError("bad_aggregate", "an aggregate of OVER that needs all of its values");
     }
-    Lane lane{frames[i], std::move(layout), made.row_bytes_, !aggregates[i].empty()};
+    Lane lane{frames[i],       std::move(layout),      made.back_bytes_,
+              made.row_bytes_, !aggregates[i].empty(), false};
     if (lane.has_aggregates) {
-      made.row_bytes_ += lane.layout.row_bytes();
+      const size_t bytes = lane.layout.row_bytes();
+      lane.is_of_numbers = IsOfNumbers(lane.layout);
+      made.back_bytes_ += bytes;
+      (lane.is_of_numbers ? made.front_bytes_ : made.row_bytes_) += bytes;
       made.has_objects_ = made.has_objects_ || lane.layout.has_objects();
     }
     made.lanes_.push_back(std::move(lane));
   }
-  made.slab_ = RowSlab(made.row_bytes_);
-  made.merged_.reset(new char[std::max<size_t>(made.row_bytes_, 1)]);
+  made.backs_ = RowSlab(made.back_bytes_);
+  made.rows_ = RowSlab(made.row_bytes_);
+  made.merged_.reset(new char[std::max<size_t>(made.back_bytes_, 1)]);
   for (const Lane& lane : made.lanes_) {
     if (lane.has_aggregates) lane.layout.Initialise(made.merged_.get() + lane.offset);
   }
@@ -37,26 +59,44 @@ OverFrames::~OverFrames() {
   }
 }
 
-uint32_t OverFrames::Take() {
-  const uint32_t slot = slab_.Take();
+uint32_t OverFrames::TakeBacks() {
+  const uint32_t slot = backs_.Take();
   for (const Lane& lane : lanes_) {
-    if (lane.has_aggregates) lane.layout.Initialise(Row(slot, lane));
+    if (lane.has_aggregates) lane.layout.Initialise(Back(slot, lane));
   }
   return slot;
 }
 
-void OverFrames::Free(uint32_t slot) {
+void OverFrames::FreeBacks(uint32_t slot) {
   for (const Lane& lane : lanes_) {
-    if (lane.has_aggregates && lane.layout.has_objects()) lane.layout.Destroy(Row(slot, lane));
+    if (lane.has_aggregates && lane.layout.has_objects()) lane.layout.Destroy(Back(slot, lane));
   }
-  slab_.Free(slot);
+  backs_.Free(slot);
 }
 
-void OverFrames::Clear(const std::vector<uint32_t>& in_use) {
-  if (has_objects_) {
-    for (const uint32_t slot : in_use) Free(slot);
+uint32_t OverFrames::TakeRow() {
+  const uint32_t slot = rows_.Take();
+  for (const Lane& lane : lanes_) {
+    if (lane.has_aggregates && !lane.is_of_numbers) lane.layout.Initialise(Row(slot, lane));
   }
-  slab_ = RowSlab(row_bytes_);
+  return slot;
+}
+
+void OverFrames::FreeRow(uint32_t slot) {
+  for (const Lane& lane : lanes_) {
+    if (!lane.has_aggregates || lane.is_of_numbers || !lane.layout.has_objects()) continue;
+    lane.layout.Destroy(Row(slot, lane));
+  }
+  rows_.Free(slot);
+}
+
+void OverFrames::Clear(const std::vector<uint32_t>& backs, const std::vector<uint32_t>& rows) {
+  if (has_objects_) {
+    for (const uint32_t slot : backs) FreeBacks(slot);
+    for (const uint32_t slot : rows) FreeRow(slot);
+  }
+  backs_ = RowSlab(back_bytes_);
+  rows_ = RowSlab(row_bytes_);
 }
 
 Status OverFrames::Apply(const arrow::RecordBatch& batch, const std::vector<uint32_t>& slots) {
@@ -64,7 +104,7 @@ Status OverFrames::Apply(const arrow::RecordBatch& batch, const std::vector<uint
   std::iota(rows.begin(), rows.end(), 0u);
   std::vector<char*> accumulators(slots.size());
   for (const Lane& lane : lanes_) {
-    if (!lane.has_aggregates) continue;
+    if (!lane.has_aggregates || lane.is_of_numbers) continue;
     for (size_t i = 0; i < slots.size(); ++i) accumulators[i] = Row(slots[i], lane);
     AccumulatorUpdate update(&lane.layout);
     ARROW_RETURN_NOT_OK(update.Bind(batch));
@@ -73,22 +113,13 @@ Status OverFrames::Apply(const arrow::RecordBatch& batch, const std::vector<uint
   return Status::OK();
 }
 
-void OverFrames::Add(const Lane& lane, LanePlace* place, uint32_t back, uint32_t slot) const {
-  ++place->hi;
-  if (lane.has_aggregates) lane.layout.Merge(Row(back, lane), Row(slot, lane));
-}
-
 void OverFrames::Reset(const Lane& lane, uint32_t back) const {
-  char* const row = Row(back, lane);
+  char* const row = Back(back, lane);
   if (lane.layout.has_objects()) lane.layout.Destroy(row);
   lane.layout.Initialise(row);
 }
 
-char* OverFrames::Sum(const Lane& lane, const LanePlace& place, uint32_t back, uint32_t front) {
-  char* const newer = Row(back, lane);
-  if (lane.frame.from_first || place.lo >= place.mid) return newer;
-  char* const older = Row(front, lane);
-  if (place.mid == place.hi) return older;
+char* OverFrames::Merged(const Lane& lane, const char* older, const char* newer) {
   char* const merged = merged_.get() + lane.offset;
   if (lane.layout.has_objects()) {
     lane.layout.Destroy(merged);
@@ -97,7 +128,7 @@ char* OverFrames::Sum(const Lane& lane, const LanePlace& place, uint32_t back, u
   } else {
     std::memcpy(merged, older, lane.layout.row_bytes());
   }
-  lane.layout.Merge(merged, newer);
+  if (newer != nullptr) lane.layout.Merge(merged, newer);
   return merged;
 }
 

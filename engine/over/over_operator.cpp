@@ -84,7 +84,10 @@ OverOperator::OverOperator(const OverNode& node, const Schema& input,
 OverOperator::~OverOperator() { ForgetMemory(); }
 
 Status OverOperator::Init(const Schema& input) {
-  for (const int column : node_.carried) carried_.push_back(SourceOf(column));
+  for (const int column : node_.carried) {
+    carried_.push_back(SourceOf(column));
+    carried_types_.push_back(input.fields[size_t(column)].type);
+  }
   // Lanes see a batch of the arguments alone.
   std::vector<int> arguments;
   Schema schema;
@@ -94,6 +97,7 @@ Status OverOperator::Init(const Schema& input) {
     if (known != arguments.end()) return int(known - arguments.begin());
     arguments.push_back(column);
     argument_sources_.push_back(SourceOf(column));
+    argument_types_.push_back(input.fields[size_t(column)].type);
     schema.fields.push_back(input.fields[size_t(column)]);
     return int(arguments.size()) - 1;
   };
@@ -236,6 +240,7 @@ Status OverOperator::Add(const arrow::RecordBatch& batch, std::span<const uint64
   ARROW_ASSIGN_OR_RAISE(const int64_t* const values, TimesOf(batch, node_.event_time, &times));
   const int64_t least = watermark_.time_since_epoch().count();
   counts_.rows_added += int64_t(selection.size());
+  arrived_.clear();
   for (size_t i = 0; i < selection.size(); ++i) {
     if (i + kPrefetchAhead < selection.size()) {
       keys_.Prefetch(hashes[selection[i + kPrefetchAhead]]);
@@ -246,11 +251,32 @@ Status OverOperator::Add(const arrow::RecordBatch& batch, std::span<const uint64
       continue;
     }
     const uint32_t index = keys_.FindOrInsert(hashes[row], row);
+    if (index >= chains_.size()) chains_.resize(index + 1);
+    Chain& chain = chains_[index];
+    const auto place = uint32_t(arrived_.size());
+    if (chain.first == kNoRow) {
+      chain.first = place;
+      chained_.push_back(index);
+    } else {
+      arrived_[chain.last].next = place;
+    }
+    chain.last = place;
+    arrived_.push_back({row, kNoRow});
+  }
+  // A partition after the other, so that its rows come to lie beside each other.
+  for (const uint32_t index : chained_) {
     Partition& partition = PartitionOf(index);
     Touch(index);
-    Insert(&partition, rows_.Store(values[row], row));
-    SetDue(index, values[row]);
+    int64_t first = INT64_MAX;
+    for (uint32_t at = chains_[index].first; at != kNoRow; at = arrived_[at].next) {
+      const uint32_t row = arrived_[at].row;
+      Insert(&partition, rows_.Store(values[row], row));
+      first = std::min(first, values[row]);
+    }
+    SetDue(index, first);
+    chains_[index].first = kNoRow;
   }
+  chained_.clear();
   Settle();
   return FlushIfLarge();
 }
@@ -292,8 +318,13 @@ Result<KeyedOutput> OverOperator::NextOutput(int64_t rows_max) {
                         arrow::RecordBatchBuilder::Make(output_, arrow::default_memory_pool()));
   columns_.resize(size_t(output_->num_fields()));
   for (size_t i = 0; i < columns_.size(); ++i) columns_[i] = builder->GetField(int(i));
+  emitted_runs_.clear();
+  emitted_slots_.clear();
+  for (const uint32_t index : taken_) ARROW_RETURN_NOT_OK(Emit(index));
+  for (size_t i = 0; i < carried_.size(); ++i) {
+    ARROW_RETURN_NOT_OK(AppendCarried(carried_[i], carried_types_[i], columns_[i]));
+  }
   for (const uint32_t index : taken_) {
-    ARROW_RETURN_NOT_OK(Emit(index));
     DropRows(index);
     Reschedule(index);
   }
@@ -316,19 +347,21 @@ Result<int64_t> OverOperator::Release(uint32_t index, int64_t rows_max) {
     if (!IsDue(time)) break;
     if (partition.released - before >= rows_max && time != last) break;
     last = time;
+    rows_.Prefetch(SlotAt(partition, partition.released));
     ++partition.released;
   }
   const bool is_all = partition.released == end || !IsDue(TimeAt(partition, partition.released));
   partition.released_until = is_all ? watermark_.time_since_epoch().count() : last + 1;
   if (partition.lanes.empty() && !frames_->lanes().empty()) {
-    partition.lanes.resize(frames_->lanes().size(),
-                           {partition.first, partition.first, partition.first});
+    partition.lanes.resize(frames_->lanes().size(), LanePlace::Before(partition.first));
   }
   partition.kept.resize(kept_count_);
   partition.runs.resize(runs_.size());
   partition.ordered.resize(ordered_.size());
-  if (frames_->has_aggregates()) {
-    if (partition.back == RowStore::kNone) partition.back = frames_->Take();
+  if (frames_->has_aggregates() && partition.back == RowStore::kNone) {
+    partition.back = frames_->TakeBacks();
+  }
+  if (frames_->has_rows()) {
     // All that were summed up stand before those that were not.
     for (int64_t row = partition.released - 1; row >= partition.first; --row) {
       const uint32_t slot = SlotAt(partition, row);
@@ -347,34 +380,19 @@ Status OverOperator::SumUp() {
   std::vector<uint32_t> accumulators;
   accumulators.reserve(to_sum_.size());
   for (const uint32_t slot : to_sum_) {
-    accumulators.push_back(frames_->Take());
+    accumulators.push_back(frames_->TakeRow());
     rows_.tag(slot) = accumulators.back();
   }
   for (size_t i = 0; i < argument_sources_.size(); ++i) {
     arrow::ArrayBuilder* const column = builder->GetField(int(i));
     ARROW_RETURN_NOT_OK(column->Reserve(int64_t(to_sum_.size())));
+    const Type type = argument_types_[i];
     for (const uint32_t slot : to_sum_) {
-      ARROW_RETURN_NOT_OK(AppendCell(CellOf(argument_sources_[i], slot), column));
+      ARROW_RETURN_NOT_OK(AppendCell(CellOf(argument_sources_[i], slot), type, column));
     }
   }
   ARROW_ASSIGN_OR_RAISE(std::shared_ptr<arrow::RecordBatch> batch, builder->Flush());
   return frames_->Apply(*batch, accumulators);
-}
-
-CellValue OverOperator::CellOf(const Source& source, uint32_t slot) const {
-  switch (source.kind) {
-    case Source::Kind::kTime: {
-      CellValue cell;
-      cell.is_null = false;
-      cell.bits = uint64_t(rows_.time(slot));
-      return cell;
-    }
-    case Source::Kind::kStored:
-      return rows_.cell(slot, source.index);
-    case Source::Kind::kKey:
-      return key_[source.index];
-  }
-  return CellValue();
 }
 
 CellValue OverOperator::CellOf(const Kept& kept) {
@@ -396,6 +414,7 @@ Status OverOperator::Emit(uint32_t index) {
   if (partition.emitted == partition.released) return Status::OK();
   ReadKey(keys_.bytes(index));
   const bool is_end = IsEnd(partition);
+  const int64_t before = partition.emitted;
   while (partition.emitted < partition.released) {
     const int64_t row = partition.emitted;
     if (!is_end && !IsComplete(partition, row)) break;
@@ -408,26 +427,83 @@ Status OverOperator::Emit(uint32_t index) {
     for (size_t lane = 0; lane < partition.lanes.size(); ++lane) {
       Slide(&partition, lane, row, time);
       const Lane& of = frames_->lanes()[lane];
-      const LanePlace& place = partition.lanes[lane];
       if (!of.has_aggregates) continue;
-      const uint32_t front =
-          place.lo < place.mid ? rows_.tag(SlotAt(partition, place.lo)) : RowStore::kNone;
-      sums_[lane] = frames_->Sum(of, place, partition.back, front);
+      sums_[lane] = frames_->Sum(of, partition.lanes[lane], partition.back, InPlace(partition));
     }
     const uint32_t slot = SlotAt(partition, row);
     for (size_t i = 0; i < runs_.size(); ++i) {
       partition.runs[i].Take(CellOf(runs_[i].argument, slot), runs_[i].type, time);
     }
-    for (size_t i = 0; i < carried_.size(); ++i) {
-      ARROW_RETURN_NOT_OK(AppendCell(CellOf(carried_[i], slot), columns_[i]));
-    }
     for (size_t i = 0; i < calls_.size(); ++i) {
       ARROW_RETURN_NOT_OK(AppendCall(partition, calls_[i], row, columns_[carried_.size() + i]));
     }
+    emitted_slots_.push_back(slot);
     ++partition.emitted;
-    ++counts_.rows_counted;
+  }
+  const auto rows = size_t(partition.emitted - before);
+  counts_.rows_counted += int64_t(rows);
+  if (rows > 0) emitted_runs_.push_back({index, rows});
+  return Status::OK();
+}
+
+// Calls `append` with the cell of every row that is given out, and how many in a row have it.
+template <typename Append>
+Status OverOperator::ForEachEmitted(const Source& source, Append append) {
+  constexpr size_t kAhead = 8;
+  switch (source.kind) {
+    case Source::Kind::kStored:
+      for (size_t i = 0; i < emitted_slots_.size(); ++i) {
+        if (i + kAhead < emitted_slots_.size()) rows_.Prefetch(emitted_slots_[i + kAhead]);
+        ARROW_RETURN_NOT_OK(append(rows_.cell(emitted_slots_[i], source.index), 1));
+      }
+      return Status::OK();
+    case Source::Kind::kTime:
+      for (const uint32_t slot : emitted_slots_) {
+        ARROW_RETURN_NOT_OK(append(CellValue{false, uint64_t(rows_.time(slot)), {}}, 1));
+      }
+      return Status::OK();
+    case Source::Kind::kKey:
+      for (const EmittedRun& run : emitted_runs_) {
+        ReadKey(keys_.bytes(run.partition));
+        ARROW_RETURN_NOT_OK(append(key_[source.index], run.rows));
+      }
+      return Status::OK();
   }
   return Status::OK();
+}
+
+Status OverOperator::AppendCarried(const Source& source, Type type, arrow::ArrayBuilder* builder) {
+  ARROW_RETURN_NOT_OK(builder->Reserve(int64_t(emitted_slots_.size())));
+  // To builders that have room for all.
+  const auto append_fixed = [&]<typename Builder, typename Value>(Builder* typed, Value value_of) {
+    return ForEachEmitted(source, [&](const CellValue& cell, size_t times) {
+      for (size_t i = 0; i < times; ++i) {
+        if (cell.is_null) {
+          typed->UnsafeAppendNull();
+        } else {
+          typed->UnsafeAppend(value_of(cell.bits));
+        }
+      }
+      return Status::OK();
+    });
+  };
+  const auto as_integer = [](uint64_t bits) { return int64_t(bits); };
+  switch (type) {
+    case Type::kDouble:
+      return append_fixed(static_cast<arrow::DoubleBuilder*>(builder),
+                          [](uint64_t bits) { return std::bit_cast<double>(bits); });
+    case Type::kBigint:
+      return append_fixed(static_cast<arrow::Int64Builder*>(builder), as_integer);
+    case Type::kTimestamp:
+      return append_fixed(static_cast<arrow::TimestampBuilder*>(builder), as_integer);
+    default:
+      return ForEachEmitted(source, [&](const CellValue& cell, size_t times) {
+        for (size_t i = 0; i < times; ++i) {
+          ARROW_RETURN_NOT_OK(AppendCell(cell, type, builder));
+        }
+        return Status::OK();
+      });
+  }
 }
 
 // To the frame of `row`.
@@ -460,8 +536,7 @@ void OverOperator::MoveFirst(Partition* partition, size_t lane, int64_t row, int
     lo = std::max(lo, std::min(row + of.frame.first, partition->released));
   }
   if (!ordered_.empty()) TakeOff(partition, lane, std::min(lo, place.hi));
-  frames_->MoveTo(of, &place, partition->back, lo,
-                  [&](int64_t at) { return rows_.tag(SlotAt(*partition, at)); });
+  frames_->MoveTo(of, &place, partition->back, lo, InPlace(*partition));
 }
 
 bool OverOperator::OrderedValue(const Ordered& ordered, uint32_t slot, int64_t* value) const {
@@ -509,21 +584,22 @@ Status OverOperator::AppendPercentile(const Ordered& ordered, const std::vector<
   const int64_t value = values[size_t(place - 1)];
   cell.bits =
       IsFloating(ordered.type) ? std::bit_cast<uint64_t>(DoubleOfOrdered(value)) : uint64_t(value);
-  return AppendCell(cell, builder);
+  return AppendCell(cell, spec.result, builder);
 }
 
 void OverOperator::AddRow(Partition* partition, size_t lane, int64_t row) {
-  const uint32_t slot = SlotAt(*partition, row);
   for (size_t i = 0; i < ordered_.size(); ++i) {
     int64_t value = 0;
-    if (ordered_[i].lane != int(lane) || !OrderedValue(ordered_[i], slot, &value)) continue;
+    if (ordered_[i].lane != int(lane) ||
+        !OrderedValue(ordered_[i], SlotAt(*partition, row), &value))
+      continue;
     std::vector<int64_t>& values = partition->ordered[i];
     values.insert(std::ranges::upper_bound(values, value), value);
   }
   for (const size_t index : keeping_[lane]) {
     const Call& call = calls_[index];
     Kept& kept = partition->kept[size_t(call.kept)];
-    const CellValue cell = CellOf(call.argument, slot);
+    const CellValue cell = CellOf(call.argument, SlotAt(*partition, row));
     const bool wanted = call.spec.function == OverFunction::kLastValueIgnoreNulls ? !cell.is_null
                         : call.spec.function == OverFunction::kFirstValue
                             ? row == 0
@@ -535,7 +611,8 @@ void OverOperator::AddRow(Partition* partition, size_t lane, int64_t row) {
     kept.text = cell.text;
     if (!cell.text.empty()) kept.bits = 0;  // a pointer
   }
-  frames_->Add(frames_->lanes()[lane], &partition->lanes[lane], partition->back, rows_.tag(slot));
+  frames_->Add(frames_->lanes()[lane], &partition->lanes[lane], partition->back,
+               InPlace(*partition));
 }
 
 Status OverOperator::AppendCall(const Partition& partition, const Call& call, int64_t row,
@@ -544,11 +621,11 @@ Status OverOperator::AppendCall(const Partition& partition, const Call& call, in
     return static_cast<arrow::Int64Builder*>(builder)->Append(number);
   };
   const auto append_of = [&](int64_t at) {
-    return AppendCell(CellOf(call.argument, SlotAt(partition, at)), builder);
+    return AppendCell(CellOf(call.argument, SlotAt(partition, at)), call.spec.result, builder);
   };
   const auto append_otherwise = [&] {
     if (call.spec.otherwise < 0) return builder->AppendNull();
-    return AppendCell(CellOf(call.otherwise, SlotAt(partition, row)), builder);
+    return AppendCell(CellOf(call.otherwise, SlotAt(partition, row)), call.spec.result, builder);
   };
   switch (call.spec.function) {
     case OverFunction::kRowNumber:
@@ -592,14 +669,15 @@ Status OverOperator::AppendCall(const Partition& partition, const Call& call, in
       return lo < place.hi ? append_of(place.hi - 1) : builder->AppendNull();
     case OverFunction::kLastValueIgnoreNulls: {
       const Kept& kept = partition.kept[size_t(call.kept)];
-      return kept.row >= lo ? AppendCell(CellOf(kept), builder) : builder->AppendNull();
+      return kept.row >= lo ? AppendCell(CellOf(kept), call.spec.result, builder)
+                            : builder->AppendNull();
     }
     default: {
       const int64_t at =
           lo + (call.spec.function == OverFunction::kNthValue ? call.spec.rows : 1) - 1;
       if (at >= place.hi) return builder->AppendNull();
       if (call.kept < 0) return append_of(at);
-      return AppendCell(CellOf(partition.kept[size_t(call.kept)]), builder);
+      return AppendCell(CellOf(partition.kept[size_t(call.kept)]), call.spec.result, builder);
     }
   }
 }
@@ -625,6 +703,7 @@ void OverOperator::DropRows(uint32_t index) {
     keep = std::min(keep, partition.lanes[size_t(call.lane)].hi - 1);
   }
   keep = std::max(keep, partition.first);
+  for (int64_t row = partition.first; row < keep; ++row) rows_.Prefetch(SlotAt(partition, row));
   while (partition.first < keep) {
     DropRow(index, partition.rows[partition.begin]);
     ++partition.begin;
@@ -634,7 +713,7 @@ void OverOperator::DropRows(uint32_t index) {
 }
 
 void OverOperator::DropRow(uint32_t index, uint32_t slot) {
-  if (rows_.tag(slot) != RowStore::kNone) frames_->Free(rows_.tag(slot));
+  if (frames_->has_rows() && rows_.tag(slot) != RowStore::kNone) frames_->FreeRow(rows_.tag(slot));
   OrderedOperator::DropRow(index, slot);
 }
 
@@ -670,7 +749,7 @@ void OverOperator::Reschedule(uint32_t index) {
 void OverOperator::Remove(uint32_t index) {
   Partition& partition = partitions_[index];
   while (InMemory(partition) > 0) DropRow(index, partition.rows[partition.begin++]);
-  if (partition.back != RowStore::kNone) frames_->Free(partition.back);
+  if (partition.back != RowStore::kNone) frames_->FreeBacks(partition.back);
   Forget(index);
 }
 
@@ -678,10 +757,12 @@ KeyedOperatorStats OverOperator::stats() const {
   KeyedOperatorStats stats = counts_;
   stats.open_panes = int64_t(rows_.used());
   stats.keys = int64_t(keys_.size());
-  stats.index_bytes = IndexBytes() + int64_t(held_.size() * sizeof(At));
-  stats.state_bytes =
-      stats.index_bytes + rows_.MemoryBytes() + frames_->MemoryBytes() + PendingBytes() +
-      int64_t(rows_.used() * (sizeof(uint32_t) + ordered_.size() * sizeof(int64_t)));
+  stats.index_bytes =
+      IndexBytes() + int64_t(held_.size() * sizeof(At) + chains_.capacity() * sizeof(Chain));
+  stats.state_bytes = stats.index_bytes + rows_.MemoryBytes() + frames_->MemoryBytes(rows_.used()) +
+                      PendingBytes() +
+                      int64_t(rows_.used() * (sizeof(uint32_t) + sizeof(int64_t) +
+                                              ordered_.size() * sizeof(int64_t)));
   return stats;
 }
 

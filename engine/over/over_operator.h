@@ -114,7 +114,28 @@ class OverOperator final : public OrderedOperator<OverPartition> {
   void AddRow(Partition* partition, size_t lane, int64_t row);
   Status AppendCall(const Partition& partition, const Call& call, int64_t row,
                     arrow::ArrayBuilder* builder);
-  CellValue CellOf(const Source& source, uint32_t slot) const;
+  // Of all rows that were given out.
+  Status AppendCarried(const Source& source, Type type, arrow::ArrayBuilder* builder);
+  template <typename Append>
+  Status ForEachEmitted(const Source& source, Append append);
+  CellValue CellOf(const Source& source, uint32_t slot) const {
+    if (source.kind == Source::Kind::kStored) return rows_.cell(slot, source.index);
+    if (source.kind == Source::Kind::kKey) return key_[source.index];
+    return {false, uint64_t(rows_.time(slot)), {}};
+  }
+  // A row of a partition, as OverFrames looks at it.
+  struct RowInPlace {
+    const OverOperator* over;
+    uint32_t at;
+    CellValue cell(int column) const {
+      return over->CellOf(over->argument_sources_[size_t(column)], at);
+    }
+    uint32_t slot() const { return over->rows_.tag(at); }
+    void Prefetch() const { over->rows_.Prefetch(at); }
+  };
+  auto InPlace(const Partition& partition) const {
+    return [this, &partition](int64_t row) { return RowInPlace{this, SlotAt(partition, row)}; };
+  }
   static CellValue CellOf(const Kept& kept);
   void DropRows(uint32_t index);
   void DropRow(uint32_t index, uint32_t slot);
@@ -133,11 +154,13 @@ class OverOperator final : public OrderedOperator<OverPartition> {
   const OverNode node_;
   const std::shared_ptr<arrow::Schema> output_;
   std::vector<Source> carried_;
+  std::vector<Type> carried_types_;
   std::vector<Call> calls_;
   const std::vector<int> stored_;  // columns that rows keep
   std::unique_ptr<OverFrames> frames_;
   std::shared_ptr<arrow::Schema> arguments_;  // of the batches that lanes sum up
   std::vector<Source> argument_sources_;
+  std::vector<Type> argument_types_;
   size_t kept_count_ = 0;
   std::vector<Ordered> ordered_;
   std::vector<Run> runs_;
@@ -153,8 +176,29 @@ class OverOperator final : public OrderedOperator<OverPartition> {
   RowStore rows_;
   Queue held_;
 
+  // Of the current Add: rows by partition, in the order in which they came.
+  static constexpr uint32_t kNoRow = UINT32_MAX;
+  struct Arrived {
+    uint32_t row;   // of the batch
+    uint32_t next;  // of its partition: place in arrived_
+  };
+  struct Chain {
+    uint32_t first = kNoRow;
+    uint32_t last = kNoRow;
+  };
+  std::vector<Arrived> arrived_;
+  std::vector<Chain> chains_;      // by id of key
+  std::vector<uint32_t> chained_;  // whose have rows
+
   // Of the current NextOutput.
   std::vector<uint32_t> to_sum_;  // rows without accumulators
+  // Rows that are given out: how many of which partition, and their slots.
+  struct EmittedRun {
+    uint32_t partition;
+    size_t rows;
+  };
+  std::vector<EmittedRun> emitted_runs_;
+  std::vector<uint32_t> emitted_slots_;
   std::vector<arrow::ArrayBuilder*> columns_;
   std::vector<char*> sums_;  // of each lane, for the current row
 };

@@ -60,7 +60,7 @@ void OverOperator::AppendHead(uint32_t index, std::string* value) const {
     out.Put64(has_lanes ? uint64_t(partition.lanes[i].hi) : 0);
     out.Put8(has_lanes && lane.has_aggregates ? 1 : 0);
     if (has_lanes && lane.has_aggregates) {
-      lane.layout.Save(frames_->Row(partition.back, lane), value);
+      lane.layout.Save(frames_->Back(partition.back, lane), value);
     }
   }
   for (const Call& call : calls_) {
@@ -83,21 +83,21 @@ void OverOperator::AppendHead(uint32_t index, std::string* value) const {
 }
 
 void OverOperator::ForgetMemory() {
-  std::vector<uint32_t> sums;
+  std::vector<uint32_t> backs, sums;
   for (Partition& partition : partitions_) {
     if (!partition.is_there) continue;
     for (size_t i = partition.begin; i < partition.rows.size(); ++i) {
       const uint32_t tag = rows_.tag(partition.rows[i]);
       if (tag != RowStore::kNone) sums.push_back(tag);
     }
-    if (partition.back != RowStore::kNone) sums.push_back(partition.back);
+    if (partition.back != RowStore::kNone) backs.push_back(partition.back);
     partition.lanes = {};
     partition.kept = {};
     partition.runs = {};
     partition.ordered = {};
     partition.back = RowStore::kNone;
   }
-  frames_->Clear(sums);
+  frames_->Clear(backs, sums);
   OrderedOperator::ForgetMemory();
   rows_.Clear();
 }
@@ -107,9 +107,8 @@ Status OverOperator::LoadHead(std::string_view value, Partition* to) {
   StateDecoder in(&value);
   for (int i = 0; i < 10; ++i) in.Take64();
   ARROW_RETURN_NOT_OK(in.status());
-  partition.lanes.assign(frames_->lanes().size(),
-                         {partition.first, partition.first, partition.first});
-  if (frames_->has_aggregates()) partition.back = frames_->Take();
+  partition.lanes.assign(frames_->lanes().size(), LanePlace::Before(partition.first));
+  if (frames_->has_aggregates()) partition.back = frames_->TakeBacks();
   for (size_t i = 0; i < frames_->lanes().size(); ++i) {
     const Lane& lane = frames_->lanes()[i];
     if (!lane.frame.from_first) continue;
@@ -120,7 +119,7 @@ Status OverOperator::LoadHead(std::string_view value, Partition* to) {
     in.Require(has_sums <= lane.has_aggregates);
     ARROW_RETURN_NOT_OK(in.status());
     if (!has_sums) continue;
-    char* const row = frames_->Row(partition.back, lane);
+    char* const row = frames_->Back(partition.back, lane);
     ARROW_RETURN_NOT_OK(lane.layout.Restore(&value, row));
     if (!lane.layout.IsWhole(row)) return StateDamaged("a partition's sums are not whole");
     if (FieldAt<int64_t>(row, 0) != place.hi) {
