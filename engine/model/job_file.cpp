@@ -8,6 +8,7 @@
 #include "engine/base/ids.h"
 #include "engine/model/job_fields.h"
 #include "engine/model/kafka_fields.h"
+#include "engine/model/lookup_fields.h"
 #include "engine/model/output_fields.h"
 #include "engine/model/stream_fields.h"
 #include "engine/model/yaml_document.h"
@@ -132,7 +133,7 @@ void CheckStreamExists(const JobFileContext& context, const PlacedText& stream,
 void ReadSpec(const JobFileContext& context, const YamlEntry& entry, JobSpec* job) {
   const MapFields fields(context, *entry.value, entry.place, "'spec'",
                          {"checkpoint", "parallelism", "sink_shards", "state", "kafka", "streams",
-                          "alerts", "sinks", "dead_letters"});
+                          "lookups", "alerts", "sinks", "dead_letters"});
   if (!fields.is_map()) return;
   ReadSettings(context, fields, job);
   std::vector<std::string> names;
@@ -141,6 +142,9 @@ void ReadSpec(const JobFileContext& context, const YamlEntry& entry, JobSpec* jo
     for (const YamlEntry& item : ReadMap(context, *streams->value, "a map of streams")) {
       if (item.key.size() <= kStreamNameShownMax) names.push_back(item.key);
       if (auto stream = ReadStream(context, item)) job->streams.push_back(std::move(*stream));
+    }
+    if (const YamlEntry* lookups = fields.Find("lookups")) {
+      job->lookups = ReadLookups(context, *lookups->value, names);
     }
     job->streams_complete = context.diagnostics->error_count() == errors_before;
   }

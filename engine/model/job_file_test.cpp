@@ -87,6 +87,30 @@ TEST(JobFile, TellsEveryMistakeWithItsPlace) {
   }
 }
 
+// `missing: null` is YAML's null, quoted it is the word; and so is a `to` that is left empty.
+TEST(JobFile, ReadsLookupsWithNullsInThem) {
+  const Read read = ReadText(
+      Job("  streams: {r: {kafka: {topic: r}, columns: {a: text}}}\n"
+          "  lookups:\n"
+          "    a: {files: {path: a}, format: csv, csv: {delimiter: ;}, key: k, missing: null,\n"
+          "        columns: {k: date, s: timestamp}, valid: {from: s, to: null}}\n"
+          "    b: {kafka: {topics: [b], properties: {client.id: x}}, format: csv, key: [k, s],\n"
+          "        columns: {s: integer, k: real}, missing: 'null'}\n"
+          "  sinks: [{stream: r, console: {}}]\n"));
+  EXPECT_EQ(read.told, "");
+  ASSERT_EQ(read.job.lookups.size(), 2u);
+  EXPECT_TRUE(read.job.streams_complete);
+  const LookupSpec& a = read.job.lookups[0];
+  EXPECT_EQ(a.csv.delimiter, ';');
+  EXPECT_EQ(a.valid_from->text, "s");
+  EXPECT_FALSE(a.valid_to || a.missing_is_dead_letter);
+  const LookupSpec& b = read.job.lookups[1];
+  EXPECT_EQ(std::get<KafkaSourceSpec>(b.input).properties.at("client.id"), "x");
+  EXPECT_EQ(b.csv.fields, (std::vector<std::string>{"s", "k"}));
+  EXPECT_EQ(b.key[1].text, "s");
+  EXPECT_FALSE(b.missing_is_dead_letter);
+}
+
 TEST(JobFile, ReadsTheDocumentedExample) {
   const Read read = ReadText(DocumentedExample());
   EXPECT_EQ(read.told, "");
@@ -130,6 +154,27 @@ TEST(JobFile, ReadsTheDocumentedExample) {
   EXPECT_EQ(history.csv.null_text, "NA");
   EXPECT_THAT(std::get<QueryStreamSpec>(job.streams[2].kind).sql.text,
               testing::StartsWith("SELECT window_start, window_end, device_id,\n       avg"));
+  ASSERT_EQ(job.lookups.size(), 2u);
+  const LookupSpec& devices = job.lookups[0];
+  EXPECT_EQ(devices.name, "devices");
+  EXPECT_EQ(std::get<FilesSourceSpec>(devices.input).paths,
+            std::vector<std::string>{"/fleet/devices.parquet"});
+  EXPECT_EQ(devices.format, Format::kParquet);
+  ASSERT_EQ(devices.columns.size(), 4u);
+  EXPECT_EQ(devices.columns[2].field, (Field{"since", Type::kTimestamp, "", false}));
+  ASSERT_EQ(devices.key.size(), 1u);
+  EXPECT_EQ(devices.key[0].text, "device_id");
+  EXPECT_EQ(devices.valid_from->text, "since");
+  EXPECT_EQ(devices.valid_to->text, "until");
+  EXPECT_EQ(devices.refresh, minutes(5));
+  EXPECT_TRUE(devices.missing_is_dead_letter);
+  const LookupSpec& rooms = job.lookups[1];
+  EXPECT_EQ(std::get<KafkaSourceSpec>(rooms.input).topics, std::vector<std::string>{"rooms"});
+  EXPECT_EQ(rooms.format, Format::kJson);
+  EXPECT_EQ(rooms.columns[1].from, "$.place.floor");
+  EXPECT_EQ(rooms.key[0].text, "room");
+  EXPECT_FALSE(rooms.valid_from || rooms.valid_to || rooms.refresh);
+  EXPECT_FALSE(rooms.missing_is_dead_letter);
   ASSERT_EQ(job.alerts.size(), 1u);
   EXPECT_EQ(job.alerts[0].alert, "CriticalTemperature");
   EXPECT_EQ(job.alerts[0].stream.text, "metrics");

@@ -186,4 +186,21 @@ std::optional<KafkaSourceSpec> ReadKafkaSource(const JobFileContext& context,
   return spec;
 }
 
+std::optional<KafkaSourceSpec> ReadKafkaTable(const JobFileContext& context,
+                                              const YamlEntry& entry) {
+  KafkaSourceSpec spec;
+  const MapFields fields(context, *entry.value, entry.place, "'kafka' of a lookup",
+                         {"topics", "topic", "properties"});
+  if (!fields.is_map()) return std::nullopt;
+  ReadTopics(context, fields, &spec);
+  if (spec.topics.size() > 1) {
+    context.Error(entry.place, "a lookup reads one topic, found " +
+                                   std::to_string(spec.topics.size()) + ": one lookup for each");
+  }
+  if (const YamlEntry* found = fields.Find("properties")) {
+    spec.properties = ReadKafkaProperties(context, *found->value);
+  }
+  return spec;
+}
+
 }  // namespace millrace

@@ -16,5 +16,8 @@ std::map<std::string, std::string> ReadKafkaProperties(const JobFileContext& con
 std::optional<std::string> ReadTopic(const JobFileContext& context, const YamlNode& node);
 std::optional<KafkaSourceSpec> ReadKafkaSource(const JobFileContext& context,
                                                const YamlEntry& entry);
+// A compacted topic that is read as a table: one topic, and its properties.
+std::optional<KafkaSourceSpec> ReadKafkaTable(const JobFileContext& context,
+                                              const YamlEntry& entry);
 
 }  // namespace millrace

@@ -10,8 +10,7 @@
 namespace millrace {
 namespace {
 
-constexpr Micros kLongest = std::chrono::days(365);
-
+// In the order of Format; tables have the first three.
 const std::vector<std::string> kFormats = {"json", "csv", "parquet", "senml"};
 const std::vector<std::string> kTimestampUnits = {"iso8601", "seconds", "millis", "micros",
                                                   "nanos"};
@@ -161,10 +160,10 @@ EventTimeSpec ReadEventTime(const JobFileContext& context, const YamlEntry& entr
     }
   }
   if (const YamlEntry* found = fields.Require("max_delay")) {
-    Assign(ReadDuration(context, *found->value, Micros(0), kLongest), &spec.max_delay);
+    Assign(ReadDuration(context, *found->value, Micros(0), kLongestDuration), &spec.max_delay);
   }
   if (const YamlEntry* found = fields.Find("idle_after")) {
-    Assign(ReadDuration(context, *found->value, std::chrono::milliseconds(100), kLongest),
+    Assign(ReadDuration(context, *found->value, std::chrono::milliseconds(100), kLongestDuration),
            &spec.idle_after);
   }
   if (const YamlEntry* found = fields.Find("max_future")) {
@@ -173,7 +172,7 @@ EventTimeSpec ReadEventTime(const JobFileContext& context, const YamlEntry& entr
                     "'max_future' goes with Kafka only: rows of files have no record "
                     "timestamp to hold it against");
     } else {
-      spec.max_future = ReadDuration(context, *found->value, Micros(0), kLongest);
+      spec.max_future = ReadDuration(context, *found->value, Micros(0), kLongestDuration);
     }
   }
   return spec;
@@ -213,22 +212,34 @@ std::optional<FilesSourceSpec> ReadFilesSource(const JobFileContext& context,
   return spec;
 }
 
-Format ReadSourceFormat(const JobFileContext& context, const MapFields& fields, bool is_kafka) {
+Format ReadSourceFormat(const JobFileContext& context, const MapFields& fields, bool is_kafka,
+                        SourceUse use) {
   const YamlEntry* entry = is_kafka ? fields.Find("format") : fields.Require("format");
   if (entry == nullptr) return Format::kJson;
-  const auto choice = ReadChoice(context, *entry->value, kFormats);
+  const auto known = std::span(kFormats).first(use == SourceUse::kTable ? 3 : 4);
+  const auto choice = ReadChoice(context, *entry->value, known);
   if (!choice) return Format::kJson;
   if (is_kafka && Format(*choice) == Format::kParquet) {
     context.Error(entry->value->place, "parquet cannot be read from Kafka",
-                  "known: json, csv or senml");
+                  use == SourceUse::kTable ? "known: json or csv" : "known: json, csv or senml");
   }
   return Format(*choice);
 }
 
 void ReadSource(const JobFileContext& context, const MapFields& fields, const YamlEntry& input,
                 SourceStreamSpec* spec) {
+  ReadSourceInput(context, fields, input, SourceUse::kStream, spec);
+  if (const YamlEntry* entry = fields.Find("event_time")) {
+    spec->event_time = ReadEventTime(context, *entry, *spec);
+  }
+}
+
+}  // namespace
+
+void ReadSourceInput(const JobFileContext& context, const MapFields& fields, const YamlEntry& input,
+                     SourceUse use, SourceStreamSpec* spec) {
   const bool is_kafka = input.key == "kafka";
-  spec->format = ReadSourceFormat(context, fields, is_kafka);
+  spec->format = ReadSourceFormat(context, fields, is_kafka, use);
   const YamlEntry* const csv = fields.Find("csv");
   if (csv != nullptr && spec->format != Format::kCsv) {
     context.Error(csv->place, "'csv' goes with format csv only");
@@ -236,7 +247,9 @@ void ReadSource(const JobFileContext& context, const MapFields& fields, const Ya
     spec->csv = ReadCsv(context, *csv);
   }
   if (is_kafka) {
-    spec->input = ReadKafkaSource(context, input).value_or(KafkaSourceSpec{});
+    spec->input = (use == SourceUse::kTable ? ReadKafkaTable(context, input)
+                                            : ReadKafkaSource(context, input))
+                      .value_or(KafkaSourceSpec{});
   } else {
     spec->input =
         ReadFilesSource(context, input, spec->format, &spec->csv).value_or(FilesSourceSpec{});
@@ -247,12 +260,7 @@ void ReadSource(const JobFileContext& context, const MapFields& fields, const Ya
   if (spec->format == Format::kCsv) {
     SettleCsvFields(context, csv == nullptr ? input.place : csv->place, spec);
   }
-  if (const YamlEntry* entry = fields.Find("event_time")) {
-    spec->event_time = ReadEventTime(context, *entry, *spec);
-  }
 }
-
-}  // namespace
 
 std::optional<std::string> ReadLocalPath(const JobFileContext& context, const YamlNode& node) {
   const auto path = ReadResolvedText(context, node, "a path");
@@ -300,7 +308,7 @@ std::optional<StreamSpec> ReadStream(const JobFileContext& context, const YamlEn
   QueryStreamSpec query;
   Assign(ReadPlacedText(context, *kind->value, "a query in SQL"), &query.sql);
   if (const YamlEntry* found = fields.Find("allowed_lateness")) {
-    query.allowed_lateness = ReadPlacedDuration(context, *found, Micros(0), kLongest);
+    query.allowed_lateness = ReadPlacedDuration(context, *found, Micros(0), kLongestDuration);
   }
   if (const YamlEntry* found = fields.Find("emit")) {
     const MapFields emit(context, *found->value, found->place, "'emit'", {"changes_every"});
