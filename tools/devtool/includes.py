@@ -60,6 +60,12 @@ ALLOWED: dict[str, tuple[str, ...]] = {
         "engine/outbox",
         "proto",
     ),
+    "engine/lookups": (
+        *BELOW_STATE,
+        "engine/operators",
+        "engine/windows",
+        "engine/connectors",
+    ),
     "engine/wire": (*BELOW_STATE, "engine/checkpoint", "engine/connectors"),
     "coordinator": (ENGINE, "proto"),
     "worker": (ENGINE, "proto"),

@@ -29,6 +29,41 @@ class WrittenAgain final : public OriginalRecords {
 
 }  // namespace
 
+FileColumns FileColumnsOf(const SourceStreamSpec& spec, const std::vector<int>& used_columns) {
+  FileColumns columns;
+  columns.csv = spec.csv;
+  Schema schema;
+  for (const int index : used_columns) {
+    const SourceColumn& column = spec.columns[size_t(index)];
+    if (spec.event_time && spec.event_time->column == column.field.name) {
+      columns.event_time = int(columns.columns.size());
+    }
+    columns.columns.push_back(column);
+    schema.fields.push_back(column.field);
+  }
+  columns.schema = schema.ToArrow();
+  return columns;
+}
+
+Result<std::unique_ptr<FileReader>> OpenSourceFile(const SourceStreamSpec& spec,
+                                                   const std::vector<int>& used_columns,
+                                                   const FileColumns& columns,
+                                                   const std::string& path, int32_t block_bytes,
+                                                   arrow::fs::FileSystem* filesystem) {
+  switch (spec.format) {
+    case Format::kCsv:
+      // Arrow knows no cell that is the rest of its line.
+      if (spec.csv.rest) return OpenLinesFile(spec, used_columns, path, filesystem);
+      return OpenCsvFile(columns, path, block_bytes, filesystem);
+    case Format::kParquet:
+      return OpenParquetFile(columns, path, filesystem);
+    case Format::kJson:
+    case Format::kSenml:
+      return OpenLinesFile(spec, used_columns, path, filesystem);
+  }
+  return InternalError("bad_format", "no such format");
+}
+
 Status BadFile(const std::string& path, const std::string& message) {
   return UserError("bad_file", path + ": " + message);
 }

@@ -45,6 +45,15 @@ Result<std::unique_ptr<FileReader>> OpenLinesFile(const SourceStreamSpec& spec,
                                                   const std::string& path,
                                                   arrow::fs::FileSystem* filesystem);
 
+// The used columns of a source.
+FileColumns FileColumnsOf(const SourceStreamSpec& spec, const std::vector<int>& used_columns);
+// By the source's format. `columns` are FileColumnsOf.
+Result<std::unique_ptr<FileReader>> OpenSourceFile(const SourceStreamSpec& spec,
+                                                   const std::vector<int>& used_columns,
+                                                   const FileColumns& columns,
+                                                   const std::string& path, int32_t block_bytes,
+                                                   arrow::fs::FileSystem* filesystem);
+
 Status BadFile(const std::string& path, const std::string& message);
 
 // A chunk whose rows were all converted, some of which are refused.

@@ -27,18 +27,7 @@ struct FilesInput {
   std::string stream;
 
   Result<std::unique_ptr<FileReader>> Open(const std::string& path, int32_t block_bytes) const {
-    switch (spec.format) {
-      case Format::kCsv:
-        // Arrow knows no cell that is the rest of its line.
-        if (spec.csv.rest) return OpenLinesFile(spec, used_columns, path, filesystem.get());
-        return OpenCsvFile(columns, path, block_bytes, filesystem.get());
-      case Format::kParquet:
-        return OpenParquetFile(columns, path, filesystem.get());
-      case Format::kJson:
-      case Format::kSenml:
-        return OpenLinesFile(spec, used_columns, path, filesystem.get());
-    }
-    return InternalError("bad_format", "no such format");
+    return OpenSourceFile(spec, used_columns, columns, path, block_bytes, filesystem.get());
   }
 };
 
@@ -180,17 +169,7 @@ Result<std::unique_ptr<Source>> MakeFilesSource(const SourceNode& node, const Pl
   input->used_columns = node.used_columns;
   input->filesystem = std::move(filesystem);
   input->stream = plan_node.stream;
-  input->columns.csv = node.spec.csv;
-  Schema schema;
-  for (const int index : node.used_columns) {
-    const SourceColumn& column = node.spec.columns[size_t(index)];
-    if (node.spec.event_time && node.spec.event_time->column == column.field.name) {
-      input->columns.event_time = int(input->columns.columns.size());
-    }
-    input->columns.columns.push_back(column);
-    schema.fields.push_back(column.field);
-  }
-  input->columns.schema = schema.ToArrow();
+  input->columns = FileColumnsOf(node.spec, node.used_columns);
   return std::make_unique<FilesSource>(std::move(input));
 }
 

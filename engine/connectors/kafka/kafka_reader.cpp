@@ -91,6 +91,7 @@ Status KafkaReader::AddPartition(const StartPosition& position) {
       // What start_from came to is told by a batch without records.
       .read = offset >= 0 && !position.offset.has_value(),
   });
+  if (options_.tells_tombstones) partitions_[position.partition]->maker.TellTombstones();
   return Assign(position.partition, offset);
 }
 

@@ -26,6 +26,7 @@ class KafkaReader final : public SourceReader {
     // Whether this reader announces partitions other than these.
     bool announces = false;
     std::vector<TopicPartition> known_partitions;
+    bool tells_tombstones = false;
   };
 
   static Result<std::unique_ptr<SourceReader>> Make(KafkaClientOptions client, Options options);

@@ -4,6 +4,7 @@
 
 #include "engine/base/diagnostics.h"
 #include "engine/connectors/kafka/kafka_reader.h"
+#include "engine/connectors/kafka/kafka_topics.h"
 
 namespace millrace {
 namespace {
@@ -47,8 +48,12 @@ bool ReadCommitted(const KafkaClientOptions& client) {
 
 class KafkaSource final : public Source {
  public:
-  KafkaSource(SourceNode node, KafkaClientOptions client, std::shared_ptr<KafkaClient> control)
-      : node_(std::move(node)), client_(std::move(client)), control_(std::move(control)) {}
+  KafkaSource(SourceNode node, KafkaClientOptions client, std::shared_ptr<KafkaClient> control,
+              bool tells_tombstones)
+      : node_(std::move(node)),
+        client_(std::move(client)),
+        control_(std::move(control)),
+        tells_tombstones_(tells_tombstones) {}
 
   Result<Partitions> Discover(Micros timeout) override;
   Result<std::unique_ptr<SourceReader>> MakeReader() override;
@@ -56,14 +61,16 @@ class KafkaSource final : public Source {
                             Micros timeout) override;
   bool bounded() const override { return false; }
 
- private:
   Result<std::vector<TopicPartition>> PartitionsOf(const std::string& topic, Micros timeout);
+
+ private:
   Status Missing(const std::string& topic, Micros timeout);
   Status ReadCommittedPositions(Partitions* found, Micros timeout);
 
   const SourceNode node_;
   const KafkaClientOptions client_;
   const std::shared_ptr<KafkaClient> control_;  // asks; never reads, but to verify
+  const bool tells_tombstones_;
   std::vector<TopicPartition> known_;
   bool announced_ = false;
 };
@@ -144,6 +151,7 @@ Result<std::unique_ptr<SourceReader>> KafkaSource::MakeReader() {
   options.read_committed = ReadCommitted(client_);
   options.announces = !announced_;
   options.known_partitions = known_;
+  options.tells_tombstones = tells_tombstones_;
   announced_ = true;
   return KafkaReader::Make(client_, std::move(options));
 }
@@ -191,8 +199,9 @@ Result<bool> KafkaSource::VerifyRecord(const TopicPartition& partition, int64_t 
 
 }  // namespace
 
-Result<std::unique_ptr<Source>> MakeKafkaSource(const SourceNode& node,
-                                                KafkaSourceOptions options) {
+namespace {
+
+KafkaClientOptions ClientOptions(const SourceNode& node, const KafkaSourceOptions& options) {
   KafkaClientOptions client;
   client.type = RD_KAFKA_CONSUMER;
   client.defaults = Defaults(options);
@@ -200,10 +209,45 @@ Result<std::unique_ptr<Source>> MakeKafkaSource(const SourceNode& node,
                    std::get<KafkaSourceSpec>(node.spec.input).properties};
   client.fixed = Fixed();
   client.log = options.log;
-  KafkaClientOptions control = client;
-  control.fixed["statistics.interval.ms"] = "0";
-  ARROW_ASSIGN_OR_RAISE(auto control_client, KafkaClient::Make(std::move(control)));
-  return std::make_unique<KafkaSource>(node, std::move(client), std::move(control_client));
+  return client;
+}
+
+Result<std::shared_ptr<KafkaClient>> ControlClient(KafkaClientOptions client) {
+  client.fixed["statistics.interval.ms"] = "0";
+  return KafkaClient::Make(std::move(client));
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Source>> MakeKafkaSource(const SourceNode& node,
+                                                KafkaSourceOptions options) {
+  KafkaClientOptions client = ClientOptions(node, options);
+  ARROW_ASSIGN_OR_RAISE(auto control_client, ControlClient(client));
+  return std::make_unique<KafkaSource>(node, std::move(client), std::move(control_client),
+                                       options.tells_tombstones);
+}
+
+Result<std::map<TopicPartition, int64_t>> KafkaEndOffsets(const SourceNode& node,
+                                                          const KafkaSourceOptions& options,
+                                                          Micros timeout) {
+  ARROW_ASSIGN_OR_RAISE(auto control, ControlClient(ClientOptions(node, options)));
+  const KafkaDeadline deadline(timeout);
+  KafkaSource source(node, {}, control, false);
+  std::map<TopicPartition, int64_t> ends;
+  for (const std::string& topic : std::get<KafkaSourceSpec>(node.spec.input).topics) {
+    ARROW_ASSIGN_OR_RAISE(const auto partitions, source.PartitionsOf(topic, deadline.Remaining()));
+    for (const TopicPartition& partition : partitions) {
+      int64_t low = 0, high = 0;
+      const auto error = rd_kafka_query_watermark_offsets(
+          control->handle(), partition.topic.c_str(), partition.partition, &low, &high,
+          deadline.RemainingMs());
+      if (error != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        return KafkaError(error, "finding the end of topic " + partition.topic);
+      }
+      ends[partition] = high;
+    }
+  }
+  return ends;
 }
 
 }  // namespace millrace

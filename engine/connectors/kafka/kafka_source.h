@@ -7,6 +7,7 @@
 // partitions are told to be interrupted. "At the end" is told by evidence only (PartitionHealth).
 #pragma once
 
+#include <map>
 #include <memory>
 #include <string>
 
@@ -24,6 +25,8 @@ struct KafkaSourceOptions {
   // Prefetched records of all readers together; each reader's share is its part of this.
   int64_t queue_bytes_max = 40 << 20;
   int readers = 1;
+  // For topics that are read as tables: engine/connectors/tombstone.h.
+  bool tells_tombstones = false;
 };
 
 // Fails with "bad_kafka_property" or "no_brokers" (user) without reaching for the network.
@@ -31,5 +34,12 @@ struct KafkaSourceOptions {
 // librdkafka's for all fetching and decompression; their wake-up is called from that thread.
 // `node.spec.input` holds a KafkaSourceSpec.
 Result<std::unique_ptr<Source>> MakeKafkaSource(const SourceNode& node, KafkaSourceOptions options);
+
+// Where the partitions of the source's topics end now: the offsets behind the last records that can
+// be read (before the first transaction that is open, with read_committed). Blocks;
+// "broker_unreachable" (retry), "topic_missing" (user).
+Result<std::map<TopicPartition, int64_t>> KafkaEndOffsets(const SourceNode& node,
+                                                          const KafkaSourceOptions& options,
+                                                          Micros timeout);
 
 }  // namespace millrace

@@ -102,6 +102,39 @@ TEST(KafkaSource, ReadsRecordsWithTheirOriginsAndRefusesBadOnes) {
   EXPECT_EQ(kept.originals->ValueOfRow(0).substr(0, 11), "{\"device\":\"");
 }
 
+// An empty value is none: it is no JSON. Without being asked a source takes both for that.
+TEST(KafkaSource, TellsTombstonesWhereAsked) {
+  MockCluster cluster;
+  cluster.CreateTopic("devices", 2);
+  ProduceRecords(cluster.properties(), "devices",
+                 {{0, "k0", Reading(0), 1'000, {}},
+                  {0, "k1", "", 2'000, {}, /*has_value=*/false},
+                  {0, "k2", "", 3'000, {}},
+                  {0, "k3", Reading(3), 4'000, {}}});
+  const SourceNode node = MakeNode("devices");
+  KafkaSourceOptions options;
+  options.job = "test";
+  options.default_properties = cluster.properties();
+  const auto ends = KafkaEndOffsets(node, options, std::chrono::seconds(5)).ValueOrDie();
+  EXPECT_EQ(ends, (std::map<TopicPartition, int64_t>{{{"devices", 0}, 4}, {{"devices", 1}, 0}}));
+  for (const bool tells : {true, false}) {
+    options.tells_tombstones = tells;
+    const auto source = MakeKafkaSource(node, options).ValueOrDie();
+    const auto positions = AllFromTheStart(source.get());
+    PollingReader reader(source->MakeReader().ValueOrDie());
+    ASSERT_TRUE(reader->Start(positions).ok());
+    ASSERT_TRUE(reader.PollUntil([&] { return reader.rows() == 2 && reader.rejected() == 2; }));
+    std::map<int64_t, std::string> rejected;
+    for (const SourceBatch& batch : reader.batches) {
+      for (const RejectedRecord& record : batch.rejected) {
+        rejected[record.offset] = record.key + " " + record.reason;
+      }
+    }
+    EXPECT_EQ(rejected, (std::map<int64_t, std::string>{
+                            {1, tells ? "k1 tombstone" : "k1 malformed"}, {2, "k2 malformed"}}));
+  }
+}
+
 TEST(KafkaSource, TheEndIsConfirmedAgainAndAgainOnlyWhileTheBrokerAnswers) {
   MockCluster cluster;
   cluster.CreateTopic("readings", 1);

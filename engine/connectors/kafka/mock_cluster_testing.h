@@ -72,6 +72,7 @@ struct TestRecord {
   std::string value;
   int64_t timestamp_ms = 0;
   std::vector<std::pair<std::string, std::string>> headers;  // when read
+  bool has_value = true;                                     // else it is a tombstone
 };
 
 // Writes records one after the other, with a plain producer.
@@ -86,12 +87,13 @@ inline void ProduceRecords(const KafkaProperties& properties, const std::string&
   ASSERT_NE(producer, nullptr) << text;
   for (const TestRecord& record : records) {
     const void* const key = record.key.empty() ? nullptr : record.key.data();
-    ASSERT_EQ(rd_kafka_producev(
-                  producer, RD_KAFKA_V_TOPIC(topic.c_str()), RD_KAFKA_V_PARTITION(record.partition),
-                  RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
-                  RD_KAFKA_V_VALUE(const_cast<char*>(record.value.data()), record.value.size()),
-                  RD_KAFKA_V_KEY(key, record.key.size()), RD_KAFKA_V_TIMESTAMP(record.timestamp_ms),
-                  RD_KAFKA_V_END),
+    void* const value = record.has_value ? const_cast<char*>(record.value.data()) : nullptr;
+    ASSERT_EQ(rd_kafka_producev(producer, RD_KAFKA_V_TOPIC(topic.c_str()),
+                                RD_KAFKA_V_PARTITION(record.partition),
+                                RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
+                                RD_KAFKA_V_VALUE(value, record.has_value ? record.value.size() : 0),
+                                RD_KAFKA_V_KEY(key, record.key.size()),
+                                RD_KAFKA_V_TIMESTAMP(record.timestamp_ms), RD_KAFKA_V_END),
               RD_KAFKA_RESP_ERR_NO_ERROR);
   }
   ASSERT_EQ(rd_kafka_flush(producer, 10'000), RD_KAFKA_RESP_ERR_NO_ERROR);

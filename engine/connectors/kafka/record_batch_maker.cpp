@@ -2,6 +2,8 @@
 
 #include <xxhash.h>
 
+#include "engine/connectors/tombstone.h"
+
 namespace millrace {
 namespace {
 
@@ -73,7 +75,12 @@ void RecordBatchMaker::Begin() {
 void RecordBatchMaker::Add(rd_kafka_message_t* message) {
   batch_.bytes += int64_t(message->len);
   batch_.last_record_offset = message->offset;
-  decoder_.Append(ValueOf(*message), &decoded_);
+  if (tells_tombstones_ && message->payload == nullptr) {
+    decoded_.rows.clear();
+    decoded_.refused = {{{}, {std::string(kTombstone), ""}}};
+  } else {
+    decoder_.Append(ValueOf(*message), &decoded_);
+  }
   for (const DecodedMessage::Refused& refused : decoded_.refused) Reject(*message, refused);
   if (decoded_.rows.empty()) {
     if (decoded_.refused.empty()) ++batch_.empty_records;

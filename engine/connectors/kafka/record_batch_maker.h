@@ -20,6 +20,8 @@ class RecordBatchMaker {
   RecordBatchMaker(std::shared_ptr<KafkaClient> client, const SourceStreamSpec& spec,
                    const std::vector<int>& used_columns, TopicPartition partition);
 
+  // Records without a value are rejected as tombstones (tombstone.h), in place of being decoded.
+  void TellTombstones() { tells_tombstones_ = true; }
   // Takes the message over.
   void Add(rd_kafka_message_t* message);
   // What was added since the last Finish.
@@ -36,6 +38,7 @@ class RecordBatchMaker {
   TopicPartition partition_;
   MessageDecoder decoder_;
   DecodedMessage decoded_;
+  bool tells_tombstones_ = false;
 
   SourceBatch batch_;
   std::shared_ptr<Origins> origins_;
