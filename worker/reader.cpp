@@ -76,9 +76,10 @@ Reader::Reader(const JobPlan& plan, ReaderOptions options, std::unique_ptr<Sourc
 
 Result<std::unique_ptr<Reader>> Reader::Make(const JobPlan& plan, ReaderOptions options,
                                              std::unique_ptr<SourceReader> input,
-                                             JobAccount* account) {
+                                             JobAccount* account, const LookupTables& lookups) {
   auto reader = std::unique_ptr<Reader>(new Reader(plan, options, std::move(input), account));
-  ARROW_ASSIGN_OR_RAISE(reader->pipeline_, RowPipeline::Make(plan, options.source, account));
+  ARROW_ASSIGN_OR_RAISE(reader->pipeline_,
+                        RowPipeline::Make(plan, options.source, account, lookups));
   // Credit is looked at between polls.
   if (reader->pipeline_->unfolds()) {
     reader->options_.rows_per_poll = std::max<int64_t>(1, options.rows_per_poll / kUnfoldedShare);

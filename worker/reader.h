@@ -54,10 +54,11 @@ struct ReaderOptions {
 
 class Reader {
  public:
-  // `plan` and `account` outlive it.
+  // `plan` and `account` outlive it; `lookups` has those of the plan.
   static Result<std::unique_ptr<Reader>> Make(const JobPlan& plan, ReaderOptions options,
                                               std::unique_ptr<SourceReader> input,
-                                              JobAccount* account);
+                                              JobAccount* account,
+                                              const LookupTables& lookups = {});
 
   void SetWakeUp(std::function<void()> wake_up) { input_->SetWakeUp(std::move(wake_up)); }
   Status Start(const StartReading& start);

@@ -42,8 +42,9 @@ Status GatherWindows(const arrow::RecordBatch& batch, int event_time,
 }  // namespace
 
 Result<std::unique_ptr<RowPipeline>> RowPipeline::Make(const JobPlan& plan, NodeId root,
-                                                       JobAccount* account) {
-  auto pipeline = std::unique_ptr<RowPipeline>(new RowPipeline(plan, account));
+                                                       JobAccount* account,
+                                                       const LookupTables& lookups) {
+  auto pipeline = std::unique_ptr<RowPipeline>(new RowPipeline(plan, account, lookups));
   const PlanNode& node = plan.node(root);
   const bool below_window = IsKeyed(node);
   for (NodeId child : plan.Children(root)) {
@@ -70,12 +71,20 @@ Result<size_t> RowPipeline::AddStep(NodeId id, const PlanNode& parent, bool belo
     }
   } else if (std::holds_alternative<UnionNode>(node.kind)) {
     step.united = node.output.ToArrow();
+  } else if (const auto* lookup = std::get_if<LookupNode>(&node.kind)) {
+    const auto table = lookups_.find(lookup->lookup);
+    if (table == lookups_.end()) {
+      return InternalError("no_lookup", "lookup " + lookup->lookup + " was not opened");
+    }
+    ARROW_ASSIGN_OR_RAISE(step.lookup,
+                          LookupOperator::Make(*lookup, parent.output, node.output, table->second));
   } else if (const auto* alert = std::get_if<AlertNode>(&node.kind)) {
     ARROW_ASSIGN_OR_RAISE(step.alert,
                           AlertOperator::Make(*alert, plan_.job, node.stream, parent.output));
   }
   // Alerts and sinks are of the stream, but do not make it.
-  step.ends_stream = step.project != nullptr || step.unnest != nullptr || step.united != nullptr;
+  step.ends_stream = step.project != nullptr || step.unnest != nullptr || step.united != nullptr ||
+                     step.lookup != nullptr;
   for (NodeId child : plan_.Children(id)) {
     const PlanNode& below = plan_.node(child);
     const bool is_end = std::holds_alternative<AlertNode>(below.kind) ||
@@ -86,7 +95,7 @@ Result<size_t> RowPipeline::AddStep(NodeId id, const PlanNode& parent, bool belo
     step.keyed = KeyedInputOf(node);
   } else {
     for (NodeId child : plan_.Children(id)) {
-      ARROW_ASSIGN_OR_RAISE(size_t index, AddStep(child, node, below_window));
+      ARROW_ASSIGN_OR_RAISE(size_t index, AddStep(child, node, step.below_window));
       step.children.push_back(index);
     }
   }
@@ -110,6 +119,7 @@ Status RowPipeline::Visit(const Step& step, const Flow& flow, const PipelineCont
   if (flow.rows.size() == 0) return Status::OK();
   if (context.audience != RowAudience::kAll && !IsFor(step, context.audience)) return Status::OK();
   if (step.project != nullptr) return VisitProject(step, flow, context, outlet);
+  if (step.lookup != nullptr) return VisitLookup(step, flow, context, outlet);
   if (step.unnest != nullptr) return VisitUnnest(step, flow, context, outlet);
   if (step.united != nullptr) return VisitUnion(step, flow, context, outlet);
   if (step.alert != nullptr) return VisitAlert(step, flow, context, outlet);
@@ -125,14 +135,27 @@ bool RowPipeline::IsFor(const Step& step, RowAudience audience) {
   if (const auto* sink = std::get_if<SinkNode>(&step.node->kind)) {
     return sink->takes_changes() == (audience == RowAudience::kChanges);
   }
-  // The projection of the window's stream itself leads to both.
-  return audience == RowAudience::kFinal || (step.project != nullptr && !step.enters_stream);
+  // What computes the window's stream itself leads to both.
+  const bool computes = step.project != nullptr || step.lookup != nullptr;
+  return audience == RowAudience::kFinal || (computes && !step.enters_stream);
 }
 
 Status RowPipeline::VisitProject(const Step& step, const Flow& flow, const PipelineContext& context,
                                  Outlet* outlet) {
   if (step.enters_stream) step.account->rows_in += flow.rows.size();
   ARROW_ASSIGN_OR_RAISE(Projected projected, step.project->Apply(flow.rows));
+  return VisitComputed(step, flow, std::move(projected), context, outlet);
+}
+
+Status RowPipeline::VisitLookup(const Step& step, const Flow& flow, const PipelineContext& context,
+                                Outlet* outlet) {
+  if (step.enters_stream) step.account->rows_in += flow.rows.size();
+  ARROW_ASSIGN_OR_RAISE(Projected joined, step.lookup->Apply(flow.rows));
+  return VisitComputed(step, flow, std::move(joined), context, outlet);
+}
+
+Status RowPipeline::VisitComputed(const Step& step, const Flow& flow, Projected projected,
+                                  const PipelineContext& context, Outlet* outlet) {
   // A dead letter is all of a reading, so that it may be read again.
   if (flow.is_unfolded() && context.source != nullptr) {
     ARROW_RETURN_NOT_OK(FailWholeReadings(flow.source_rows, &projected));

@@ -1,6 +1,7 @@
-// The row-wise part of a job below one owner (a source or a keyed node): projections, alerts, and
-// the edges to sinks and to the next keyed nodes. Run by a reader right after decoding, while the
-// original bytes of every reading are at hand, and by a task on the rows that it gives out.
+// The row-wise part of a job below one owner (a source or a keyed node): projections, joins with
+// lookups, alerts, and the edges to sinks and to the next keyed nodes. Run by a reader right after
+// decoding, while the original bytes of every reading are at hand, and by a task on the rows that
+// it gives out.
 //
 // Here readings are found late, once, before they are grouped (docs/event-time.md), and here rows
 // whose expression fails become dead letters. Used by one actor at a time.
@@ -12,6 +13,7 @@
 
 #include "engine/base/status.h"
 #include "engine/connectors/source.h"
+#include "engine/lookups/lookup_operator.h"
 #include "engine/model/dead_letter.h"
 #include "engine/model/rows.h"
 #include "engine/operators/alert.h"
@@ -47,9 +49,11 @@ struct PipelineContext {
 
 class RowPipeline {
  public:
-  // `root` is a source or a keyed node. `plan` and `account` outlive the pipeline.
+  // `root` is a source or a keyed node; `lookups` has those of the plan. `plan` and `account`
+  // outlive the pipeline.
   static Result<std::unique_ptr<RowPipeline>> Make(const JobPlan& plan, NodeId root,
-                                                   JobAccount* account);
+                                                   JobAccount* account,
+                                                   const LookupTables& lookups = {});
 
   // Whether arrays are unfolded, so that rows may become very many.
   bool unfolds() const;
@@ -66,6 +70,7 @@ class RowPipeline {
     bool ends_stream = false;  // its output is the stream itself
     std::unique_ptr<ProjectOperator> project;
     std::unique_ptr<UnnestOperator> unnest;  // in place of `project`
+    std::unique_ptr<LookupOperator> lookup;
     std::unique_ptr<AlertOperator> alert;
     std::shared_ptr<arrow::Schema> united;  // of a union: its columns
     std::optional<KeyedInput> keyed;        // of a node with tasks of its own
@@ -80,12 +85,17 @@ class RowPipeline {
     bool is_unfolded() const { return rows.items != nullptr; }
   };
 
-  RowPipeline(const JobPlan& plan, JobAccount* account) : plan_(plan), account_(account) {}
+  RowPipeline(const JobPlan& plan, JobAccount* account, const LookupTables& lookups)
+      : plan_(plan), account_(account), lookups_(lookups) {}
   Result<size_t> AddStep(NodeId id, const PlanNode& parent, bool below_window);
   static bool IsFor(const Step& step, RowAudience audience);
   Status Visit(const Step& step, const Flow& flow, const PipelineContext& context, Outlet* outlet);
   Status VisitProject(const Step& step, const Flow& flow, const PipelineContext& context,
                       Outlet* outlet);
+  Status VisitLookup(const Step& step, const Flow& flow, const PipelineContext& context,
+                     Outlet* outlet);
+  Status VisitComputed(const Step& step, const Flow& flow, Projected projected,
+                       const PipelineContext& context, Outlet* outlet);
   Status VisitUnnest(const Step& step, const Flow& flow, const PipelineContext& context,
                      Outlet* outlet);
   Status VisitUnion(const Step& step, const Flow& flow, const PipelineContext& context,
@@ -104,6 +114,7 @@ class RowPipeline {
 
   const JobPlan& plan_;
   JobAccount* account_;
+  const LookupTables lookups_;
   std::vector<Step> steps_;
   std::vector<size_t> roots_;
   std::vector<uint32_t> selection_;  // scratch

@@ -63,14 +63,15 @@ Task::Task(const JobPlan& plan, const TaskOptions& options, JobAccount* account)
       watermark_(options.watermark) {}
 
 Result<std::unique_ptr<Task>> Task::Make(const JobPlan& plan, const TaskOptions& options,
-                                         StateStore* store, JobAccount* account) {
+                                         StateStore* store, JobAccount* account,
+                                         const LookupTables& lookups) {
   auto task = std::unique_ptr<Task>(new Task(plan, options, account));
   ARROW_ASSIGN_OR_RAISE(task->operator_, MakeKeyedOperator(plan, task->node_));
   task->takers_ = plan.TakersOfPanes(options.node);
   ARROW_RETURN_NOT_OK(task->operator_->Open(store, kKeyedOperator));
   task->reported_ = task->operator_->stats();
   task->operator_->AdvanceTo(options.watermark);
-  ARROW_ASSIGN_OR_RAISE(task->pipeline_, RowPipeline::Make(plan, options.node, account));
+  ARROW_ASSIGN_OR_RAISE(task->pipeline_, RowPipeline::Make(plan, options.node, account, lookups));
   return task;
 }
 

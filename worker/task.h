@@ -62,8 +62,10 @@ std::string StateFingerprint(const JobPlan& plan, const PlanNode& node, const Ke
 class Task {
  public:
   // `store` is fresh or holds what was restored; it, `plan` and `account` outlive the task.
+  // `lookups` has those of the plan.
   static Result<std::unique_ptr<Task>> Make(const JobPlan& plan, const TaskOptions& options,
-                                            StateStore* store, JobAccount* account);
+                                            StateStore* store, JobAccount* account,
+                                            const LookupTables& lookups = {});
 
   void Push(size_t input, std::shared_ptr<const Frame> frame);
 

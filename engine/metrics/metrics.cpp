@@ -145,6 +145,41 @@ prometheus::Gauge& Metrics::WatermarkDelaySeconds(std::string_view stream) {
                     {{"stream", Label(stream)}});
 }
 
+prometheus::Gauge& Metrics::LookupRows(std::string_view lookup) {
+  return GaugeChild("millrace_lookup_rows", "Rows of a lookup that can be found",
+                    {{"lookup", Label(lookup)}});
+}
+
+prometheus::Gauge& Metrics::LookupRowsWithoutKey(std::string_view lookup) {
+  return GaugeChild("millrace_lookup_rows_without_key",
+                    "Rows of a lookup that have a null in their key and are never found",
+                    {{"lookup", Label(lookup)}});
+}
+
+prometheus::Gauge& Metrics::LookupBytes(std::string_view lookup) {
+  return GaugeChild("millrace_lookup_bytes", "Memory of a lookup's rows and its index",
+                    {{"lookup", Label(lookup)}});
+}
+
+prometheus::Counter& Metrics::LookupRefreshes(std::string_view lookup, std::string_view result) {
+  return CounterChild(
+      "millrace_lookup_refreshes_total",
+      "Times that a lookup was read, or changes of its topic became visible; failed "
+      "ones left it as it was",
+      {{"lookup", Label(lookup)}, {"result", Label(result)}});
+}
+
+prometheus::Gauge& Metrics::LookupLastRefreshTimestampSeconds(std::string_view lookup) {
+  return GaugeChild("millrace_lookup_last_refresh_timestamp_seconds",
+                    "When what a lookup holds became visible", {{"lookup", Label(lookup)}});
+}
+
+prometheus::Counter& Metrics::LookupMisses(std::string_view lookup) {
+  return CounterChild("millrace_lookup_misses_total",
+                      "Rows of streams whose key a lookup did not have",
+                      {{"lookup", Label(lookup)}});
+}
+
 prometheus::Counter& Metrics::RecordsOut(std::string_view sink) {
   return CounterChild("millrace_records_out_total", "Rows published, by sink",
                       {{"sink", Label(sink)}});

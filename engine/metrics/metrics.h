@@ -41,6 +41,13 @@ class Metrics {
   prometheus::Gauge& SourceLagRecords(std::string_view stream);
   prometheus::Gauge& WatermarkDelaySeconds(std::string_view stream);
 
+  prometheus::Gauge& LookupRows(std::string_view lookup);
+  prometheus::Gauge& LookupRowsWithoutKey(std::string_view lookup);
+  prometheus::Gauge& LookupBytes(std::string_view lookup);
+  prometheus::Counter& LookupRefreshes(std::string_view lookup, std::string_view result);
+  prometheus::Gauge& LookupLastRefreshTimestampSeconds(std::string_view lookup);
+  prometheus::Counter& LookupMisses(std::string_view lookup);
+
   prometheus::Counter& RecordsOut(std::string_view sink);
   prometheus::Counter& NonFiniteValues(std::string_view sink);
   prometheus::Histogram& EndToEndLatencySeconds();

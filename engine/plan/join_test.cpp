@@ -101,9 +101,18 @@ source readings: kafka sensors, json
     event time: observed_at, at most 10m late, idle after 30s
   project q:d.input
       columns: device_id, observed_at, level
+    lookup q:d: devices
+        keys: device_id
+        columns: floor, room
+        without a row: left out
       project q:p.input
           filter: floor > 1
           columns: observed_at, level, floor, room
+        lookup q:p: prices
+            keys: room, level
+            valid at: observed_at
+            columns: price
+            without a row: kept, with nulls
           project q.input
               filter: price > 2.0
               columns: observed_at, floor

@@ -57,6 +57,20 @@ std::string Shown(const TopRows& top, const Schema& schema) {
   return "the first " + std::to_string(top.limit) + " by " + Joined(keys);
 }
 
+std::string Shown(const std::vector<Expr>& exprs, const Schema& input) {
+  std::string text;
+  for (const Expr& expr : exprs) text += (text.empty() ? "" : ", ") + FormatExpr(expr, input);
+  return text;
+}
+
+// What a row was joined with, as it is part of what reaches a keyed node.
+std::string ShownJoin(const JobPlan& plan, const PlanNode& node, const LookupNode& lookup) {
+  const Schema& input = plan.node(node.input()).output;
+  std::string text = lookup.lookup + " by " + Shown(lookup.keys, input);
+  if (lookup.time.has_value()) text += " at " + FormatExpr(*lookup.time, input);
+  return text + (lookup.keeps_unmatched ? " or nulls" : "");
+}
+
 class PlanFormatter {
  public:
   explicit PlanFormatter(const JobPlan& plan) : plan_(plan) {}
@@ -84,6 +98,8 @@ class PlanFormatter {
       const Schema& input = plan_.node(node.input()).output;
       if (const auto* project = std::get_if<ProjectNode>(&node.kind)) {
         AddProject(node, *project, input, depth);
+      } else if (const auto* lookup = std::get_if<LookupNode>(&node.kind)) {
+        AddLookup(node, *lookup, input, depth);
       } else if (const auto* limit = std::get_if<LimitNode>(&node.kind)) {
         Line(depth, "limit " + node.name + ": of each batch " + Shown(limit->top, input));
       } else if (const auto* window = std::get_if<WindowAggregateNode>(&node.kind)) {
@@ -188,6 +204,16 @@ class PlanFormatter {
       known.fields.push_back(std::move(field));
     }
     Detail(depth, "computed once", Joined(once));
+  }
+
+  void AddLookup(const PlanNode& node, const LookupNode& lookup, const Schema& input, int depth) {
+    Line(depth, "lookup " + node.name + ": " + lookup.lookup);
+    Detail(depth, "keys", Shown(lookup.keys, input));
+    if (lookup.time.has_value()) Detail(depth, "valid at", FormatExpr(*lookup.time, input));
+    std::vector<int> taken(lookup.columns.size());
+    std::iota(taken.begin(), taken.end(), int(input.fields.size()));
+    Detail(depth, "columns", Names(node.output, taken));
+    Detail(depth, "without a row", lookup.keeps_unmatched ? "kept, with nulls" : "left out");
   }
 
   void AddUnnest(const Unnest& unnest, const Schema& input, int depth) {
@@ -297,7 +323,12 @@ std::string FormatProjected(const JobPlan& plan, const PlanNode& node) {
     text += (text.empty() ? "" : ", ") + FormatExpr(column, above.output);
   }
   if (project->filter.has_value()) text += " where " + FormatExpr(*project->filter, above.output);
-  return text + " of " + above.stream;
+  text += " of " + above.stream;
+  for (const PlanNode* joined = &above; std::holds_alternative<LookupNode>(joined->kind);
+       joined = &plan.node(joined->input())) {
+    text += " with " + ShownJoin(plan, *joined, std::get<LookupNode>(joined->kind));
+  }
+  return text;
 }
 
 }  // namespace

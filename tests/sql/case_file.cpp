@@ -58,6 +58,13 @@ bool AddSection(const Section& section, SqlFile* file) {
     file->streams = Joined(section.lines);
     return title.size() == 1;
   }
+  if (kind == "lookups") {
+    file->lookups = Joined(section.lines);
+    return title.size() == 1;
+  }
+  if (kind == "lookup") {
+    return title.size() == 2 && file->lookup_rows.emplace(title[1], section.lines).second;
+  }
   if (kind == "input") return AddInput(section, file);
   if (kind == "query" || kind == "stream") {
     SqlCase& added = file->cases.emplace_back();

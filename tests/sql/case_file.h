@@ -2,6 +2,7 @@
 // them, each with the rows or the error that it gives. tests/sql/README.md describes the format.
 #pragma once
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -29,7 +30,9 @@ struct SqlInput {
 };
 
 struct SqlFile {
-  std::string streams;  // YAML, as it stands below spec.streams
+  std::string streams;                       // YAML, as it stands below spec.streams
+  std::string lookups;                       // YAML, as it stands below spec.lookups; may be empty
+  std::map<std::string, Lines> lookup_rows;  // JSON, by lookup
   std::vector<SqlInput> inputs;
   std::vector<SqlCase> cases;
 };

@@ -119,12 +119,14 @@ std::string JobText(const SqlFile& file, const std::vector<const SqlCase*>& case
       "  streams:\n" +
       Indented(file.streams, "    ");
   std::string sinks;
+  if (!file.lookups.empty()) sinks = "  lookups:\n" + Indented(file.lookups, "    ");
+  sinks += "  sinks:\n";
   for (const SqlCase* one : cases) {
     text += "    " + one->name + ":\n      sql: |\n" + Indented(one->sql, "        ");
     if (one->helper) continue;
     sinks += "    - {stream: " + one->name + ", files: {path: " + one->name + "}}\n";
   }
-  return text + "  sinks:\n" + sinks;
+  return text + sinks;
 }
 
 JobSpec ReadJob(const std::string& text, Diagnostics* diagnostics) {
@@ -235,6 +237,7 @@ class SqlCases : public testing::TestWithParam<std::string> {
     job.Plan();
     ASSERT_FALSE(job.diagnostics().has_errors()) << job.diagnostics().Render();
     World world;
+    world.lookups = file_.lookup_rows;
     Fill(&world, way, random);
     world.sinks.resize(cases.size());
     RunAll(&world, job, way);

@@ -17,6 +17,10 @@ namespace {
 // pause and nothing is lost. A day is for what never comes back.
 constexpr auto kFlushTimeout = std::chrono::hours(24);
 
+// Of all that a lookup's topic has fetched and not yet read.
+constexpr int64_t kLookupQueueBytesMax = 16 << 20;
+constexpr Micros kLookupEndsTimeout = std::chrono::seconds(5);
+
 KafkaSinkOptions SinkOptions(const JobSpec& job, const ConnectorOptions& options,
                              const std::string& who) {
   KafkaSinkOptions sink;
@@ -76,6 +80,26 @@ Result<std::unique_ptr<Source>> MakeSource(const JobSpec& job, const PlanNode& n
   kafka.log = KafkaLogOf(node.name);
   kafka.readers = readers_max;
   return MakeKafkaSource(source, std::move(kafka));
+}
+
+Result<LookupTopic> MakeLookupTopic(const JobSpec& job, const LookupSpec& spec,
+                                    const LookupLayout& layout, const ConnectorOptions& options) {
+  SourceNode node;
+  node.spec.input = spec.input;
+  node.spec.format = spec.format;
+  node.spec.csv = spec.csv;
+  node.spec.columns = spec.columns;
+  node.used_columns = layout.columns;
+  KafkaSourceOptions kafka;
+  kafka.job = job.name;
+  kafka.default_properties = KafkaPropertiesOf(job, options);
+  kafka.log = KafkaLogOf("lookup." + spec.name);
+  kafka.queue_bytes_max = kLookupQueueBytesMax;
+  kafka.tells_tombstones = true;
+  LookupTopic topic;
+  ARROW_ASSIGN_OR_RAISE(topic.source, MakeKafkaSource(node, kafka));
+  topic.ends = [node, kafka] { return KafkaEndOffsets(node, kafka, kLookupEndsTimeout); };
+  return topic;
 }
 
 Result<std::unique_ptr<SinkWriter>> MakeDirectSink(const JobSpec& job, const PlanNode& node,

@@ -12,6 +12,7 @@
 #include "engine/connectors/sink.h"
 #include "engine/connectors/source.h"
 #include "engine/env/clock.h"
+#include "engine/lookups/lookup_feed.h"
 #include "engine/model/job.h"
 #include "engine/plan/plan.h"
 
@@ -29,6 +30,10 @@ struct ConnectorOptions {
 Result<std::unique_ptr<Source>> MakeSource(const JobSpec& job, const PlanNode& node,
                                            const ConnectorOptions& options, int32_t readers_max,
                                            const Clock* clock);
+
+// A lookup's topic, which is read as a table. `spec.input` is Kafka's.
+Result<LookupTopic> MakeLookupTopic(const JobSpec& job, const LookupSpec& spec,
+                                    const LookupLayout& layout, const ConnectorOptions& options);
 
 // The console, or Kafka without a checkpoint. `node` is a SinkNode, here and below.
 Result<std::unique_ptr<SinkWriter>> MakeDirectSink(const JobSpec& job, const PlanNode& node,

@@ -28,6 +28,8 @@ EmbeddedJob::~EmbeddedJob() { actors_.reset(); }
 Status EmbeddedJob::Start(const std::atomic<bool>* stopping) {
   ARROW_RETURN_NOT_OK(OpenState(stopping));
   if (already_finished_) return Status::OK();
+  ARROW_ASSIGN_OR_RAISE(lookups_,
+                        JobLookups::Open(job_, plan_, options_.connectors, clock_, *stopping));
   ARROW_ASSIGN_OR_RAISE(sources_,
                         OpenSources(job_, plan_, options_.connectors, options_.parallelism,
                                     state_->restored(), clock_, *stopping));
@@ -45,6 +47,7 @@ Status EmbeddedJob::Start(const std::atomic<bool>* stopping) {
   parts.state = state_.get();
   parts.sources = &sources_;
   parts.sinks = sinks_.get();
+  parts.lookups = lookups_->tables();
   actors_ = std::make_unique<JobActors>(parts);
   ARROW_RETURN_NOT_OK(actors_->Start());
   running_ = true;
@@ -302,6 +305,7 @@ void EmbeddedJob::UpdateMetrics() {
     if (ended_) state = status_.ok() ? "finished" : "failed";
   }
   job_metrics_.Update(*account(), figures(), state, clock_->Wall());
+  if (running_) job_metrics_.UpdateLookups(lookups_->tables());
 }
 
 }  // namespace millrace

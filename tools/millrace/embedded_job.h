@@ -18,6 +18,7 @@
 #include "engine/plan/plan.h"
 #include "tools/millrace/connectors.h"
 #include "tools/millrace/job_actors.h"
+#include "tools/millrace/job_lookups.h"
 #include "tools/millrace/job_metrics.h"
 #include "tools/millrace/job_sinks.h"
 #include "tools/millrace/job_sources.h"
@@ -109,6 +110,7 @@ class EmbeddedJob final : private WorkerObserver, private JobObserver {
   std::atomic<bool> running_{false};
 
   std::unique_ptr<JobState> state_;
+  std::unique_ptr<JobLookups> lookups_;  // ends after the actors
   std::vector<OpenedSource> sources_;
   Leftovers leftovers_;
   std::unique_ptr<JobSinks> sinks_;

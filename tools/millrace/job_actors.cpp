@@ -111,8 +111,8 @@ Result<CoordinatorPlan::SourcePlan> JobActors::SpawnReadersOf(OpenedSource* sour
     ReaderOptions options;
     options.source = source->node;
     if (!bounded) options.end_when_idle = parts_.end_when_idle;
-    ARROW_ASSIGN_OR_RAISE(
-        auto reader, Reader::Make(*parts_.plan, options, std::move(input), parts_.new_account()));
+    ARROW_ASSIGN_OR_RAISE(auto reader, Reader::Make(*parts_.plan, options, std::move(input),
+                                                    parts_.new_account(), parts_.lookups));
     const std::string name = parts_.plan->node(source->node).name + ".reader." + std::to_string(i);
     wired_.push_back({SpawnReader(*system_, {name, participant, std::move(reader)}, parts_.clock,
                                   parts_.worker_observer),
@@ -147,7 +147,7 @@ Status JobActors::SpawnTasks() {
         }
       }
       options.state_bytes_max = parts_.state->StateBytesMax(keyed * size_t(parts_.parallelism));
-      auto task = Task::Make(plan, options, state->store(), parts_.new_account());
+      auto task = Task::Make(plan, options, state->store(), parts_.new_account(), parts_.lookups);
       if (!task.ok()) return WithContext(task.status(), node.name);
       ARROW_RETURN_NOT_OK(parts_.state->CheckQuery(node.name, (*task)->Fingerprint()));
       const ParticipantId participant = next_participant();

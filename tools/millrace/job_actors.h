@@ -35,6 +35,7 @@ struct JobParts {
   JobState* state = nullptr;
   std::vector<OpenedSource>* sources = nullptr;  // starts are moved out
   JobSinks* sinks = nullptr;                     // moved out, but for what makes more
+  LookupTables lookups = {};                     // those of the plan
 };
 
 class JobActors {

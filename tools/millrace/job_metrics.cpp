@@ -69,4 +69,20 @@ void JobMetrics::Update(const JobAccount& account, const RunFigures& figures,
   }
 }
 
+void JobMetrics::UpdateLookups(const LookupTables& lookups) {
+  for (const auto& [name, lookup] : lookups) {
+    const LookupFigures figures = lookup->figures();
+    metrics_->LookupRows(name).Set(double(figures.rows));
+    metrics_->LookupRowsWithoutKey(name).Set(double(figures.rows_without_key));
+    metrics_->LookupBytes(name).Set(double(figures.bytes));
+    metrics_->LookupLastRefreshTimestampSeconds(name).Set(
+        double(figures.last_refresh.time_since_epoch().count()) * 1e-6);
+    Raise("lookup.misses." + name, metrics_->LookupMisses(name), double(figures.misses));
+    Raise("lookup.completed." + name, metrics_->LookupRefreshes(name, "completed"),
+          double(figures.refreshes));
+    Raise("lookup.failed." + name, metrics_->LookupRefreshes(name, "failed"),
+          double(figures.failures));
+  }
+}
+
 }  // namespace millrace

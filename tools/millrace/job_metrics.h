@@ -6,6 +6,7 @@
 #include <string>
 
 #include "engine/env/clock.h"
+#include "engine/lookups/lookup.h"
 #include "engine/metrics/metrics.h"
 #include "tools/millrace/run_figures.h"
 #include "worker/account.h"
@@ -19,6 +20,7 @@ class JobMetrics {
   // `state`: "running", "finished" or "failed".
   void Update(const JobAccount& account, const RunFigures& figures, const std::string& state,
               EventTime wall);
+  void UpdateLookups(const LookupTables& lookups);
 
  private:
   // Counters only rise: adds what came since the last call.

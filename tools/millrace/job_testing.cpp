@@ -5,6 +5,7 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <fstream>
 #include <set>
 #include <thread>
 
@@ -12,6 +13,7 @@
 #include "engine/checkpoint/manifest.h"
 #include "engine/connectors/json/json_decoder.h"
 #include "engine/connectors/json/row_encoder.h"
+#include "engine/lookups/lookup_feed.h"
 
 namespace millrace::test {
 namespace {
@@ -454,6 +456,7 @@ Status Life::Start() {
   for (const PlanNode& node : plan_.nodes) {
     if (std::holds_alternative<SourceNode>(node.kind)) sources_.push_back(OpenSource(node));
   }
+  ARROW_RETURN_NOT_OK(OpenLookups());
   ARROW_RETURN_NOT_OK(OpenSinks());
   JobParts parts;
   parts.job = &job_;
@@ -467,8 +470,31 @@ Status Life::Start() {
   parts.state = state_.get();
   parts.sources = &sources_;
   parts.sinks = sinks_.get();
+  parts.lookups = lookups_;
   actors_ = std::make_unique<JobActors>(parts);
   return actors_->Start();
+}
+
+Status Life::OpenLookups() {
+  arrow::fs::LocalFileSystem filesystem;
+  for (LookupSpec spec : job_.lookups) {
+    auto layout = LookupLayoutOf(spec, plan_);
+    if (!layout) continue;
+    std::string text;
+    for (const std::string& line : world_->lookups[spec.name]) text += line + "\n";
+    const std::string path = world_->folder.Path("lookup-" + spec.name + ".json");
+    std::ofstream(path) << text;
+    spec.input = FilesSourceSpec{{path}};
+    spec.format = Format::kJson;
+    ARROW_ASSIGN_OR_RAISE(auto table,
+                          ReadLookupFiles(spec, *layout, {}, &filesystem, /*stopping=*/nullptr));
+    const auto lookup = std::make_shared<Lookup>(spec, std::move(*layout));
+    const int64_t rows = table->rows();
+    lookup->Show(std::make_shared<LookupSnapshot>(std::vector{std::move(table)}, rows), 0,
+                 EventTime{});
+    lookups_[spec.name] = lookup;
+  }
+  return Status::OK();
 }
 
 Status Life::OpenState() {

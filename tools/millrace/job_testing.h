@@ -71,6 +71,8 @@ class World {
   // JSON lines of the partitions of a stream, to be read instead of made-up rows. Then
   // rows_per_partition is that of the longest.
   std::map<std::string, std::vector<Lines>> input;
+  // JSON lines of the job's lookups, whatever the job says of where they are.
+  std::map<std::string, Lines> lookups;
   int64_t poll_fails_at = INT64_MAX;
   Status poll_fails;
 
@@ -211,6 +213,7 @@ class Life final : private WorkerObserver, private JobObserver {
   Status OpenState();
   OpenedSource OpenSource(const PlanNode& node) const;
   Status OpenSinks();
+  Status OpenLookups();
   Result<FileSinkParts> OpenFiles(const std::string& name, const FilesSinkSpec& spec,
                                   const Schema* schema, Target* target) const;
   void SumAccounts();
@@ -262,6 +265,7 @@ class Life final : private WorkerObserver, private JobObserver {
   std::unique_ptr<JobAccount> account_;
   std::unique_ptr<JobState> state_;
   std::vector<OpenedSource> sources_;
+  LookupTables lookups_;
   std::unique_ptr<JobSinks> sinks_;
   std::unique_ptr<JobActors> actors_;
 };
