@@ -39,6 +39,9 @@ class WorkerObserver {
   virtual void OnRejected(const std::string& sink, const std::vector<DeadLetter>& letters) {}
   virtual void OnTaskStats(const std::string& task, const KeyedOperatorStats& stats,
                            const TaskTimes& times) = 0;
+  // How far the keys of a task have come that have a watermark each; now and then.
+  virtual void OnKeys(const std::string& stream, const std::string& task, const KeyCensus& census) {
+  }
   // `took`: from a barrier's first arrival at a task to its last.
   virtual void OnAligned(const std::string& task, MonotonicTime took) = 0;
   // Work for a checkpoint kept a task's rows waiting.

@@ -27,16 +27,37 @@ DeadLetter LetterOf(const SourceBatch& batch, int64_t row) {
   return letter;
 }
 
-// Hashes of rows, moved into the key group of their window: one task has all rows of a window.
-Status GatherWindows(const arrow::RecordBatch& batch, int event_time,
-                     std::vector<uint64_t>* hashes) {
-  std::vector<uint64_t> windows;
-  ARROW_RETURN_NOT_OK(HashKeys(batch, {event_time}, &windows));
+// Hashes of rows, moved into the key group of what is in `columns`: one task has all rows that are
+// equal there.
+Status GatherBy(const arrow::RecordBatch& batch, const std::vector<int>& columns,
+                std::vector<uint64_t>* hashes) {
+  std::vector<uint64_t> gathered;
+  ARROW_RETURN_NOT_OK(HashKeys(batch, columns, &gathered));
   constexpr auto kGroups = uint64_t(kKeyGroupCount);
-  for (size_t i = 0; i < windows.size(); ++i) {
-    (*hashes)[i] = ((*hashes)[i] >> 10) * kGroups + windows[i] % kGroups;
+  for (size_t i = 0; i < gathered.size(); ++i) {
+    (*hashes)[i] = ((*hashes)[i] >> 10) * kGroups + gathered[i] % kGroups;
   }
   return Status::OK();
+}
+
+// Records that are kept beyond the reader, and what they take there.
+class SharedOriginals final : public OriginalRecords {
+ public:
+  explicit SharedOriginals(const SourceBatch& batch)
+      : originals_(batch.originals), bytes_(batch.bytes) {}
+  std::string_view ValueOfRow(int64_t row) const override { return originals_->ValueOfRow(row); }
+  std::string_view KeyOfRow(int64_t row) const override { return originals_->KeyOfRow(row); }
+  int64_t bytes() const override { return bytes_; }
+
+ private:
+  const std::shared_ptr<const OriginalRecords> originals_;
+  const int64_t bytes_;
+};
+
+// Nulls are not true.
+int64_t FalseRows(const arrow::Array& column) {
+  if (column.type_id() != arrow::Type::BOOL) return column.length();
+  return column.length() - static_cast<const arrow::BooleanArray&>(column).true_count();
 }
 
 }  // namespace
@@ -251,8 +272,9 @@ Status RowPipeline::VisitKeyed(const Step& step, const Flow& flow, const Pipelin
   const auto* const window = std::get_if<WindowAggregateNode>(&step.node->kind);
   auto hashes = std::make_shared<std::vector<uint64_t>>();
   ARROW_RETURN_NOT_OK(HashKeys(*flow.rows.batch, keyed.keys, hashes.get()));
+  if (keyed.clock.has_value()) return VisitClocked(step, flow, context, std::move(hashes), outlet);
   if (window != nullptr && window->top.has_value()) {
-    ARROW_RETURN_NOT_OK(GatherWindows(*flow.rows.batch, keyed.event_time, hashes.get()));
+    ARROW_RETURN_NOT_OK(GatherBy(*flow.rows.batch, {keyed.event_time}, hashes.get()));
   }
   const int64_t rows = flow.rows.size();
   selection_.resize(size_t(rows));
@@ -309,6 +331,28 @@ Status RowPipeline::VisitKeyed(const Step& step, const Flow& flow, const Pipelin
     outlet->ToWindow(step.node->id, flow.rows, std::move(hashes),
                      std::span(selection_).first(selected));
   }
+  return Status::OK();
+}
+
+// Its tasks find what is late, by the clock of each key, and need the records for that.
+Status RowPipeline::VisitClocked(const Step& step, const Flow& flow, const PipelineContext& context,
+                                 std::shared_ptr<std::vector<uint64_t>> hashes, Outlet* outlet) {
+  const KeyClock& clock = *step.keyed->clock;
+  const arrow::RecordBatch& batch = *flow.rows.batch;
+  if (clock.keys.size() < step.keyed->keys.size()) {
+    ARROW_RETURN_NOT_OK(GatherBy(batch, clock.keys, hashes.get()));
+  }
+  if (clock.passes >= 0) step.account->filtered += FalseRows(*batch.column(clock.passes));
+  Rows rows = flow.rows;
+  if (context.source != nullptr) {
+    rows.originals = std::make_shared<SharedOriginals>(*context.source);
+    if (!flow.source_rows.empty()) {
+      rows.original_rows = std::make_shared<std::vector<int32_t>>(flow.source_rows);
+    }
+  }
+  selection_.resize(size_t(rows.size()));
+  std::iota(selection_.begin(), selection_.end(), 0u);
+  outlet->ToWindow(step.node->id, rows, std::move(hashes), selection_);
   return Status::OK();
 }
 

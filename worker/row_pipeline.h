@@ -3,8 +3,9 @@
 // decoding, while the original bytes of every reading are at hand, and by a task on the rows that
 // it gives out.
 //
-// Here readings are found late, once, before they are grouped (docs/event-time.md), and here rows
-// whose expression fails become dead letters. Used by one actor at a time.
+// Here readings are found late, once, before they are grouped (docs/event-time.md; but where keys
+// have watermarks of their own, which tasks keep), and here rows whose expression fails become dead
+// letters. Used by one actor at a time.
 #pragma once
 
 #include <memory>
@@ -106,6 +107,8 @@ class RowPipeline {
                     Outlet* outlet);
   Status VisitKeyed(const Step& step, const Flow& flow, const PipelineContext& context,
                     Outlet* outlet);
+  Status VisitClocked(const Step& step, const Flow& flow, const PipelineContext& context,
+                      std::shared_ptr<std::vector<uint64_t>> hashes, Outlet* outlet);
   Status VisitAlert(const Step& step, const Flow& flow, const PipelineContext& context,
                     Outlet* outlet);
   void CountAlerts(const Rows& alerts);

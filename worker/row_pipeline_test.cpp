@@ -155,5 +155,79 @@ TEST_F(RowPipelineTest, ALateReadingIsOneLetter) {
   EXPECT_TRUE(out.dead[0].starts_with("counts [1,5,6] event time ")) << out.dead[0];
 }
 
+// With a watermark a device the tasks say what is late: everything goes to them, with its record.
+class Receiving final : public Outlet {
+ public:
+  void ToWindow(NodeId, const Rows& rows, std::shared_ptr<const std::vector<uint64_t>> of_rows,
+                std::span<const uint32_t> selection) override {
+    selected += int64_t(selection.size());
+    hashes = *of_rows;
+    ASSERT_NE(rows.originals, nullptr);
+    EXPECT_EQ(rows.originals->bytes(), 1000);
+    for (int64_t row = 0; row < rows.size(); ++row) {
+      records.emplace_back(rows.originals->ValueOfRow(
+          rows.original_rows == nullptr ? row : (*rows.original_rows)[size_t(row)]));
+    }
+  }
+  void ToSink(NodeId, int, const Rows&) override {}
+  void ToDeadLetters(std::vector<DeadLetter> letters) override { dead += letters.size(); }
+
+  std::vector<uint64_t> hashes;
+  int64_t selected = 0;
+  Lines records;
+  size_t dead = 0;
+};
+
+TEST(ClockedPipeline, RowsThatAreFilteredOutComeAlongAndAreCounted) {
+  TestJob job;
+  job.Readings()
+      .Query("warm", "SELECT device_id, observed_at, level FROM readings WHERE level > 0")
+      .Query("windows",
+             "SELECT window_end, level, device_id, sum(10 / (level - 5)) AS x "
+             "FROM tumble(warm, INTERVAL '1 minute') WHERE level <> 5 "
+             "GROUP BY window_end, level, device_id")
+      .Sink("windows");
+  PerKeySpec per_key;
+  per_key.key = {{"device_id", {}}};
+  per_key.offline_for = std::chrono::hours(1);
+  std::get<SourceStreamSpec>(job.spec().streams[0].kind).event_time->per_key = per_key;
+  const JobPlan plan = job.Plan();
+  ASSERT_FALSE(job.diagnostics().has_errors()) << job.Messages();
+  JobAccount account(plan);
+  const auto pipeline = RowPipeline::Make(plan, NodeId(0), &account).ValueOrDie();
+
+  arrow::StringBuilder devices;
+  arrow::TimestampBuilder times(ArrowType(Type::kTimestamp), arrow::default_memory_pool());
+  arrow::Int32Builder levels;
+  ASSERT_TRUE(devices.AppendValues({"a", "a", "b", "a"}).ok());
+  ASSERT_TRUE(times.AppendValues({10, 20, 30, 40}).ok());
+  ASSERT_TRUE(levels.AppendValues({7, 0, 5, 6}).ok());
+  SourceBatch source;
+  source.bytes = 1000;
+  source.originals = std::make_shared<Texts>(Lines{"r0", "r1", "r2", "r3"});
+  auto origins = std::make_shared<Origins>();
+  origins->offsets = {0, 1, 2, 3};
+  source.rows.origins = origins;
+  source.rows.batch =
+      arrow::RecordBatch::Make(plan.node(NodeId(0)).output.ToArrow(), 4,
+                               {*devices.Finish(), *times.Finish(), *levels.Finish()});
+  const std::vector<EventTime> watermarks(4, EventTime(std::chrono::hours(5)));
+  PipelineContext context;
+  context.source = &source;
+  context.watermark_before = &watermarks;
+  Receiving outlet;
+  ASSERT_TRUE(pipeline->Push(source.rows, context, &outlet).ok());
+  EXPECT_EQ(outlet.selected, 3);
+  EXPECT_EQ(outlet.records, (Lines{"r0", "r2", "r3"}));
+  EXPECT_EQ(outlet.dead, 0u);
+  EXPECT_EQ(account.stream("warm").filtered, 1);
+  EXPECT_EQ(account.stream("windows").rows_in, 3);
+  EXPECT_EQ(account.stream("windows").filtered, 1);
+  // Rows of one device go to one task, whatever the level.
+  EXPECT_NE(outlet.hashes[0], outlet.hashes[2]);
+  EXPECT_EQ(KeyGroupOf(outlet.hashes[0]), KeyGroupOf(outlet.hashes[2]));
+  EXPECT_NE(KeyGroupOf(outlet.hashes[0]), KeyGroupOf(outlet.hashes[1]));
+}
+
 }  // namespace
 }  // namespace millrace

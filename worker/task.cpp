@@ -6,6 +6,7 @@
 #include <numeric>
 #include <utility>
 
+#include "engine/connectors/source.h"
 #include "engine/joins/join_operator.h"
 #include "engine/over/over_operator.h"
 #include "engine/windows/window_aggregate.h"
@@ -252,7 +253,7 @@ Status Task::Take(size_t input, const Frame& frame, TaskHost* host) {
     if (data->rows.are_panes) {
       return operator_->AddPanes(*data->rows.batch, *data->hashes, data->selection);
     }
-    return operator_->Add(*data->rows.batch, *data->hashes, data->selection);
+    return TakeRows(*data, host);
   }
   if (const auto* moved = std::get_if<WatermarkFrame>(&frame.body)) {
     input_watermarks_[input] = std::max(input_watermarks_[input], moved->watermark);
@@ -265,6 +266,45 @@ Status Task::Take(size_t input, const Frame& frame, TaskHost* host) {
     return Status::OK();
   }
   return InternalError("unexpected_frame", "a task received a frame meant for a sink");
+}
+
+Status Task::TakeRows(const DataFrame& data, TaskHost* host) {
+  if (data.rows.origins != nullptr) operator_->SetSource(data.rows.origins->source);
+  ARROW_RETURN_NOT_OK(operator_->Add(*data.rows.batch, *data.hashes, data.selection));
+  if (!operator_->late_rows().empty()) RefuseLate(data.rows, host->outlet());
+  // Rows themselves make windows due where keys have clocks.
+  if (operator_->HasOutput()) fetched_ = data.fetched;
+  return Status::OK();
+}
+
+void Task::RefuseLate(const Rows& rows, Outlet* outlet) {
+  const std::span<const LateRow> late = operator_->late_rows();
+  account_->late += int64_t(late.size());
+  job_account_->AddDeadLetters(node_.stream, "late", int64_t(late.size()));
+  if (rows.originals == nullptr) return;
+  const int event_time = KeyedInputOf(node_).event_time;
+  const auto& times = static_cast<const arrow::TimestampArray&>(*rows.batch->column(event_time));
+  std::vector<DeadLetter> letters;
+  int64_t letter_row = -1;
+  for (const LateRow& each : late) {
+    // The items of a reading that are late have one letter, which is all of it.
+    const int64_t row =
+        rows.original_rows == nullptr ? each.row : (*rows.original_rows)[size_t(each.row)];
+    if (row == letter_row) continue;
+    letter_row = row;
+    DeadLetter letter;
+    letter.value = std::string(rows.originals->ValueOfRow(row));
+    letter.key = std::string(rows.originals->KeyOfRow(row));
+    letter.source = rows.origins->source;
+    letter.offset = rows.origins->offsets[each.row];
+    letter.index = rows.origins->IndexOf(each.row);
+    letter.reason = "late";
+    letter.stream = node_.stream;
+    letter.message = "event time " + FormatTimestamp(EventTime(Micros(times.Value(each.row)))) +
+                     " is behind the watermark of its key, " + FormatTimestamp(each.watermark);
+    letters.push_back(std::move(letter));
+  }
+  outlet->ToDeadLetters(std::move(letters));
 }
 
 Status Task::EmitOne(TaskHost* host) {

@@ -79,6 +79,14 @@ class Task {
   // What its state is of: another query's is refused.
   std::string Fingerprint() const { return StateFingerprint(plan_, node_, *operator_); }
   KeyedOperatorStats stats() const { return operator_->stats(); }
+  const std::string& stream() const { return node_.stream; }
+  // Whether keys of the stream's source have watermarks that this task keeps, beside the fleet's.
+  bool counts_keys() const {
+    return window_ != nullptr && window_->clock.has_value() &&
+           window_->clock->offline_for > Micros(0);
+  }
+  // Looks at every key.
+  KeyCensus Census() const { return operator_->Census(); }
   size_t frames_held() const { return aligner_.held(); }
   bool aligning() const { return aligner_.aligning(); }
 
@@ -87,6 +95,8 @@ class Task {
   bool FoldWatermark(size_t input, const Frame& frame);
   Result<bool> RunFrames(TaskHost* host, int frames_max);
   Status Take(size_t input, const Frame& frame, TaskHost* host);
+  Status TakeRows(const DataFrame& data, TaskHost* host);
+  void RefuseLate(const Rows& rows, Outlet* outlet);
   Status EmitOne(TaskHost* host);
   void HandOnPanes(std::shared_ptr<arrow::RecordBatch> batch, Outlet* outlet);
   Status ReachBarrier(Epoch epoch, TaskHost* host);

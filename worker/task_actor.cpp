@@ -6,6 +6,8 @@ namespace {
 
 // Frames taken before other actors get their turn.
 constexpr int kFramesPerTurn = 16;
+// Counting looks at every key.
+constexpr auto kKeysCountedEvery = std::chrono::seconds(10);
 
 class TaskActorState final : public FrameActorHost<TaskHost, TaskParts> {
  public:
@@ -70,6 +72,7 @@ class TaskActorState final : public FrameActorHost<TaskHost, TaskParts> {
         });
   }
   void Done() override {
+    is_done_ = true;
     TellStats(clock_->Monotonic());
     FrameActorHost::Done();
   }
@@ -78,6 +81,9 @@ class TaskActorState final : public FrameActorHost<TaskHost, TaskParts> {
   void TellStats(MonotonicTime now) {
     times_.idle = now - started_ - times_.busy - times_.backpressured;
     observer_->OnTaskStats(parts_->name, parts_->task->stats(), times_);
+    if (!parts_->task->counts_keys() || (now < counted_ + kKeysCountedEvery && !is_done_)) return;
+    counted_ = now;
+    observer_->OnKeys(parts_->task->stream(), parts_->name, parts_->task->Census());
   }
 
   void Proceed() {
@@ -94,6 +100,8 @@ class TaskActorState final : public FrameActorHost<TaskHost, TaskParts> {
 
   TaskTimes times_;
   bool ticking_ = false;  // a Tick is on its way
+  bool is_done_ = false;
+  MonotonicTime counted_{0};
   MonotonicTime started_{0};
   MonotonicTime out_of_credit_since_{0};
   std::optional<MonotonicTime> aligning_since_;

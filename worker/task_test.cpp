@@ -69,7 +69,10 @@ class Script final : public TaskHost, public Outlet {
                         std::to_string(totals.Value(row)));
     }
   }
-  void ToDeadLetters(std::vector<DeadLetter>) override {}
+  void ToDeadLetters(std::vector<DeadLetter> told) override {
+    for (DeadLetter& letter : told) letters.push_back(std::move(letter));
+  }
+  std::vector<DeadLetter> letters;
 };
 
 std::shared_ptr<const Frame> Data(const std::vector<Reading>& readings) {
@@ -97,7 +100,11 @@ std::shared_ptr<const Frame> Watermark(int64_t seconds, int64_t fetched = 0) {
 std::shared_ptr<const Frame> Barrier(int64_t epoch) { return FrameOf(BarrierFrame{Epoch(epoch)}); }
 
 class TaskTest : public testing::Test {
+ public:
+  TaskTest() : TaskTest(MakePlan()) {}
+
  protected:
+  explicit TaskTest(JobPlan plan) : plan_(std::move(plan)) {}
   void Begin(TaskOptions options) {
     options.node = kWindow;
     script_.store = store_.get();
@@ -136,7 +143,7 @@ class TaskTest : public testing::Test {
     return std::exchange(script_.windows, {});
   }
 
-  const JobPlan plan_ = MakePlan();
+  const JobPlan plan_;
   std::unique_ptr<JobAccount> account_ = std::make_unique<JobAccount>(plan_);
   std::unique_ptr<MemoryStateStore> store_ = std::make_unique<MemoryStateStore>();
   std::unique_ptr<Task> task_;
@@ -543,6 +550,96 @@ TEST_F(ChangingTaskTest, WhatHasChangedIsGivenOutBeforeItIsPushedOut) {
   EXPECT_EQ(Run(Watermark(60)), (Lines{"sink 0: on_time 60 a 1", "forward 30"}));
   EXPECT_EQ(Run(Row(20)), (Lines{"after 5000 ms", "sink 0: correction 60 a 2"}));
   EXPECT_EQ(Run(Watermark(90)), (Lines{"sink 2: on_time 60 a 2", "forward 60"}));
+}
+
+// ---- keys with a watermark each (event_time.per_key) -------------------------------------------
+
+JobPlan ClockedPlan() {
+  JobPlan plan = MakePlan();
+  auto& window = std::get<WindowAggregateNode>(plan.nodes[size_t(kWindow.value())].kind);
+  window.size = window.slide = window.pane = std::chrono::seconds(60);
+  KeyClock clock;
+  clock.keys = {0};
+  clock.max_delay = std::chrono::seconds(10);
+  clock.offline_for = std::chrono::seconds(1000);
+  window.clock = clock;
+  return plan;
+}
+
+class ClockedTaskTest : public TaskTest {
+ protected:
+  ClockedTaskTest() : TaskTest(ClockedPlan()) {}
+  // As a reader sends them: with their records, of which these are the later half.
+  void Read(const std::vector<Reading>& readings, int64_t fetched = 0) {
+    DataFrame data = std::get<DataFrame>(Data(readings)->body);
+    auto originals = std::make_shared<Originals>();
+    auto rows = std::make_shared<std::vector<int32_t>>();
+    auto origins = std::make_shared<Origins>();
+    origins->source = {"topic", 3};
+    for (size_t i = 0; i < readings.size(); ++i) {
+      originals->values.push_back("not this one");
+      rows->push_back(int32_t(readings.size() + i));
+      origins->offsets.push_back(int64_t(100 + i));
+    }
+    for (size_t i = 0; i < readings.size(); ++i) {
+      originals->values.push_back("record " + std::to_string(i));
+    }
+    data.rows.originals = originals;
+    data.rows.original_rows = rows;
+    data.rows.origins = origins;
+    data.fetched = MonotonicTime(fetched);
+    Push(FrameOf(std::move(data), 100));
+  }
+};
+
+TEST_F(ClockedTaskTest, RowsCloseTheWindowsOfTheirKeyAndTheFleetComesLater) {
+  Begin();
+  Read({{"a", 5, 1}, {"b", 6, 1}});
+  Read({{"a", 70, 1}}, 8);
+  EXPECT_EQ(Run(), (Lines{"window 60 fetched 8"}));
+  EXPECT_EQ(Windows(), (Lines{"60 a 1 1.000000"}));
+  Push(Watermark(60, 9));
+  EXPECT_EQ(Run(), (Lines{"forward -940"}));
+  Push(Watermark(1060, 10));
+  EXPECT_EQ(Run(), (Lines{"window 60 fetched 10", "forward 60"}));
+  EXPECT_EQ(Windows(), (Lines{"60 b 1 1.000000"}));
+}
+
+TEST_F(ClockedTaskTest, LateRowsOfAKeyAreDeadLettersOfTheirRecordsAndTheAccountBalances) {
+  Begin();
+  Read({{"a", 71, 1}, {"a", 59, 2}, {"b", 59, 4}, {"a", 60, 8}});
+  Push(Barrier(1));
+  EXPECT_EQ(Run(), (Lines{"barrier 1", "gather 1"}));
+  ASSERT_EQ(script_.letters.size(), 1u);
+  const DeadLetter& letter = script_.letters.front();
+  EXPECT_EQ(letter.reason, "late");
+  EXPECT_EQ(letter.value, "record 1");
+  EXPECT_EQ(letter.key, "key");
+  EXPECT_EQ(letter.stream, "metrics");
+  EXPECT_EQ(letter.source, (TopicPartition{"topic", 3}));
+  EXPECT_EQ(letter.offset, 101);
+  EXPECT_EQ(letter.message,
+            "event time 1970-01-01T00:00:59.000000Z is behind the watermark of its key, "
+            "1970-01-01T00:01:01.000000Z");
+  const StreamAccount& account = account_->stream("metrics");
+  EXPECT_EQ(account.late, 1);
+  EXPECT_EQ(account.open, 3);
+  EXPECT_EQ(account_->DeadLettersOf("metrics"), 1);
+}
+
+TEST_F(ClockedTaskTest, ClocksGoOnFromACheckpoint) {
+  Begin();
+  Read({{"a", 71, 1}, {"b", 5, 1}});
+  Push(Watermark(300));
+  Push(Barrier(1));
+  Run();
+  Restore(1, Event(300));
+  Read({{"a", 59, 2}, {"b", 6, 1}});
+  EXPECT_EQ(Run(), (Lines{}));
+  EXPECT_EQ(script_.letters.size(), 1u);
+  Push(FrameOf(WatermarkFrame{kEventTimeMax, MonotonicTime(0)}));
+  Run();
+  EXPECT_EQ(Windows(), (Lines{"120 a 1 1.000000", "60 b 2 2.000000"}));
 }
 
 }  // namespace

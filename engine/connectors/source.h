@@ -28,6 +28,8 @@ class OriginalRecords {
   // row written again in its format.
   virtual std::string_view ValueOfRow(int64_t row) const = 0;
   virtual std::string_view KeyOfRow(int64_t row) const = 0;
+  // What keeping them takes, approximately; 0 where nobody asks.
+  virtual int64_t bytes() const { return 0; }
 };
 
 // A record that could not be decoded.

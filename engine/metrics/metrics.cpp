@@ -180,6 +180,13 @@ prometheus::Counter& Metrics::LookupMisses(std::string_view lookup) {
                       {{"lookup", Label(lookup)}});
 }
 
+prometheus::Gauge& Metrics::Keys(std::string_view stream, std::string_view state) {
+  return GaugeChild("millrace_keys",
+                    "Keys with a watermark each: live, behind the fleet by more than max_delay, or "
+                    "offline for offline_for to twice that",
+                    {{"stream", Label(stream)}, {"state", Label(state)}});
+}
+
 prometheus::Counter& Metrics::RecordsOut(std::string_view sink) {
   return CounterChild("millrace_records_out_total", "Rows published, by sink",
                       {{"sink", Label(sink)}});

@@ -48,6 +48,9 @@ class Metrics {
   prometheus::Gauge& LookupLastRefreshTimestampSeconds(std::string_view lookup);
   prometheus::Counter& LookupMisses(std::string_view lookup);
 
+  // Keys with a watermark each: "live", "behind", "offline".
+  prometheus::Gauge& Keys(std::string_view stream, std::string_view state);
+
   prometheus::Counter& RecordsOut(std::string_view sink);
   prometheus::Counter& NonFiniteValues(std::string_view sink);
   prometheus::Histogram& EndToEndLatencySeconds();

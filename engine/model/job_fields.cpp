@@ -16,8 +16,8 @@ constexpr size_t kItemsMax = 2000;
 constexpr size_t kSuggestBytesMax = 128;
 
 // Of the language, but not of this version.
-constexpr std::array<std::string_view, 7> kLater = {
-    "alertmanager", "for", "generate", "keep_firing_for", "live_table", "per_key", "prometheus"};
+constexpr std::array<std::string_view, 6> kLater = {"alertmanager",    "for",        "generate",
+                                                    "keep_firing_for", "live_table", "prometheus"};
 
 bool IsLater(std::string_view key) {
   return std::find(kLater.begin(), kLater.end(), key) != kLater.end();

@@ -1,5 +1,6 @@
 #include "engine/model/stream_fields.h"
 
+#include <algorithm>
 #include <cctype>
 #include <map>
 
@@ -145,12 +146,58 @@ void CheckEventTimeColumn(const JobFileContext& context, const YamlNode& node,
   context.Error(node.place, "there is no column " + Quoted(name), Suggest(name, timestamps));
 }
 
+// Columns by which rows can be told apart, each once.
+std::vector<PlacedText> ReadKeyColumns(const JobFileContext& context, const YamlNode& node,
+                                       const SourceStreamSpec& source) {
+  std::vector<PlacedText> key;
+  std::vector<std::string> names;
+  for (const SourceColumn& column : source.columns) names.push_back(column.field.name);
+  const auto read = [&](const YamlNode& item) {
+    std::optional<PlacedText> name = ReadPlacedText(context, item, "the name of a column");
+    if (!name) return;
+    const auto column = std::ranges::find(names, name->text);
+    if (!names.empty() && column == names.end()) {
+      context.Error(item.place, "there is no column " + Quoted(name->text),
+                    Suggest(name->text, names));
+    } else if (std::ranges::find(key, name->text, &PlacedText::text) != key.end()) {
+      context.Error(item.place, Quoted(name->text) + " is in the key already");
+    } else if (!names.empty() &&
+               source.columns[size_t(column - names.begin())].field.type == Type::kJson) {
+      context.Error(item.place, "a column of type json cannot be a key");
+    } else {
+      key.push_back(std::move(*name));
+    }
+  };
+  if (node.kind == YamlNode::Kind::kList) {
+    for (const YamlNode* item : ReadList(context, node, "a list of columns")) read(*item);
+  } else {
+    read(node);
+  }
+  return key;
+}
+
+std::optional<PerKeySpec> ReadPerKey(const JobFileContext& context, const YamlEntry& entry,
+                                     const SourceStreamSpec& source) {
+  PerKeySpec spec;
+  spec.place = entry.place;
+  const MapFields fields(context, *entry.value, entry.place, "'per_key'", {"key", "offline_for"});
+  if (!fields.is_map()) return std::nullopt;
+  if (const YamlEntry* found = fields.Require("key")) {
+    spec.key = ReadKeyColumns(context, *found->value, source);
+  }
+  if (const YamlEntry* found = fields.Require("offline_for")) {
+    Assign(ReadDuration(context, *found->value, std::chrono::milliseconds(1), kLongestDuration),
+           &spec.offline_for);
+  }
+  return spec;
+}
+
 EventTimeSpec ReadEventTime(const JobFileContext& context, const YamlEntry& entry,
                             const SourceStreamSpec& source) {
   EventTimeSpec spec;
   spec.place = entry.place;
   const MapFields fields(context, *entry.value, entry.place, "'event_time'",
-                         {"column", "max_delay", "idle_after", "max_future"});
+                         {"column", "max_delay", "idle_after", "max_future", "per_key"});
   if (const YamlEntry* found = fields.Require("column")) {
     if (auto name = ReadText(context, *found->value, "the name of a column")) {
       spec.column = *name;
@@ -165,6 +212,9 @@ EventTimeSpec ReadEventTime(const JobFileContext& context, const YamlEntry& entr
   if (const YamlEntry* found = fields.Find("idle_after")) {
     Assign(ReadDuration(context, *found->value, std::chrono::milliseconds(100), kLongestDuration),
            &spec.idle_after);
+  }
+  if (const YamlEntry* found = fields.Find("per_key")) {
+    spec.per_key = ReadPerKey(context, *found, source);
   }
   if (const YamlEntry* found = fields.Find("max_future")) {
     if (std::holds_alternative<FilesSourceSpec>(source.input)) {
@@ -285,7 +335,7 @@ std::optional<StreamSpec> ReadStream(const JobFileContext& context, const YamlEn
   CheckSqlName(context, entry.place, entry.key, "stream name");
   const MapFields fields(context, *entry.value, entry.place, "stream " + Quoted(entry.key),
                          {"kafka", "files", "sql", "format", "csv", "columns", "event_time",
-                          "allowed_lateness", "emit", "panes_of"});
+                          "allowed_lateness", "emit", "panes_of", "accept_delay"});
   if (!fields.is_map()) return std::nullopt;
   const YamlEntry* kind = fields.RequireOneOf(kinds);
   if (kind == nullptr) return stream;
@@ -294,6 +344,9 @@ std::optional<StreamSpec> ReadStream(const JobFileContext& context, const YamlEn
       if (const YamlEntry* found = fields.Find(key)) {
         context.Error(found->place, "'" + found->key + "' goes with 'sql' over a window only");
       }
+    }
+    if (const YamlEntry* found = fields.Find("accept_delay")) {
+      context.Error(found->place, "'accept_delay' goes with 'sql' only");
     }
     SourceStreamSpec source;
     ReadSource(context, fields, *kind, &source);
@@ -319,6 +372,9 @@ std::optional<StreamSpec> ReadStream(const JobFileContext& context, const YamlEn
   }
   if (const YamlEntry* found = fields.Find("panes_of")) {
     query.panes_of = ReadPlacedText(context, *found->value, "the name of a stream");
+  }
+  if (const YamlEntry* found = fields.Find("accept_delay")) {
+    if (ReadBoolean(context, *found->value).value_or(false)) query.accept_delay = found->place;
   }
   stream.kind = std::move(query);
   return stream;

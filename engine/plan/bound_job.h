@@ -40,6 +40,24 @@ struct BoundLookup {
   bool keeps_unmatched = false;
 };
 
+// Of the rows of a stream: each key has a watermark of its own (event_time.per_key of its source).
+struct StreamClock {
+  std::string source;
+  std::vector<GroupingColumn> key;  // its columns of the stream
+  Micros max_delay{0};              // KeyClock::max_delay of what groups the rows
+  Micros offline_for{0};
+  // They come out of windows of the keys: the stream's watermark is behind the fleet's by
+  // offline_for.
+  bool is_grouped = false;
+};
+
+// A window whose windows close by the clock of their key.
+struct BoundClock {
+  std::vector<int> keys;  // indexes into BoundQuery::keys
+  Micros max_delay{0};
+  Micros offline_for{0};
+};
+
 struct BoundStream {
   enum class Kind {
     kSource,
@@ -57,6 +75,7 @@ struct BoundStream {
   Kind kind = Kind::kSource;
   const StreamSpec* spec = nullptr;  // of a part of a query: one of BoundJob::parts
   bool is_part = false;
+  bool has_parts = false;
   std::vector<int> inputs;               // streams
   std::vector<int64_t> input_offsets;    // of their names in the SQL
   int panes_of = -1;                     // the stream whose panes it takes; -1: none
@@ -85,6 +104,9 @@ struct BoundStream {
   bool windowed = false;  // rows come out of a window
   // Rows have no identity but all of their columns: they come out of an OVER or a join.
   bool known_by_row = false;
+  std::optional<StreamClock> clock;        // of its rows
+  std::optional<BoundClock> window_clock;  // of its window
+  Micros waits{0};                         // its window, for keys that are not offline yet
   std::vector<GroupingColumn> grouping;
   std::vector<int> window_columns;  // the window's columns in GROUP BY that are selected
 

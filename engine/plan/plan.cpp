@@ -65,6 +65,7 @@ KeyedInput KeyedInputOf(const PlanNode& node) {
   input.pane = window.pane;
   input.offset = window.offset;
   input.allowed_lateness = window.allowed_lateness;
+  input.clock = window.clock;
   return input;
 }
 
@@ -104,6 +105,7 @@ std::vector<JobPlan::Upstream> JobPlan::UpstreamsOf(NodeId id) const {
     Micros delay(0);
     if (const auto* window = std::get_if<WindowAggregateNode>(&node(input).kind)) {
       delay = window->allowed_lateness;
+      if (window->clock.has_value()) delay += window->clock->offline_for;
     } else if (const auto* join = std::get_if<JoinNode>(&node(input).kind)) {
       delay = join->delay();
     }

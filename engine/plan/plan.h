@@ -63,11 +63,14 @@ struct LookupNode {
   bool keeps_unmatched = false;  // LEFT JOIN: a row without one stays, with nulls
 };
 
-// How far the clock of a key has come, where each key has one (event_time.per_key). A keyed node
-// closes what is of a key by it, or by the fleet's less `offline_for`.
+// Each key has a watermark of its own (event_time.per_key): the largest time of its rows less
+// `max_delay`. What a keyed node keeps of a key closes by it, or by the fleet's, which is the
+// input's watermark, less `offline_for`.
 struct KeyClock {
-  int watermark = -1;  // timestamp column of the input: the key's watermark once the row was read
-  int passes = -1;     // boolean column: false for rows that only move the clock; -1: all count
+  std::vector<int> keys;  // columns of the input, some or all of the node's keys: whose clock it is
+  int passes = -1;        // boolean column: false for rows that only move the clock; -1: all count
+  // Below 0 where a row says that no other of its time follows.
+  Micros max_delay{0};
   Micros offline_for{0};
   friend bool operator==(const KeyClock&, const KeyClock&) = default;
 };
@@ -327,6 +330,8 @@ struct KeyedInput {
   Micros pane{1};
   Micros offset{0};
   Micros allowed_lateness{0};
+  // With it the node itself finds rows late, and rows go to its tasks by the clock's keys.
+  std::optional<KeyClock> clock = {};
 };
 
 // Whether it has tasks of its own, to which rows go by key.

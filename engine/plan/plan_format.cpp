@@ -178,6 +178,14 @@ class PlanFormatter {
              source.spec.event_time->column + ", at most " +
                  FormatDuration(source.spec.event_time->max_delay) + " late, idle after " +
                  FormatDuration(source.spec.event_time->idle_after));
+      if (const auto& per_key = source.spec.event_time->per_key; per_key.has_value()) {
+        std::string key;
+        for (const PlacedText& column : per_key->key) {
+          key += (key.empty() ? "" : ", ") + column.text;
+        }
+        Detail(depth, "watermark",
+               "one a " + key + ", offline after " + FormatDuration(per_key->offline_for));
+      }
     }
   }
 
@@ -253,6 +261,16 @@ class PlanFormatter {
     }
     if (window.allowed_lateness > Micros(0)) {
       Detail(depth, "final", FormatDuration(window.allowed_lateness) + " after the window's end");
+    }
+    if (window.clock.has_value()) {
+      std::string closes = "by the watermark of each " + Names(input, window.clock->keys);
+      if (window.clock->offline_for > Micros(0)) {
+        closes += ", or the fleet's less " + FormatDuration(window.clock->offline_for);
+      }
+      if (window.clock->passes >= 0) {
+        closes += "; rows without " + Names(input, {window.clock->passes}) + " only move it";
+      }
+      Detail(depth, "closes", closes);
     }
     if (window.gives_changes) {
       std::string changes = "rows at the window's end";

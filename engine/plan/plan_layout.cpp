@@ -7,6 +7,7 @@
 #include <functional>
 #include <numeric>
 #include <set>
+#include <utility>
 
 #include "engine/plan/bound_job.h"
 #include "engine/plan/expression_nodes.h"
@@ -396,8 +397,13 @@ class Layout {
           {after.UniqueName(aggregate.name), aggregate.result, aggregate.unit, aggregate.is_json});
     }
 
-    PlanNode* node =
-        AddKeyed(stream, ".window", std::move(before), std::move(window), std::move(after.schema));
+    std::optional<Expr> where = stream.query.where;
+    if (stream.window_clock.has_value()) {
+      SetClock(*stream.window_clock, std::exchange(where, std::nullopt), &window, &before);
+    }
+
+    PlanNode* node = AddKeyed(stream, where, ".window", std::move(before), std::move(window),
+                              std::move(after.schema));
     node->event_time = 1;
     node->window_end = 1;
     window_of_stream_[size_t(index)] = node->id;
@@ -411,13 +417,35 @@ class Layout {
     }
   }
 
+  // Rows that WHERE leaves out still move the clock of their key: they come along, and nothing that
+  // may fail is computed for them.
+  static void SetClock(const BoundClock& bound, const std::optional<Expr>& where,
+                       WindowAggregateNode* window, ColumnList* before) {
+    KeyClock clock;
+    for (const int key : bound.keys) clock.keys.push_back(window->keys[size_t(key)]);
+    clock.max_delay = bound.max_delay;
+    clock.offline_for = bound.offline_for;
+    if (where.has_value()) {
+      for (size_t i = 0; i < before->columns.size(); ++i) {
+        if (int(i) != window->event_time) {
+          before->columns[i] = Guarded(before->columns[i], where);
+        }
+      }
+      clock.passes = int(before->columns.size());
+      const auto is = [](bool value) { return LiteralExpr(Literal(value), Type::kBoolean); };
+      before->AddAlways(MakeExpr(Expr::Kind::kCase, Type::kBoolean, {*where, is(true), is(false)}),
+                        {"passes", Type::kBoolean, "", false});
+    }
+    window->clock = std::move(clock);
+  }
+
   // A window or an OVER, below what computes the columns that it reads.
   template <typename Keyed>
-  PlanNode* AddKeyed(const BoundStream& stream, const char* role, ColumnList before, Keyed keyed,
-                     Schema output) {
+  PlanNode* AddKeyed(const BoundStream& stream, const std::optional<Expr>& where, const char* role,
+                     ColumnList before, Keyed keyed, Schema output) {
     const std::string& name = stream.spec->name;
     PlanNode* node = AddNode(name + ".input", name, NodeOfInput(stream));
-    node->kind = ProjectNode{stream.query.where, std::move(before.columns)};
+    node->kind = ProjectNode{where, std::move(before.columns)};
     node->output = std::move(before.schema);
     node->event_time = keyed.event_time;
     node = AddNode(name + role, name, node->id);
@@ -468,8 +496,8 @@ class Layout {
     }
     const auto placed = [&](int column) { return column < 0 ? -1 : place[size_t(column)]; };
 
-    PlanNode* node =
-        AddKeyed(stream, ".over", std::move(before), std::move(over), std::move(after.schema));
+    PlanNode* node = AddKeyed(stream, stream.query.where, ".over", std::move(before),
+                              std::move(over), std::move(after.schema));
     node->event_time = placed(input.event_time);
     node->window_end = placed(input.window_end);
     const std::string& name = stream.spec->name;
@@ -514,6 +542,7 @@ class Layout {
   void SetEmission(int index, const BoundStream& stream, WindowAggregateNode* window) const {
     const auto& spec = std::get<QueryStreamSpec>(stream.spec->kind);
     if (spec.allowed_lateness.has_value()) window->allowed_lateness = spec.allowed_lateness->value;
+    window->allowed_lateness += stream.waits;
     window->gives_changes = std::ranges::any_of(bound_.sinks, [&](const BoundSink& sink) {
       return sink.stream == index && job_.sinks[size_t(sink.sink)].rows == SinkRows::kChanges;
     });

@@ -184,6 +184,13 @@ class Planner {
   void CheckChanges(const SinkSpec& sink, const BoundStream& stream) {
     const std::string& name = stream.spec->name;
     const auto* spec = std::get_if<QueryStreamSpec>(&stream.spec->kind);
+    if (stream.window_clock.has_value()) {
+      Error(sink.rows_place,
+            "rows: changes does not go with windows that close a key at a time, as those of '" +
+                name + "' do (per_key)",
+            "take final rows");
+      return;
+    }
     const bool changes = spec != nullptr && (spec->allowed_lateness || spec->changes_every);
     if (!stream.from.windowed || stream.from.gap > Micros(0) || !changes) {
       Error(sink.rows_place, "rows of '" + name + "' do not change",

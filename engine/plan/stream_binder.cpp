@@ -109,7 +109,7 @@ class StreamBinder {
       stream->event_time = stream->schema.IndexOf(source.event_time->column);
       if (!CheckEventTime(*source.event_time, *stream)) return;
     }
-    stream->bound = true;
+    stream->bound = BindSourceClock(source, stream);
   }
 
   bool BindOne(const SqlText& sql, BoundStream* stream) {
@@ -134,7 +134,7 @@ class StreamBinder {
     stream->known_by_row =
         !stream->from.windowed &&
         (input.known_by_row || (!stream->windowed && !stream->query.over.calls.empty()));
-    if (!CheckEmission(*stream)) return false;
+    if (!CheckEmission(*stream) || !BindClock(sql, input, stream)) return false;
     if (stream->from.windowed) {
       DescribeWindowed(input, stream);
     } else {
@@ -164,7 +164,7 @@ class StreamBinder {
   // ---- UNION ALL ----
   bool BindUnion(const SqlText& sql, BoundStream* stream) {
     const BoundStream& first = At(stream->inputs[0]);
-    if (!CheckEmission(*stream)) return false;
+    if (!CheckEmission(*stream) || !CheckFleetClock(sql, "UNION ALL", *stream)) return false;
     stream->schema = first.schema;
     const size_t columns = first.schema.fields.size();
     for (size_t i = 1; i < stream->inputs.size(); ++i) {
@@ -262,7 +262,9 @@ class StreamBinder {
     const TableRef& table = stream->from.table;
     JoinColumns columns = ColumnsOfJoin(table, ColumnsOf(table.inputs[0], left),
                                         ColumnsOf(table.inputs[1], right));
-    if (!CheckColumnCount(sql, table, columns)) return false;
+    if (!CheckColumnCount(sql, table, columns) || !CheckFleetClock(sql, "a join", *stream)) {
+      return false;
+    }
     std::optional<BoundJoin> join = BindJoin(sql, table, left, right, &columns);
     if (!join.has_value()) return false;
     stream->join = std::move(*join);
@@ -398,6 +400,7 @@ class StreamBinder {
     stream->known_by_row = input.known_by_row;
     stream->grouping = input.grouping;
     stream->window_columns = input.window_columns;
+    stream->clock = input.clock;
   }
 
   // ---- pivot() ----
@@ -487,6 +490,7 @@ class StreamBinder {
                 HintForTime(input));
       return false;
     }
+    if (!CheckFleetClock(sql, "resample()", *stream)) return false;
     if (!CheckResampled(sql, stream->from.table, input.schema, time)) return false;
     return BindWritten(
         NeighboursSql(stream->from.table, input.schema.fields[size_t(time)].name), stream);
@@ -510,6 +514,9 @@ class StreamBinder {
     move(&stream->event_time);
     move(&stream->window_end);
     for (GroupingColumn& key : stream->grouping) move(&key.column);
+    if (stream->clock.has_value()) {
+      for (GroupingColumn& key : stream->clock->key) move(&key.column);
+    }
     for (int& column : stream->window_columns) move(&column);
     std::erase(stream->window_columns, -1);
   }
@@ -518,7 +525,9 @@ class StreamBinder {
   bool BindWindowRows(const SqlText& sql, BoundStream* stream) {
     const BoundStream& input = At(stream->input());
     const WindowClause& window = stream->from.table.window;
-    if (!CheckWindowInput(sql, *stream, input)) return false;
+    if (!CheckWindowInput(sql, *stream, input) || !CheckFleetClock(sql, "a join", *stream)) {
+      return false;
+    }
     for (const char* name : {"window_start", "window_end"}) {
       if (input.schema.IndexOf(name) < 0) continue;
       sql.Error(stream->from.table.offset,
@@ -564,6 +573,147 @@ class StreamBinder {
     return false;
   }
 
+  bool BindSourceClock(const SourceStreamSpec& spec, BoundStream* stream) {
+    if (!spec.event_time.has_value() || !spec.event_time->per_key.has_value()) return true;
+    const PerKeySpec& per_key = *spec.event_time->per_key;
+    StreamClock clock;
+    clock.source = stream->spec->name;
+    clock.max_delay = spec.event_time->max_delay;
+    clock.offline_for = per_key.offline_for;
+    for (const PlacedText& name : per_key.key) {
+      clock.key.push_back({name.text, stream->schema.IndexOf(name.text)});
+      if (clock.key.back().column >= 0) continue;
+      Error(name.place, "unknown column '" + name.text + "'",
+            SuggestName(name.text, stream->schema.Names()));
+      return false;
+    }
+    stream->clock = std::move(clock);
+    return true;
+  }
+
+  // Whether the windows of a query close by the clocks of its input's keys, and what its rows go
+  // by.
+  bool BindClock(const SqlText& sql, const BoundStream& input, BoundStream* stream) {
+    const auto& spec = std::get<QueryStreamSpec>(stream->spec->kind);
+    const bool is_over = !stream->query.over.calls.empty();
+    // What is delayed may be a part.
+    if (spec.accept_delay.has_value() && !stream->is_part && !stream->has_parts &&
+        (!input.clock.has_value() || (!stream->from.windowed && !is_over))) {
+      Error(*spec.accept_delay, input.clock.has_value()
+                                    ? "accept_delay needs a window or OVER in this query"
+                                    : "nothing is delayed here: no watermark a key is above '" +
+                                          stream->spec->name + "'");
+      return false;
+    }
+    if (!input.clock.has_value()) return true;
+    if (!stream->from.windowed) {
+      return is_over ? CheckOverClock(sql, input, stream) : DescribeClock(input, stream);
+    }
+    const StreamClock& clock = *input.clock;
+    std::vector<int> keys;
+    std::string missing;
+    for (const GroupingColumn& column : clock.key) {
+      const auto is_it = [&](const BoundKey& key) {
+        return column.column >= 0 && key.expr.kind == Expr::Kind::kColumn &&
+               key.expr.column == column.column;
+      };
+      const auto found = std::ranges::find_if(stream->query.keys, is_it);
+      keys.push_back(int(found - stream->query.keys.begin()));
+      if (found == stream->query.keys.end()) missing += (missing.empty() ? "" : ", ") + column.name;
+    }
+    if (!missing.empty()) {
+      if (spec.accept_delay.has_value()) {
+        if (!clock.is_grouped) stream->waits = clock.offline_for;
+        return true;
+      }
+      TellDelay(sql, *stream, clock, "it is grouped without " + missing, "group by " + missing);
+      return false;
+    }
+    if (spec.accept_delay.has_value() && !stream->is_part && !stream->has_parts) {
+      Error(*spec.accept_delay, "nothing is delayed here: '" + stream->spec->name +
+                                    "' is grouped by the key of '" + clock.source + "'");
+      return false;
+    }
+    if (stream->query.top.has_value()) {
+      sql.Error(stream->input_offsets.front(),
+                "ORDER BY and LIMIT do not go with windows that close a key at a time",
+                "take the first rows in a stream over this one, with accept_delay: true");
+      return false;
+    }
+    if (spec.changes_every.has_value()) {
+      Error(spec.changes_every->place,
+            "emit does not go with windows that close a key at a time (per_key of '" +
+                clock.source + "')");
+      return false;
+    }
+    stream->window_clock = {keys, clock.max_delay,
+                            clock.is_grouped ? Micros(0) : clock.offline_for};
+    stream->clock = clock;
+    stream->clock->is_grouped = true;
+    for (size_t i = 0; i < keys.size(); ++i) {
+      stream->clock->key[i].column = Selected(stream->query, 2 + keys[i]);
+    }
+    // A row is at the last microsecond of its window. Where the key is all that is grouped by, the
+    // next one is of a later window.
+    stream->clock->max_delay = Micros(keys.size() == stream->query.keys.size() ? -1 : 0);
+    return true;
+  }
+
+  void TellDelay(const SqlText& sql, const BoundStream& stream, const StreamClock& clock,
+                 const std::string& why, const std::string& otherwise) {
+    std::string hint = "say accept_delay: true";
+    if (!otherwise.empty()) hint = otherwise + ", or " + hint;
+    sql.Error(stream.input_offsets.front(),
+              "what follows waits offline_for, " + FormatDuration(clock.offline_for) +
+                  ": each key of '" + clock.source + "' has a watermark of its own, and " + why,
+              hint);
+  }
+
+  bool CheckOverClock(const SqlText& sql, const BoundStream& input, BoundStream* stream) {
+    const auto& spec = std::get<QueryStreamSpec>(stream->spec->kind);
+    if (!input.clock->is_grouped) {
+      sql.Error(stream->input_offsets.front(),
+                "OVER does not go with event_time.per_key of '" + input.clock->source + "'",
+                "write it over windows by the key, with accept_delay: true");
+      return false;
+    }
+    if (spec.accept_delay.has_value()) return true;
+    TellDelay(sql, *stream, *input.clock, "OVER puts rows in order by the fleet's", "");
+    return false;
+  }
+
+  // Rows pass as they come.
+  static bool DescribeClock(const BoundStream& input, BoundStream* stream) {
+    stream->clock = input.clock;
+    for (GroupingColumn& column : stream->clock->key) {
+      column.column = Selected(stream->query, column.column);
+    }
+    // Unfolded, several are of one time.
+    if (stream->query.unnest.has_value()) {
+      stream->clock->max_delay = std::max(stream->clock->max_delay, Micros(0));
+    }
+    return true;
+  }
+
+  // What has several inputs, or puts rows in order, goes by the fleet's watermark.
+  bool CheckFleetClock(const SqlText& sql, const std::string& what, const BoundStream& stream) {
+    const auto& spec = std::get<QueryStreamSpec>(stream.spec->kind);
+    for (size_t i = 0; i < stream.inputs.size(); ++i) {
+      const std::optional<StreamClock>& clock = At(stream.inputs[i]).clock;
+      if (!clock.has_value()) continue;
+      if (!clock->is_grouped) {
+        sql.Error(stream.input_offsets[i],
+                  what + " does not go with event_time.per_key of '" + clock->source + "'",
+                  "write it over windows by the key, with accept_delay: true");
+        return false;
+      }
+      if (spec.accept_delay.has_value()) continue;
+      TellDelay(sql, stream, *clock, what + " goes by the fleet's", "");
+      return false;
+    }
+    return true;
+  }
+
   // What is said of late readings and of rows that change needs a window.
   bool CheckEmission(const BoundStream& stream) {
     const auto& spec = std::get<QueryStreamSpec>(stream.spec->kind);
@@ -607,6 +757,13 @@ class StreamBinder {
       return;
     }
     if (!At(*giver).bound) return;
+    const auto is_clocked = [](const BoundStream& of) {
+      return of.window_clock.has_value() || of.waits > Micros(0);
+    };
+    if (is_clocked(stream) || is_clocked(At(*giver))) {
+      Error(spec->panes_of->place, "panes_of does not go with event_time.per_key");
+      return;
+    }
     const std::string problem = WhyNotPanesOf(stream, At(*giver));
     if (!problem.empty()) {
       Error(spec->panes_of->place, problem);

@@ -62,7 +62,10 @@ class StreamReader {
       spec.name = wanted + "#" + std::to_string(n);
     }
     spec.place = At(owner_).spec->place;
-    spec.kind = QueryStreamSpec{At(owner_).sql()};
+    At(owner_).has_parts = true;
+    QueryStreamSpec query{At(owner_).sql()};
+    query.accept_delay = std::get<QueryStreamSpec>(At(owner_).spec->kind).accept_delay;
+    spec.kind = std::move(query);
     BoundStream part;
     part.kind = kind;
     part.spec = &bound_.parts.emplace_back(std::move(spec));

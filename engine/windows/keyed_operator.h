@@ -9,7 +9,9 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <vector>
 
+#include "engine/base/ids.h"
 #include "engine/base/status.h"
 #include "engine/base/time.h"
 #include "engine/model/rows.h"
@@ -35,6 +37,27 @@ struct KeyedOperatorStats {
   int64_t sealed_entries = 0;  // pairs of (key, pane), or keys, written for the last epoch
 };
 
+// How far keys have come that have a watermark each (event_time.per_key), beside the fleet's.
+struct KeyCensus {
+  int64_t live = 0;     // not behind by more than max_delay
+  int64_t behind = 0;   // behind by more; what is open of them waits for them
+  int64_t offline = 0;  // by offline_for or more, to twice that: what was open of them has closed
+  struct Behind {
+    std::string key;
+    Micros by{0};
+  };
+  std::vector<Behind> furthest;  // of those behind, a few
+  // Keys whose rows have come from another partition than before, since the start, and one of them.
+  int64_t moved = 0;
+  std::string moved_key;
+};
+
+// A row that Add refused, and what it was behind.
+struct LateRow {
+  uint32_t row = 0;
+  EventTime watermark = kEventTimeMin;
+};
+
 // Who takes what comes out: of rows of a window those who take changes and those who take final
 // ones; windows that are put together from panes.
 enum class RowAudience { kAll, kChanges, kFinal, kPanes };
@@ -56,6 +79,13 @@ class KeyedOperator {
   // lists the rows to add. Fails (internal) only on a batch that is not of the planned types.
   virtual Status Add(const arrow::RecordBatch& batch, std::span<const uint64_t> hashes,
                      std::span<const uint32_t> selection) = 0;
+
+  // Where the rows of the Add calls that follow were read.
+  virtual void SetSource(const TopicPartition& source) {}
+
+  // Of the last Add: rows that came after their key's own watermark had closed what they belong to.
+  // They are not among those added.
+  virtual std::span<const LateRow> late_rows() const { return {}; }
 
   // Adds what another operator gave out for kPanes: `batch` has a time in the pane (its first
   // microsecond), the bytes of its key, the key's hash, and its accumulators. Only windows that are
@@ -110,6 +140,8 @@ class KeyedOperator {
   virtual std::string Fingerprint() const = 0;
 
   virtual KeyedOperatorStats stats() const = 0;
+  // Looks at every key: not to be called often. Nothing without clocks of keys.
+  virtual KeyCensus Census() const { return {}; }
 
  protected:
   bool sealed_ = false;  // sealed and not all written

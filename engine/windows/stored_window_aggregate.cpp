@@ -60,6 +60,7 @@ Status StoredWindowAggregate::Open(StateStore* store, uint16_t operator_number) 
   }
   store_ = store;
   writer_.Open(store, &format_);
+  BeginState();
   ARROW_ASSIGN_OR_RAISE(const SavedState saved,
                         OpenSavedState(store, operator_number, Fingerprint(),
                                        "another window, other keys or other aggregates"));

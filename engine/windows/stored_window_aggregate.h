@@ -22,7 +22,7 @@ class StoredWindowAggregate : public WindowAggregate {
  public:
   Status Open(StateStore* store, uint16_t operator_number) final;
   Status Seal() final;
-  EventTime OutputWatermark() const final { return final_watermark(); }
+  EventTime OutputWatermark() const override { return final_watermark(); }
   Status Evict() final;
   bool StoreIsBehind() const final { return store_ != nullptr && store_->IsBehind(); }
   std::string Fingerprint() const final;
@@ -37,6 +37,8 @@ class StoredWindowAggregate : public WindowAggregate {
 
   // How time is cut: the beginning of the fingerprint.
   virtual std::string Cut() const = 0;
+  // There is a store; nothing is taken over yet.
+  virtual void BeginState() {}
   // The entries behind the header, whose watermark and counts are taken over.
   virtual Status TakeOver(StateIterator* entries) = 0;
   // What has changed is the epoch's; what was freed before goes with it.

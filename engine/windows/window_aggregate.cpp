@@ -1,7 +1,9 @@
 #include "engine/windows/window_aggregate.h"
 
+#include <algorithm>
 #include <numeric>
 
+#include "engine/windows/clocked_panes.h"
 #include "engine/windows/pane_aggregate.h"
 #include "engine/windows/session_aggregate.h"
 
@@ -43,6 +45,21 @@ Status CheckColumns(const WindowAggregateNode& node, const Schema& input, const 
     }
   }
   return Status::OK();
+}
+
+// What a clock does not go with is refused where the plan is made.
+Status CheckClock(const WindowAggregateNode& node, const Schema& input) {
+  if (!node.clock.has_value()) return Status::OK();
+  const KeyClock& clock = *node.clock;
+  const bool are_keys = std::ranges::all_of(
+      clock.keys, [&](int key) { return std::ranges::find(node.keys, key) != node.keys.end(); });
+  const bool passes_is_there =
+      clock.passes < 0 || (size_t(clock.passes) < input.fields.size() &&
+                           input.fields[size_t(clock.passes)].type == Type::kBoolean);
+  const bool is_plain = !node.top.has_value() && !node.gives_changes && !node.gives_panes &&
+                        node.panes_of.value() < 0;
+  if (are_keys && passes_is_there && is_plain) return Status::OK();
+  return InternalError("bad_window", "a window with a clock of what is not its keys");
 }
 
 // What AppendResult relies on.
@@ -95,9 +112,13 @@ Result<std::unique_ptr<WindowAggregate>> WindowAggregate::Make(const WindowAggre
                                                                const Schema& output) {
   ARROW_RETURN_NOT_OK(CheckGeometry(node));
   ARROW_RETURN_NOT_OK(CheckColumns(node, input, output));
+  ARROW_RETURN_NOT_OK(CheckClock(node, input));
   for (const AggregateSpec& spec : node.aggregates) ARROW_RETURN_NOT_OK(CheckResult(spec));
   if (node.is_session()) return SessionAggregate::Make(node, output.ToArrow());
   ARROW_ASSIGN_OR_RAISE(AccumulatorLayout layout, AccumulatorLayout::Make(node.aggregates));
+  if (node.clock.has_value()) {
+    return std::make_unique<ClockedPanes>(node, output.ToArrow(), std::move(layout));
+  }
   return std::make_unique<PaneAggregate>(node, output.ToArrow(), std::move(layout));
 }
 

@@ -106,6 +106,8 @@ struct TestQuery {
   bool gives_changes = false;
   Micros changes_every{0};
   bool gives_panes = false;
+  std::optional<KeyClock> clock = {};
+  bool cumulates = false;
 
   WindowAggregateNode Node() const {
     WindowAggregateNode node;
@@ -114,6 +116,8 @@ struct TestQuery {
     node.gives_changes = gives_changes;
     node.changes_every = changes_every;
     node.gives_panes = gives_panes;
+    node.clock = clock;
+    node.cumulates = cumulates;
     node.size = size;
     node.slide = slide;
     node.pane = Micros(std::gcd(size.count(), slide.count()));

@@ -1,5 +1,7 @@
 #include "engine/wire/frame.h"
 
+#include "engine/connectors/source.h"
+
 namespace millrace {
 
 int64_t ApproximateBytes(const Rows& rows) {
@@ -10,6 +12,7 @@ int64_t ApproximateBytes(const Rows& rows) {
       if (buffer != nullptr) bytes += buffer->size();
     }
   }
+  if (rows.originals != nullptr) bytes += rows.originals->bytes();
   return bytes;
 }
 

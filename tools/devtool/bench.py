@@ -69,6 +69,7 @@ QUERIES = {
 COMPARISONS = {
     "keys": (Query("hour", 3600, 3600), Query("hour", 3600, 3600, devices=1_000_000)),
     "panes": (Query("q2"), Query("panes", 1800, 60)),
+    "per-key": (Query("q2"), Query("per-key")),
     "percentiles": (Query("q2"), Query("approximate"), Query("exact")),
 }
 

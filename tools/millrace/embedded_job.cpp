@@ -8,6 +8,7 @@ namespace {
 
 constexpr auto kBlockedToldAfter = std::chrono::seconds(5);
 constexpr auto kBlockedToldEvery = std::chrono::seconds(10);
+constexpr auto kKeysToldEvery = std::chrono::minutes(1);
 
 }  // namespace
 
@@ -183,6 +184,32 @@ void EmbeddedJob::OnTaskStats(const std::string& task, const KeyedOperatorStats&
   const std::lock_guard lock(mutex_);
   task_stats_[task] = stats;
   figures_.task_times[task] = times;
+}
+
+void EmbeddedJob::OnKeys(const std::string& stream, const std::string& task,
+                         const KeyCensus& census) {
+  const MonotonicTime now = clock_->Monotonic();
+  KeyCensus all;
+  {
+    const std::lock_guard lock(mutex_);
+    figures_.censuses[stream][task] = census;
+    MonotonicTime& told = keys_told_.try_emplace(stream, now).first->second;
+    if (now - told < kKeysToldEvery) return;
+    told = now;
+    all = figures_.KeysByStream()[stream];
+  }
+  if (all.moved > 0) {
+    LogWarn(
+        "a key has readings in several partitions: in which order they come, and so what is "
+        "late, may differ from run to run",
+        {{"stream", stream}, {"key", all.moved_key}, {"times", all.moved}});
+  }
+  if (all.behind == 0 && all.offline == 0) return;
+  LogInfo("keys are behind the fleet: their windows wait for them, or they are offline",
+          {{"stream", stream},
+           {"behind", all.behind},
+           {"offline", all.offline},
+           {"furthest", FurthestBehind(all)}});
 }
 
 void EmbeddedJob::OnAligned(const std::string& task, MonotonicTime took) {

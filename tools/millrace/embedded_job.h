@@ -84,6 +84,7 @@ class EmbeddedJob final : private WorkerObserver, private JobObserver {
   void OnSinkStats(const std::string& sink, const SinkStats& stats) override;
   void OnTaskStats(const std::string& task, const KeyedOperatorStats& stats,
                    const TaskTimes& times) override;
+  void OnKeys(const std::string& stream, const std::string& task, const KeyCensus& census) override;
   void OnAligned(const std::string& task, MonotonicTime took) override;
   void OnCheckpointStall(const std::string& task, MonotonicTime took) override;
   void OnLag(const std::string& reader, int64_t records) override;
@@ -125,6 +126,7 @@ class EmbeddedJob final : private WorkerObserver, private JobObserver {
   std::map<std::string, KeyedOperatorStats> task_stats_;
   std::map<std::string, int64_t> lag_;
   MonotonicTime blocked_told_{0};
+  std::map<std::string, MonotonicTime> keys_told_;  // by stream
 };
 
 }  // namespace millrace

@@ -60,6 +60,11 @@ void JobMetrics::Update(const JobAccount& account, const RunFigures& figures,
   for (const auto& [stream, records] : figures.lag) {
     metrics_->SourceLagRecords(stream).Set(double(records));
   }
+  for (const auto& [stream, census] : figures.KeysByStream()) {
+    metrics_->Keys(stream, "live").Set(double(census.live));
+    metrics_->Keys(stream, "behind").Set(double(census.behind));
+    metrics_->Keys(stream, "offline").Set(double(census.offline));
+  }
   metrics_->StateSizeBytes().Set(double(figures.state_bytes));
   metrics_->UnpublishedBytes().Set(double(figures.unpublished_bytes));
   metrics_->CheckpointDelaySeconds().Set(figures.stretched_seconds);

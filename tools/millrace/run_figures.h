@@ -25,6 +25,14 @@ struct RunFigures {
   std::map<std::string, int64_t> non_finite_values;   // by outbox
   int64_t state_bytes = 0;
   int64_t keys = 0;
+  // Of streams whose keys have a watermark each, by stream and task.
+  std::map<std::string, std::map<std::string, KeyCensus>> censuses;
+
+  // Of all tasks of each stream.
+  std::map<std::string, KeyCensus> KeysByStream() const;
 };
+
+// "device-7 by 40m, device-9 by 12m"
+std::string FurthestBehind(const KeyCensus& census);
 
 }  // namespace millrace

@@ -72,6 +72,7 @@ RunSummary Summarize(const JobPlan& plan, const JobAccount& account, const RunFi
       std::chrono::duration<double>(figures.latency.Quantile(0.5)).count();
   summary.latency_p99_seconds =
       std::chrono::duration<double>(figures.latency.Quantile(0.99)).count();
+  summary.keys = figures.KeysByStream();
   for (const auto& [sink, stats] : figures.sinks) summary.rows_by_sink[sink] = stats.rows_written;
   for (const auto& [key, count] : account.DeadLetters()) {
     summary.dead_letters_by_reason[key.second] += count;
@@ -123,6 +124,14 @@ std::string FormatSummary(const RunSummary& summary, bool colour) {
   text += fmt::format("  latency       p50 {:.0f} ms, p99 {:.0f} ms (fetched to delivered)\n",
                       summary.latency_p50_seconds * 1e3, summary.latency_p99_seconds * 1e3);
   text += fmt::format("  checkpoints   {}\n", summary.checkpoints);
+  for (const auto& [stream, census] : summary.keys) {
+    if (census.behind == 0 && census.offline == 0) continue;
+    text += fmt::format("  keys          {}: {} live, {} behind, {} offline\n", stream, census.live,
+                        census.behind, census.offline);
+    if (!census.furthest.empty()) {
+      text += fmt::format("                furthest behind: {}\n", FurthestBehind(census));
+    }
+  }
   text += "  account       in = counted + filtered + open + dead letters\n";
   for (const RunSummary::Stream& stream : summary.streams) {
     text += fmt::format("    {:<16} {} = {} + {} + {} + {}  {}\n", stream.name, stream.rows_in,
@@ -142,19 +151,25 @@ std::string SummaryJson(const RunSummary& summary) {
         Quoted(stream.name), stream.rows_in, stream.filtered, stream.counted, stream.open,
         stream.dead_letters, stream.rows_out, stream.difference);
   }
+  std::string keys;
+  for (const auto& [stream, census] : summary.keys) {
+    if (!keys.empty()) keys += ",";
+    keys += fmt::format("{}:{{\"live\":{},\"behind\":{},\"offline\":{}}}", Quoted(stream),
+                        census.live, census.behind, census.offline);
+  }
   return fmt::format(
       "{{\"ok\":{},\"error\":{},\"seconds\":{:.3f},\"readings_in\":{},\"windows_out\":{},"
       "\"lost\":{},\"empty_records\":{},\"checkpoints\":{},\"checkpoint_stall_p99_seconds\":{:.6f},"
       "\"alerts_by_"
       "severity\":{},\"alerts_by_name\":{},"
       "\"dead_letters_by_reason\":{},\"rows_by_sink\":{},\"latency_p50_seconds\":{:.6f},"
-      "\"latency_p99_seconds\":{:.6f},\"balanced\":{},\"streams\":{{{}}}}}\n",
+      "\"latency_p99_seconds\":{:.6f},\"balanced\":{},\"keys\":{{{}}},\"streams\":{{{}}}}}\n",
       summary.ok, Quoted(summary.error), summary.seconds, summary.readings_in, summary.windows_out,
       summary.lost, summary.empty_records, summary.checkpoints,
       summary.checkpoint_stall_p99_seconds, JsonObject(summary.alerts_by_severity),
       JsonObject(summary.alerts_by_name), JsonObject(summary.dead_letters_by_reason),
       JsonObject(summary.rows_by_sink), summary.latency_p50_seconds, summary.latency_p99_seconds,
-      summary.balanced, streams);
+      summary.balanced, keys, streams);
 }
 
 Status WriteSummary(const RunSummary& summary, const std::string& path) {

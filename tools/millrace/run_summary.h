@@ -34,6 +34,7 @@ struct RunSummary {
   std::map<std::string, int64_t> alerts_by_name;
   std::map<std::string, int64_t> dead_letters_by_reason;
   std::map<std::string, int64_t> rows_by_sink;
+  std::map<std::string, KeyCensus> keys;  // of streams whose keys have a watermark each
   double latency_p50_seconds = 0;
   double checkpoint_stall_p99_seconds = 0;
   double latency_p99_seconds = 0;
