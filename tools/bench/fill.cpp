@@ -44,6 +44,7 @@ Status Fill(const TopicTarget& target, int64_t readings, int32_t devices, int32_
   SeededRandom random(42);
   int64_t bytes = 0;
   SmokeReading reading;
+  const int32_t partitions = producer->partition_counts()[0];
   char text[kReadingTextMax];
   char key[kDeviceNameMax];
   std::string location = "building_a";
@@ -57,8 +58,8 @@ Status Fill(const TopicTarget& target, int64_t readings, int32_t devices, int32_
     const std::string_view name(key, size_t(key_size));
     const size_t size = WriteReading(reading, name, location, text);
     bytes += int64_t(size);
-    ARROW_RETURN_NOT_OK(producer->Produce(PartitionOfKey(name, producer->partition_count()), name,
-                                          {text, size}, reading.event_time));
+    ARROW_RETURN_NOT_OK(producer->Produce(0, PartitionOfKey(name, partitions), name, {text, size},
+                                          reading.event_time));
     if (i % 1024 == 0) ARROW_RETURN_NOT_OK(producer->Poll());
   }
   ARROW_RETURN_NOT_OK(producer->Flush(std::chrono::minutes(2)));
@@ -86,7 +87,7 @@ int main(int argc, char** argv) {
   }
   millrace::TopicTarget target;
   target.brokers = argv[1];
-  target.topic = argv[2];
+  target.topics = {argv[2]};
   target.create = true;
   target.partitions = 4;
   const millrace::Status status = millrace::Fill(target, readings, devices, hot);

@@ -85,7 +85,7 @@ SmokeGenerator::SmokeGenerator(const SmokeFleet& fleet, int32_t partition_count)
   next_device_ = fleet.devices;
 }
 
-SimulatedRecord SmokeGenerator::Next() {
+std::optional<SimulatedRecord> SmokeGenerator::Next() {
   while (true) {
     if (next_due_ < due_.size()) return Send(due_[next_due_++]);
     Pending now;
@@ -179,7 +179,10 @@ SimulatedRecord SmokeGenerator::Send(const Pending& pending) {
   size_t length = WriteReading(pending.reading, device.name(), device.location(), text_);
   length = Spoil(pending, length);
   Count(pending, partition);
-  return {partition, pending.record_time, device.name(), std::string_view(text_, length)};
+  return {.partition = partition,
+          .record_time = pending.record_time,
+          .key = device.name(),
+          .value = std::string_view(text_, length)};
 }
 
 // Every strict prefix of an object is invalid JSON.

@@ -10,6 +10,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -20,6 +21,7 @@
 #include "tools/simulator/device.h"
 #include "tools/simulator/random.h"
 #include "tools/simulator/reading.h"
+#include "tools/simulator/record.h"
 
 namespace millrace {
 
@@ -47,21 +49,13 @@ struct SmokeFleet {
 // User error "bad_simulation" that names the value.
 Status CheckFleet(const SmokeFleet& fleet);
 
-// One record; views are valid until the next call of Next.
-struct SimulatedRecord {
-  int32_t partition = 0;
-  EventTime record_time{};  // event time + transport delay, the record's timestamp
-  std::string_view key;
-  std::string_view value;
-};
-
-class SmokeGenerator {
+class SmokeGenerator final : public RecordSource {
  public:
   // `fleet` has passed CheckFleet; partition_count > 0.
   SmokeGenerator(const SmokeFleet& fleet, int32_t partition_count);
 
   // The next record; never ends. It enters the account.
-  SimulatedRecord Next();
+  std::optional<SimulatedRecord> Next() override;
 
   // Of the records returned so far.
   SmokeAccount account() const;

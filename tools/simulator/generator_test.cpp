@@ -32,7 +32,7 @@ std::vector<Sent> Generate(const SmokeFleet& fleet, int64_t count, SmokeAccount*
   SmokeGenerator generator(fleet, kPartitions);
   std::vector<Sent> sent;
   for (int64_t i = 0; i < count; ++i) {
-    const SimulatedRecord record = generator.Next();
+    const SimulatedRecord record = *generator.Next();
     sent.push_back(
         {record.partition, record.record_time, std::string(record.key), std::string(record.value)});
   }
@@ -279,13 +279,13 @@ TEST(Generator, RefusesWhatMakesNoSense) {
 
 TEST(Simulate, StartsADayBackOrEarlier) {
   const EventTime now(seconds(1'700'000'000));
-  EXPECT_EQ(FormatTimestamp(DefaultStart(now, 0, 100)), "2023-11-13T22:13:00.000000Z");
-  EXPECT_LE(DefaultStart(now, 10'000'000, 10) + seconds(1'000'000), now);
+  EXPECT_EQ(FormatTimestamp(DefaultStart(now, seconds(0))), "2023-11-13T22:13:00.000000Z");
+  EXPECT_LE(DefaultStart(now, seconds(1'000'000)) + seconds(1'000'000), now);
 }
 
 TEST(Simulate, AccountIsJson) {
   SmokeOptions options;
-  options.target.topic = "a\"b";
+  options.target.topics = {"a\"b"};
   options.fleet = FaultyFleet();
   SmokeRun run;
   Generate(options.fleet, 1000, &run.account);

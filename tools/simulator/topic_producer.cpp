@@ -1,5 +1,6 @@
 #include "tools/simulator/topic_producer.h"
 
+#include <algorithm>
 #include <chrono>
 #include <thread>
 
@@ -48,17 +49,20 @@ Result<Conf> MakeConf(const TopicTarget& target) {
 Result<std::unique_ptr<TopicProducer>> TopicProducer::Open(const TopicTarget& target) {
   std::unique_ptr<TopicProducer> producer(new TopicProducer());
   ARROW_RETURN_NOT_OK(producer->Connect(target));
-  ARROW_ASSIGN_OR_RAISE(producer->partition_count_, producer->FindPartitions(target.topic));
-  if (producer->partition_count_ < 0) {
-    if (!target.create) {
-      return UserError("topic_missing",
-                       "topic '" + target.topic + "' does not exist; --create-topic makes it");
+  ARROW_ASSIGN_OR_RAISE(producer->partition_counts_, producer->FindPartitions(target.topics));
+  for (size_t i = 0; i < target.topics.size(); ++i) {
+    const std::string& topic = target.topics[i];
+    if (producer->partition_counts_[i] < 0) {
+      if (!target.create) {
+        return UserError("topic_missing",
+                         "topic '" + topic + "' does not exist; --create-topic makes it");
+      }
+      ARROW_RETURN_NOT_OK(producer->CreateTopic(target, topic));
+      producer->partition_counts_[i] = target.partitions;
     }
-    ARROW_RETURN_NOT_OK(producer->CreateTopic(target));
-    producer->partition_count_ = target.partitions;
+    producer->topics_.emplace_back(
+        rd_kafka_topic_new(producer->client_.get(), topic.c_str(), nullptr));
   }
-  producer->topic_.reset(
-      rd_kafka_topic_new(producer->client_.get(), target.topic.c_str(), nullptr));
   return producer;
 }
 
@@ -84,7 +88,7 @@ Status TopicProducer::Connect(const TopicTarget& target) {
   return Status::OK();
 }
 
-Result<int32_t> TopicProducer::FindPartitions(const std::string& topic) {
+Result<std::vector<int32_t>> TopicProducer::FindPartitions(const std::vector<std::string>& topics) {
   // All topics: asking for one by name would make a broker create it.
   const rd_kafka_metadata_t* metadata = nullptr;
   const auto error = rd_kafka_metadata(client_.get(), 1, nullptr, &metadata, kTimeoutMs);
@@ -94,9 +98,12 @@ Result<int32_t> TopicProducer::FindPartitions(const std::string& topic) {
         std::string("no answer from the broker within 5 s: ") + rd_kafka_err2str(error),
         Retry::kYes);
   }
-  int32_t partitions = -1;
+  std::vector<int32_t> partitions(topics.size(), -1);
   for (int i = 0; i < metadata->topic_cnt; ++i) {
-    if (topic == metadata->topics[i].topic) partitions = metadata->topics[i].partition_cnt;
+    const auto found = std::ranges::find(topics, std::string_view(metadata->topics[i].topic));
+    if (found != topics.end()) {
+      partitions[size_t(found - topics.begin())] = metadata->topics[i].partition_cnt;
+    }
   }
   rd_kafka_metadata_destroy(metadata);
   return partitions;
@@ -125,10 +132,11 @@ struct CreateOutcome {
   std::string reason;
 };
 
-CreateOutcome TryCreate(rd_kafka_t* client, const TopicTarget& target, bool any_timestamp) {
+CreateOutcome TryCreate(rd_kafka_t* client, const std::string& name, int32_t partitions,
+                        bool any_timestamp) {
   char reason[512] = "";
   std::unique_ptr<rd_kafka_NewTopic_t, NewTopicDeleter> topic(
-      rd_kafka_NewTopic_new(target.topic.c_str(), target.partitions, -1, reason, sizeof(reason)));
+      rd_kafka_NewTopic_new(name.c_str(), partitions, -1, reason, sizeof(reason)));
   if (topic == nullptr) return {RD_KAFKA_RESP_ERR__INVALID_ARG, reason};
   rd_kafka_NewTopic_set_config(topic.get(), "retention.ms", "-1");
   if (any_timestamp) {
@@ -157,31 +165,32 @@ CreateOutcome TryCreate(rd_kafka_t* client, const TopicTarget& target, bool any_
 
 }  // namespace
 
-Status TopicProducer::CreateTopic(const TopicTarget& target) {
-  CreateOutcome outcome = TryCreate(client_.get(), target, true);
+Status TopicProducer::CreateTopic(const TopicTarget& target, const std::string& topic) {
+  CreateOutcome outcome = TryCreate(client_.get(), topic, target.partitions, true);
   // Brokers before 3.6 do not know the limit, and have none.
   if (outcome.error == RD_KAFKA_RESP_ERR_INVALID_CONFIG) {
-    outcome = TryCreate(client_.get(), target, false);
+    outcome = TryCreate(client_.get(), topic, target.partitions, false);
   }
   if (outcome.error == RD_KAFKA_RESP_ERR_NO_ERROR ||
       outcome.error == RD_KAFKA_RESP_ERR_TOPIC_ALREADY_EXISTS) {
     return Status::OK();
   }
   return ExternalError("topic_not_created",
-                       "topic '" + target.topic + "' could not be created: " +
+                       "topic '" + topic + "' could not be created: " +
                            rd_kafka_err2str(outcome.error) + ": " + outcome.reason,
                        Retry::kNo);
 }
 
-Status TopicProducer::Produce(int32_t partition, std::string_view key, std::string_view value,
-                              EventTime record_time) {
+Status TopicProducer::Produce(int32_t topic, int32_t partition, std::string_view key,
+                              std::string_view value, EventTime record_time) {
   const int64_t millis = record_time.time_since_epoch() / std::chrono::milliseconds(1);
   while (true) {
-    const auto error = rd_kafka_producev(
-        client_.get(), RD_KAFKA_V_RKT(topic_.get()), RD_KAFKA_V_PARTITION(partition),
-        RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_KEY(key.data(), key.size()),
-        RD_KAFKA_V_VALUE(const_cast<char*>(value.data()), value.size()),
-        RD_KAFKA_V_TIMESTAMP(millis), RD_KAFKA_V_END);
+    const auto error =
+        rd_kafka_producev(client_.get(), RD_KAFKA_V_RKT(topics_[size_t(topic)].get()),
+                          RD_KAFKA_V_PARTITION(partition), RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
+                          RD_KAFKA_V_KEY(key.data(), key.size()),
+                          RD_KAFKA_V_VALUE(const_cast<char*>(value.data()), value.size()),
+                          RD_KAFKA_V_TIMESTAMP(millis), RD_KAFKA_V_END);
     if (error == RD_KAFKA_RESP_ERR_NO_ERROR) return failure();
     if (error != RD_KAFKA_RESP_ERR__QUEUE_FULL) {
       return ExternalError("delivery_failed", rd_kafka_err2str(error), Retry::kNo);
