@@ -14,11 +14,13 @@ from harness import millrace
 from harness.kafka import Kafka
 
 SMOKE = paths.ROOT / "jobs" / "smoke-detection"
-INPUT, ALERTS, METRICS, DEAD_LETTERS = (
+INPUT, ALERTS, METRICS, DEAD_LETTERS, UNUSUAL, SENSOR_HEALTH = (
     "smoke_sensor_data",
     "smoke_alerts",
     "smoke_metrics",
     "smoke_dead_letters",
+    "smoke_unusual",
+    "smoke_sensor_health",
 )
 RUN_SECONDS = 120.0
 
@@ -32,7 +34,13 @@ class SmokeRun:
         self._kafka = kafka
         self._topics = {
             name: kafka.create_topic(unique_name(name), partitions)
-            for name, partitions in {METRICS: 4, ALERTS: 1, DEAD_LETTERS: 2}.items()
+            for name, partitions in {
+                METRICS: 4,
+                ALERTS: 1,
+                DEAD_LETTERS: 2,
+                UNUSUAL: 1,
+                SENSOR_HEALTH: 1,
+            }.items()
         }
         job = write_job(SMOKE / "job.yaml", folder, {**self._topics, INPUT: input_topic})
         arguments = ["--end-when-idle", "1s"]
@@ -50,8 +58,15 @@ class SmokeRun:
     def alerts(self) -> list[dict[str, Any]]:
         return self._rows(ALERTS)
 
-    def dead_letters(self) -> list[tuple[str, int, int, bytes | None]]:
-        """Reason, partition and offset of the record, original bytes; sorted."""
+    def unusual(self) -> list[dict[str, Any]]:
+        return self._rows(UNUSUAL)
+
+    def sensor_health(self) -> list[dict[str, Any]]:
+        return self._rows(SENSOR_HEALTH)
+
+    def dead_letters(self, *streams: str) -> list[tuple[str, int, int, bytes | None]]:
+        """Those of some streams: reason, partition and offset of the record, original bytes;
+        sorted."""
         return sorted(
             (
                 text(record.header("reason")),
@@ -60,6 +75,7 @@ class SmokeRun:
                 record.value,
             )
             for record in self._kafka.read_all(self._topics[DEAD_LETTERS])
+            if text(record.header("stream")) in streams
         )
 
     def _rows(self, topic: str) -> list[dict[str, Any]]:
