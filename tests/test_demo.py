@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from devtool import demo, paths
+from devtool.demo_pipelines import PIPELINES
 from devtool.processes import ProcessId
 from harness.waiting import wait_for
 
@@ -68,8 +69,11 @@ demo.FOLDER = paths.ROOT / "demo"
 sys.exit(cli.main(sys.argv[1:]))
 """
 
+SMOKE = PIPELINES["smoke-detection"]
 SENT = {"readings": 10, "late": 2, "future": 0, "malformed": 1}
-STREAM = {"rows_in": 10, "counted": 6, "filtered": 0, "open": 1, "dead_letters": 3}
+STREAM = {"rows_in": 10, "counted": 9, "filtered": 0, "open": 0, "dead_letters": 1}
+LATE = {"rows_in": 7, "counted": 6, "filtered": 0, "open": 0, "dead_letters": 1}
+WINDOWS = {"rows_in": 9, "counted": 6, "filtered": 0, "open": 1, "dead_letters": 2}
 SUMMARY = {
     "error": "",
     "readings_in": 10,
@@ -79,7 +83,7 @@ SUMMARY = {
     "alerts_by_severity": {"critical": 1234},
     "latency_p50_seconds": 0.0123,
     "latency_p99_seconds": 0.0456,
-    "streams": {"readings": STREAM},
+    "streams": {"readings": STREAM, "metrics": WINDOWS},
 }
 
 
@@ -152,14 +156,15 @@ def test_bounded_demo_ends_with_its_summary(tmp_path: Path, runs: list[Run]) -> 
             "dead letters   2 late, 1 malformed",
             "latency        p50 12 ms, p99 46 ms",
             "account        in = counted + filtered + in open windows + dead letters",
-            "  readings     10 = 6 + 0 + 1 + 3",
+            "  readings     10 = 9 + 0 + 0 + 1",
+            "  metrics      9 = 6 + 0 + 1 + 2",
         ],
     ), err
     assert not (tmp_path / "demo" / "broker" / "broker.pid").exists()
 
 
 def test_bounded_demo_fails_by_the_account_or_a_part(tmp_path: Path, runs: list[Run]) -> None:
-    summary = json.dumps({**SUMMARY, "streams": {"readings": {**STREAM, "counted": 5}}})
+    summary = json.dumps({**SUMMARY, "streams": {"readings": {**STREAM, "counted": 8}}})
     runs.append(Run(tmp_path, "--once", STAND_IN_SUMMARY=summary, STAND_IN_EXIT_RUN="3"))
     code, _, err = runs[0].end()
     assert code == 1
@@ -197,15 +202,15 @@ def test_killed_demo_leaves_no_process(tmp_path: Path, runs: list[Run]) -> None:
         ({"lost": 3}, "3 offsets were lost before they were read"),
         ({"readings_in": 9}, "readings: 10 were sent, 9 came in"),
         (
-            {"dead_letters_by_reason": {"late": 1}},
+            {"streams": {"readings": {**STREAM, "rows_in": 9, "dead_letters": 0}, "metrics": LATE}},
             "late, future and malformed readings: 3 were sent, 1 came in",
         ),
     ],
 )
 def test_account_is_held_against_what_was_sent(change: dict[str, Any], problem: str | None) -> None:
     expected = [] if problem is None else [problem]
-    assert demo.differences({**SUMMARY, **change}, SENT) == expected
+    assert demo.differences(SMOKE, {**SUMMARY, **change}, SENT) == expected
 
 
 def test_interrupted_run_is_not_held_against_what_was_sent() -> None:
-    assert demo.differences({**SUMMARY, "readings_in": 9}, None) == []
+    assert demo.differences(SMOKE, {**SUMMARY, "readings_in": 9}, None) == []

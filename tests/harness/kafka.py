@@ -97,6 +97,9 @@ class Kafka:
             raise KafkaException(metadata.error)
         return sorted(metadata.partitions)
 
+    def topics(self) -> set[str]:
+        return set(self._admin.list_topics(timeout=TIMEOUT_SECONDS).topics)
+
     def end_offsets(self, topic: str) -> dict[int, int]:
         """Partition -> the offset that the next record gets."""
         consumer = self._consumer()

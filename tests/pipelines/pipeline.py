@@ -130,11 +130,21 @@ class Input:
 
     def table(self, pane: int | None) -> pa.Table:
         """The readings that windows with this pane take; None: all readings."""
-        rows = [
-            one.row
+        return self._table(
+            one
             for one in self.messages
-            if one.row is not None and one.is_reading and (pane is None or not one.is_late(pane))
-        ]
+            if one.is_reading and (pane is None or not one.is_late(pane))
+        )
+
+    def table_with_lateness(self, pane: int) -> pa.Table:
+        """All readings, with `late`: whether windows with this pane refuse them."""
+        readings = [one for one in self.messages if one.is_reading]
+        return self._table(readings).append_column(
+            "late", pa.array([one.is_late(pane) for one in readings], pa.bool_())
+        )
+
+    def _table(self, messages: Iterable[Message]) -> pa.Table:
+        rows = [one.row for one in messages if one.row is not None]
         return pa.table(
             {
                 name: pa.array(

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from devtool import bench, build, check, console, demo, fuzz, install, paths, simulation, testing
 from devtool.broker import DEFAULT_PORT, development_broker, uptime_seconds
 from devtool.console import ToolError
+from devtool.demo_pipelines import PIPELINES
 
 EXIT_ERROR = 1
 EXIT_INTERRUPTED = 130
@@ -53,12 +54,19 @@ def _parser() -> argparse.ArgumentParser:
     )
 
     add = commands.add_parser(
-        "demo", help="smoke detection on a real Kafka, from nothing to alerts on this terminal"
+        "demo", help="a pipeline on a real Kafka, from nothing to alerts on this terminal"
+    )
+    add.add_argument(
+        "pipeline",
+        nargs="?",
+        default="smoke-detection",
+        choices=sorted(PIPELINES),
+        help="a folder of jobs/ (%(default)s)",
     )
     add.add_argument(
         "--once",
         action="store_true",
-        help=f"{demo.READINGS:,} readings at {demo.RATE:,}/s, then a summary and the end",
+        help="so many readings, then a summary and the end",
     )
 
     add = commands.add_parser("broker", help="a Kafka of your own on loopback, data in .run/broker")
@@ -98,7 +106,7 @@ def _run(options: argparse.Namespace) -> int:
         case "test":
             return testing.run_tests(options.pattern, options.full, options.soak)
         case "demo":
-            return demo.demo(options.once)
+            return demo.demo(options.pipeline, options.once)
         case "broker":
             return _broker(options.action, options.port)
         case "bench":

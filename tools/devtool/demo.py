@@ -1,4 +1,4 @@
-"""`tools/dev demo`: smoke detection from nothing to windows and alerts on this terminal.
+"""`tools/dev demo`: a pipeline of jobs/ from nothing to windows and alerts on this terminal.
 
 Set-up, build, a Kafka of its own, a simulated fleet that fills it, and the job. Everything it
 starts ends with it: on Ctrl-C, when a part fails, when the bounded run (--once) is complete, and
@@ -10,11 +10,12 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import json
+import os
 import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,31 +23,18 @@ from typing import Any
 from devtool import build, console, install, paths, processes
 from devtool.broker import Broker
 from devtool.console import ToolError, say
+from devtool.demo_pipelines import PIPELINES, Pipeline
 
-JOB = paths.ROOT / "jobs" / "smoke-detection" / "job.yaml"
 FOLDER = paths.RUN / "demo"
-INPUT_TOPIC = "smoke_sensor_data"
-ALERTS_TOPIC = "smoke_alerts"
-WINDOWS_TOPIC = "smoke_metrics"
-DEAD_LETTERS_TOPIC = "smoke_dead_letters"
-TOPICS = {INPUT_TOPIC: 4, WINDOWS_TOPIC: 4, ALERTS_TOPIC: 1, DEAD_LETTERS_TOPIC: 1}
-
-READINGS = 200_000  # of the bounded run
-RATE = 20_000  # readings a second; 100 s of event time each second
-# A fleet with the faults of real ones, so that there is something to see.
-FLEET = (
-    "--devices", "200", "--seed", "1", "--null-share", "0.02", "--late-share", "0.0005",
-    "--malformed-share", "0.0005", "--future-share", "0.0002", "--duplicate-share", "0.001",
-    "--stuck-devices", "2", "--gap-devices", "2", "--fires-per-day", "6",
-)  # fmt: skip
 IDLE_END = "3s"
 STOP_SECONDS = 10.0
 # A bounded run that has not ended by then hangs.
 ONCE_TIMEOUT_SECONDS = 180.0
 
 
-def demo(once: bool) -> int:
-    """The exit code. Endless unless `once`."""
+def demo(name: str, once: bool) -> int:
+    """Shows a pipeline of PIPELINES; the exit code. Endless unless `once`."""
+    pipeline = PIPELINES[name]
     install.setup()
     build.build()
     built = time.monotonic()
@@ -58,8 +46,8 @@ def demo(once: bool) -> int:
         stack.callback(broker.stop)
         with console.step("broker: start"):
             broker.start()
-        broker.create_topics(TOPICS, {"retention.ms": "-1"})
-        return _run(_Demo(broker.bootstrap, processes.free_port(), once), built)
+        broker.create_topics(pipeline.topics, {"retention.ms": "-1"})
+        return _run(_Demo(pipeline, broker.bootstrap, processes.free_port(), once), built)
 
 
 @contextlib.contextmanager
@@ -75,6 +63,7 @@ def _alone() -> Iterator[None]:
 
 @dataclass(frozen=True)
 class _Demo:
+    pipeline: Pipeline
     brokers: str
     metrics_port: int
     once: bool
@@ -88,17 +77,16 @@ class _Demo:
         return FOLDER / "simulator.json"
 
     def simulator(self) -> list[str]:
-        readings = READINGS if self.once else 0
+        bounded = self.pipeline.bounded if self.once else ()
         return [
-            str(paths.millrace()), "simulate", "smoke", "--brokers", self.brokers,
-            "--topic", INPUT_TOPIC, "--readings", str(readings), "--rate", str(RATE),
-            "--account", str(self.account_path), *FLEET,
+            str(paths.millrace()), "simulate", *self.pipeline.fleet, "--brokers", self.brokers,
+            "--rate", str(self.pipeline.rate), "--account", str(self.account_path), *bounded,
         ]  # fmt: skip
 
     def job(self) -> list[str]:
         bounded = ["--end-when-idle", IDLE_END] if self.once else []
         return [
-            str(paths.millrace()), "run", str(JOB), "--brokers", self.brokers,
+            str(paths.millrace()), "run", str(self.pipeline.job), "--brokers", self.brokers,
             "--metrics-port", str(self.metrics_port), "--data-dir", str(FOLDER / "data"),
             "--summary", str(self.summary_path), *bounded,
         ]  # fmt: skip
@@ -109,7 +97,7 @@ def _run(demo: _Demo, built: float) -> int:
     simulator_log, job_log = FOLDER / "simulator.log", FOLDER / "job.log"
     with _child(demo.simulator(), simulator_log) as simulator:
         # Windows and alerts go straight to this terminal; the log does not.
-        with _child(demo.job(), job_log, show_output=True) as job:
+        with _child(demo.job(), job_log, demo.pipeline.environment, show_output=True) as job:
             say(f"job started {console.seconds(time.monotonic() - built)} after the build")
             try:
                 _watch(demo, simulator, job)
@@ -128,23 +116,33 @@ def _run(demo: _Demo, built: float) -> int:
 def _say_where(demo: _Demo) -> None:
     say(
         f"metrics   http://127.0.0.1:{demo.metrics_port}/metrics\n"
-        f"broker    {demo.brokers}: topics {INPUT_TOPIC} -> {WINDOWS_TOPIC}, {ALERTS_TOPIC}, "
-        f"{DEAD_LETTERS_TOPIC}\n"
+        f"job       {demo.pipeline.job.relative_to(paths.ROOT)}\n"
+        f"broker    {demo.brokers}: topics {_first(demo.pipeline.inputs)} -> "
+        f"{', '.join(demo.pipeline.outputs)}, {demo.pipeline.dead_letters}\n"
         f"files     {FOLDER.relative_to(paths.ROOT)}: Parquet under data, logs, summary.json"
     )
     if not demo.once:
         say("Ctrl-C ends everything")
 
 
+def _first(topics: Mapping[str, int]) -> str:
+    first = next(iter(topics))
+    return first if len(topics) == 1 else f"{first} and {len(topics) - 1} more"
+
+
 @contextlib.contextmanager
 def _child(
-    argv: Sequence[str], log: Path, show_output: bool = False
+    argv: Sequence[str],
+    log: Path,
+    environment: Mapping[str, str] | None = None,
+    show_output: bool = False,
 ) -> Iterator[subprocess.Popen[bytes]]:
     """A process in a session of its own, so that Ctrl-C reaches this tool alone, which ends it."""
     with log.open("wb") as out:
         child = subprocess.Popen(
             argv,
             cwd=FOLDER,
+            env={**os.environ, **(environment or {})},
             stdin=subprocess.DEVNULL,
             stdout=None if show_output else out,
             stderr=out,
@@ -196,7 +194,7 @@ def _show_summary(demo: _Demo) -> list[str]:
         return [f"no summary was written: {error}"]
     for line in summary_lines(summary):
         print(line)
-    return differences(summary, sent if demo.once else None)
+    return differences(demo.pipeline, summary, sent if demo.once else None)
 
 
 def summary_lines(summary: dict[str, Any]) -> list[str]:
@@ -221,7 +219,9 @@ def summary_lines(summary: dict[str, Any]) -> list[str]:
 ACCOUNT_PARTS = ("counted", "filtered", "open", "dead_letters")
 
 
-def differences(summary: dict[str, Any], sent: dict[str, Any] | None) -> list[str]:
+def differences(
+    pipeline: Pipeline, summary: dict[str, Any], sent: dict[str, Any] | None
+) -> list[str]:
     """What does not add up: in every stream, and against the simulator's account where the run was
     long enough to read all of it.
     """
@@ -238,10 +238,13 @@ def differences(summary: dict[str, Any], sent: dict[str, Any] | None) -> list[st
             )
     if sent is None:
         return problems
+    readings = sent["readings"] - (sent[pipeline.unread] if pipeline.unread else 0)
     injected = sent["late"] + sent["future"] + sent["malformed"]
-    dead = sum(summary["dead_letters_by_reason"].values())
+    # A late reading has a letter of each stream that cannot take it.
+    dead = sum(summary["streams"][name]["dead_letters"] for name in
+               (pipeline.source, pipeline.late_for))  # fmt: skip
     for what, expected, found in (
-        ("readings", sent["readings"], summary["readings_in"]),
+        ("readings", readings, summary["readings_in"]),
         ("late, future and malformed readings", injected, dead),
     ):
         if expected != found:
