@@ -46,6 +46,14 @@ COLUMNS = {
     "timestamp": pa.string(),
 }
 
+LABEL_NAMES = ["label_cooler", "label_valve", "label_pump", "label_accumulator", "label_stable"]
+LABELS = {
+    "rig": pa.string(),
+    "cycle": pa.int64(),
+    **{name: pa.int64() for name in LABEL_NAMES},
+    "timestamp": pa.float64(),
+}
+
 
 def joined(parts: list[str], separator: str = ", ") -> str:
     return separator.join(parts)
@@ -135,16 +143,18 @@ def cycles(seconds: pa.Table) -> list[Row]:
 def test_seconds_anomalies_correlations_and_cycles(kafka: Kafka, tmp_path: Path) -> None:
     prefix = unique_name("rigs") + "-"
     inputs = {f"hydraulic-{name}": kafka.create_topic(prefix + name) for name in SENSORS}
-    kafka.create_topic(prefix + "labels")
+    labels = {"hydraulic-labels": kafka.create_topic(prefix + "labels")}
     outputs = own_topics(
         kafka,
         {"hydraulic-alerts": 1, "hydraulic-seconds": 2, "hydraulic-anomalies": 1,
          "hydraulic-correlations": 1, "hydraulic-dead-letters": 1},
     )  # fmt: skip
-    job = JobUnderTest(kafka, tmp_path, JOBS / "hydraulics" / "job.yaml", {**inputs, **outputs})
+    job = JobUnderTest(
+        kafka, tmp_path, JOBS / "hydraulics" / "job.yaml", {**inputs, **labels, **outputs}
+    )
     with Simulation(kafka, tmp_path, "hydraulics", "--topic-prefix", prefix, *FLEET) as simulation:
         account, summary = feed(simulation, job, "readings", CYCLES * 43_000)
-    assert summary["readings_in"] == account["readings"] - account["labels"]
+    assert summary["readings_in"] == account["readings"]
 
     given = Input(kafka, inputs.values(), time="timestamp", columns=COLUMNS, max_delay=10 * SECOND)
     assert given.late(SECOND) == account["late"] > 50
@@ -186,7 +196,16 @@ def test_seconds_anomalies_correlations_and_cycles(kafka: Kafka, tmp_path: Path)
 
     of_cycles = cycles(table)
     assert len(of_cycles) == CYCLES
-    assert_rows_equal(job.parquet_rows("hydraulic_cycles"), of_cycles, "rig", "cycle")
+    known = Input(
+        kafka, labels.values(), time="timestamp", columns=LABELS, max_delay=10 * SECOND
+    ).table(None)
+    training = query(
+        f"SELECT c.*, {joined(LABEL_NAMES)} FROM cycles c JOIN labels USING (rig, cycle)",
+        cycles=pa.Table.from_pylist(of_cycles),
+        labels=known,
+    )
+    assert len(training) == CYCLES
+    assert_rows_equal(job.parquet_rows("hydraulic_training_set"), training, "rig", "cycle")
 
     expected = Counter(
         {

@@ -80,7 +80,6 @@ PIPELINES = {
             rate=36_000,  # 50 s of event time each second
             source="readings",
             late_for="seconds",
-            unread="labels",
         ),
         Pipeline(
             "hydraulics-minute",
