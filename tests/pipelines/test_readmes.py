@@ -83,6 +83,7 @@ def test_commands_of_the_readme(pipeline: Pipeline, kafka: Kafka, tmp_path: Path
 
 SAMPLES = {
     "building-sensors": ("--readings", "40", "--topic"),
+    "vehicle-telemetry": ("--readings", "40", "--topic"),
     "hydraulics": ("--readings", "120", "--topic-prefix"),
 }
 OF_SAMPLES = ("--create-topic", "--partitions", "1", "--seed", "1", "--start",

@@ -108,5 +108,23 @@ PIPELINES = {
             source="readings",
             late_for="types",
         ),
+        Pipeline(
+            "vehicle-telemetry",
+            inputs={"sensors-sample": 4},
+            outputs={"samples-enriched": 4, "alert-data": 4, "alert-counts": 1,
+                     "vehicle-alerts": 1},
+            dead_letters="vehicle-dead-letters",
+            # Late ones would have to be waited for longer than a bounded run takes.
+            fleet=("vehicles", "--seed", "1", "--cars", "21", "--malformed-share", "0.001",
+                   "--future-share", "0.0005", "--null-share", "0.001", "--duplicate-share",
+                   "0.001", "--stuck-cars", "1", "--gap-cars", "1"),
+            bounded=("--readings", "60000"),
+            rate=4_000,  # 3 min of event time each second
+            source="readings",
+            late_for="counts",
+            environment={
+                "VEHICLE_TABLES": str(paths.ROOT / "jobs" / "vehicle-telemetry" / "tables")
+            },
+        ),
     )
 }  # fmt: skip
