@@ -28,6 +28,7 @@ from devtool.broker import Broker
 from devtool.console import ToolError, say
 
 CHECKPOINT = "checkpoint"
+LOOKUP = "lookup"
 FOLDER = paths.RUN / "bench"
 READINGS = 10_000_000
 DEVICES = 1_000
@@ -63,6 +64,7 @@ QUERIES = {
         Query("q2"),
         Query("filter", every=20),
         Query("over", every=20),
+        Query(LOOKUP, devices=1_000_000, every=20),
     )
 }
 # Jobs beside each other: what a difference in the query costs.
@@ -101,6 +103,9 @@ def run(args: argparse.Namespace) -> int:
         benches = [Bench(broker, query, args.readings) for query in queries]
         for bench in {bench.topic: bench for bench in benches}.values():
             bench.fill()
+        for bench in benches:
+            if bench.joins:
+                bench.make_lookup()
         for number in range(1, args.runs + 1):
             for bench in benches:
                 bench.drain(number)
@@ -346,6 +351,27 @@ class Bench:
             "bench-fill",
         )
 
+    @property
+    def joins(self) -> bool:
+        return self._query.name == LOOKUP
+
+    @property
+    def _lookup(self) -> Path:
+        """What a job may join with: a row a device."""
+        return FOLDER / f"lookup-{self._query.devices}.parquet"
+
+    def make_lookup(self) -> None:
+        console.run_step(
+            f"lookup: {self._query.devices:,} rows",
+            [
+                paths.venv_python(),
+                paths.ROOT / "tools" / "bench" / "make_lookup.py",
+                self._lookup,
+                str(self._query.devices),
+            ],
+            "make-lookup",
+        )
+
     def drain(self, number: int) -> None:
         title = f"drain {number} ({self._query.title})"
         argv: list[str | Path] = [
@@ -372,7 +398,11 @@ class Bench:
             "--end-when-idle", f"{IDLE_SECONDS:g}s", "--summary", summary_path,
             "--data-dir", FOLDER / f"data-{tag}", "--metrics-port", "0",
         ]  # fmt: skip
-        env = {"MILLRACE_BENCH_INPUT": self.topic, "MILLRACE_BENCH_OUTPUT": output}
+        env = {
+            "MILLRACE_BENCH_INPUT": self.topic,
+            "MILLRACE_BENCH_OUTPUT": output,
+            "MILLRACE_BENCH_LOOKUP": str(self._lookup),
+        }
         finished = _measure(title, argv, FOLDER / f"job-{tag}.log", env)
         # The wait for silence at the end is no work.
         seconds = finished.seconds - IDLE_SECONDS
