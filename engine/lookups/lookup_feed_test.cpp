@@ -28,6 +28,7 @@ std::string ModelsOf(const Lookup& lookup, const Lines& devices) {
   const auto snapshot = lookup.Current();
   if (!snapshot.ok()) return snapshot.status().message();
   Lines lines;
+  lines.reserve(devices.size());
   for (const std::string& device : devices) lines.push_back(R"({"device":")" + device + "\"}");
   const LookupMatches matches =
       (*snapshot)->Find(test::KeysOf(lookup.spec(), lookup.layout(), lines));

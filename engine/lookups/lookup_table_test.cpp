@@ -302,6 +302,7 @@ TEST(LookupTable, FindsTheValidRowAmongMany) {
     }
     std::ranges::shuffle(rows, random);
     Lines lines;
+    lines.reserve(rows.size());
     for (const Row& row : rows) {
       lines.push_back(Stay(row.device, row.room, int(row.since), int(row.until)));
     }

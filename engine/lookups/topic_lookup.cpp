@@ -45,6 +45,7 @@ class TopicLookup final : public LookupFeed {
     ARROW_ASSIGN_OR_RAISE(reader_, topic_.source->MakeReader());
     reader_->SetWakeUp([this] { WakeUp(); });
     std::vector<StartPosition> starts;
+    starts.reserve(found.partitions.size());
     for (const TopicPartition& partition : found.partitions) {
       starts.push_back({partition, std::nullopt});
     }

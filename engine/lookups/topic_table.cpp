@@ -287,6 +287,7 @@ Status TopicTable::Merge() {
     const LookupTable& table = *tables_[number];
     std::vector<uint8_t> deleted;
     if (table.has_deleted()) {
+      deleted.reserve(size_t(table.rows()));
       for (int32_t row = 0; row < int32_t(table.rows()); ++row) {
         deleted.push_back(uint8_t(table.IsDeleted(row)));
       }

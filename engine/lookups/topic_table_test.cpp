@@ -79,6 +79,7 @@ class TopicTableTest : public testing::Test {
     EXPECT_TRUE(stepped.ok()) << stepped.status();
     snapshot_ = *stepped;
     Lines lines;
+    lines.reserve(keys.size());
     for (const std::string& key : keys) {
       lines.push_back("{\"" + spec_.columns[0].field.name + "\":" + key + "}");
     }
@@ -244,6 +245,7 @@ TEST_F(TopicTableTest, HoldsWhatAMapHolds) {
 TEST_F(TopicTableTest, AChangeOfALargeTableLeavesItAsItIs) {
   Begin(Devices());
   std::vector<Record> records;
+  records.reserve(20'000);
   for (int i = 0; i < 20'000; ++i) {
     records.push_back({"", Row(std::to_string(i), "x")});
   }

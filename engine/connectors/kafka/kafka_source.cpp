@@ -101,6 +101,7 @@ Result<std::vector<TopicPartition>> KafkaSource::PartitionsOf(const std::string&
   if (answer.err == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART) return Missing(topic, timeout);
   if (answer.err != RD_KAFKA_RESP_ERR_NO_ERROR) return KafkaError(answer.err, "topic " + topic);
   std::vector<TopicPartition> partitions;
+  partitions.reserve(size_t(answer.partition_cnt));
   for (int i = 0; i < answer.partition_cnt; ++i) {
     partitions.push_back({topic, answer.partitions[i].id});
   }
