@@ -64,6 +64,7 @@ QUERIES = {
         Query("q2"),
         Query("filter", every=20),
         Query("over", every=20),
+        Query("pivot"),
         Query(LOOKUP, devices=1_000_000, every=20),
     )
 }
