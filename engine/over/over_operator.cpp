@@ -196,8 +196,16 @@ void OverOperator::MeasureReach() {
     }
     const OverFrame& frame = call.frame;
     forgets_ = forgets_ && !frame.from_first && (frame.is_range || frame.first >= 0);
-    int64_t& ahead = frame.is_range ? range_ahead_ : rows_ahead_;
-    ahead = std::max(ahead, frame.last);
+    const bool seeks = frame.is_range && !frame.from_first &&
+                       ((call.function == OverFunction::kFirstValue && frame.first > 0) ||
+                        (call.function == OverFunction::kIsLast && frame.first >= 0));
+    if (seeks) {
+      seek_ahead_ = std::max(seek_ahead_, frame.last);
+      seek_from_ = std::max(seek_from_, frame.first);
+    } else {
+      int64_t& ahead = frame.is_range ? range_ahead_ : rows_ahead_;
+      ahead = std::max(ahead, frame.last);
+    }
     if (frame.is_range && !frame.from_first) {
       has_range_back_ = true;
       range_back_ = std::max(range_back_, -frame.first);
@@ -406,7 +414,15 @@ CellValue OverOperator::CellOf(const Kept& kept) {
 // Whether all rows that calls look at from `row` are in order.
 bool OverOperator::IsComplete(const Partition& partition, int64_t row) const {
   if (row + rows_ahead_ >= partition.released) return false;
-  return PlusSaturated(TimeAt(partition, row), range_ahead_) < partition.released_until;
+  return PlusSaturated(TimeAt(partition, row), AheadOf(partition, row)) < partition.released_until;
+}
+
+int64_t OverOperator::AheadOf(const Partition& partition, int64_t row) const {
+  if (seek_ahead_ <= range_ahead_ || row >= partition.released) return range_ahead_;
+  const int64_t last = partition.released - 1;
+  const int64_t from = PlusSaturated(TimeAt(partition, row), seek_from_);
+  const bool is_there = row < last && TimeAt(partition, last) >= from;
+  return is_there ? range_ahead_ : seek_ahead_;
 }
 
 Status OverOperator::Emit(uint32_t index) {
@@ -733,7 +749,8 @@ void OverOperator::Reschedule(uint32_t index) {
   if (partition.emitted < partition.released) {
     held = TimeAt(partition, partition.emitted);
     const bool waits_for_rows = partition.emitted + rows_ahead_ >= partition.released;
-    due = std::min(due, waits_for_rows ? kEnd : std::min(kEnd, PlusSaturated(held, range_ahead_)));
+    const int64_t ahead = AheadOf(partition, partition.emitted);
+    due = std::min(due, waits_for_rows ? kEnd : std::min(kEnd, PlusSaturated(held, ahead)));
   } else if (has_range_back_ && partition.first < partition.released) {
     // All of them can be dropped then, but for those that are counted back to.
     const int64_t last = PlusSaturated(TimeAt(partition, partition.released - 1), range_back_);

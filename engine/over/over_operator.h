@@ -103,6 +103,8 @@ class OverOperator final : public OrderedOperator<OverPartition> {
   Status SumUp();
   Status Emit(uint32_t index);
   bool IsComplete(const Partition& partition, int64_t row) const;
+  // How far in time the row waits, at most: less once what was sought is there.
+  int64_t AheadOf(const Partition& partition, int64_t row) const;
   void Slide(Partition* partition, size_t lane, int64_t row, int64_t time);
   void MoveFirst(Partition* partition, size_t lane, int64_t row, int64_t time);
   // Whether the row has a value among the ordered ones, and which.
@@ -169,6 +171,10 @@ class OverOperator final : public OrderedOperator<OverPartition> {
   int64_t rows_back_ = 0;  // lag
   int64_t rows_ahead_ = 0;
   int64_t range_ahead_ = 0;
+  // Of calls that need only the next row of their frame: how far they look for one, from where on
+  // it counts, and whether any row behind the current one will do.
+  int64_t seek_ahead_ = -1;  // -1: there are none
+  int64_t seek_from_ = 0;
   int64_t range_back_ = 0;
   bool has_range_back_ = false;
   bool forgets_ = true;  // a partition without rows is as a new one

@@ -165,6 +165,31 @@ TEST(OverOperator, IsLastWaitsForTimeAlone) {
   EXPECT_EQ(over->stats().keys, 0);
 }
 
+// The row that follows says it at once; a row of the same time is none that follows by a time.
+TEST(OverOperator, TheNextRowIsWaitedForAndNotItsFrame) {
+  const OverQuery query = Query({Plain(OverFunction::kFirstValue, kX, 0, RangeFrame(1, 10)),
+                                 Plain(OverFunction::kIsLast, -1, 0, RangeFrame(0, 10))});
+  const auto over = query.Make();
+  AddAll(over.get(), query,
+         std::vector<TestRow>{Reading(10, "a", 1), Reading(10, "a", 2), Reading(12, "a", 3),
+                              Reading(40, "a", 4)});
+  over->AdvanceTo(At(11));
+  EXPECT_TRUE(DrainOf(over.get()).empty());
+  EXPECT_EQ(over->OutputWatermark(), At(10));
+  over->AdvanceTo(At(13));
+  EXPECT_EQ(DrainOf(over.get()),
+            (std::vector<CellRow>{{int64_t(10), 3.0, false}, {int64_t(10), 3.0, false}}));
+  EXPECT_EQ(over->OutputWatermark(), At(12));
+  over->AdvanceTo(At(22));
+  EXPECT_TRUE(DrainOf(over.get()).empty());
+  over->AdvanceTo(At(23));
+  EXPECT_EQ(DrainOf(over.get()), (std::vector<CellRow>{{int64_t(12), {}, true}}));
+  EXPECT_EQ(over->OutputWatermark(), At(23));
+  over->AdvanceTo(At(51));
+  EXPECT_EQ(DrainOf(over.get()), (std::vector<CellRow>{{int64_t(40), {}, true}}));
+  EXPECT_EQ(over->stats().keys, 0);
+}
+
 // What a frame no longer reaches is gone, from memory and from the store.
 TEST(OverOperator, KeepsWhatFramesReachAndNoMore) {
   MemoryStateStore store;

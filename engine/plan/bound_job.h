@@ -96,7 +96,7 @@ struct BoundStream {
   Schema schema;
   // How a query over it names its columns, of joins; else by the name that FROM gives it.
   std::vector<RelationScope> relations;
-  std::vector<int> star;    // of joins: what * stands for
+  std::vector<int> star;  // of joins: what * stands for
   int event_time = -1;    // column of the schema
   int window_end = -1;    // column of the schema
   int window_start = -1;  // column of the schema, where every window is window_size long

@@ -13,8 +13,8 @@ namespace {
 constexpr int64_t kWindowDaysMax = 36'525;
 
 const std::vector<std::string> kWindows = {"tumble", "hop", "cumulate", "session"};
-const std::vector<std::string> kTableFunctions = {"tumble",  "hop",   "cumulate",
-                                                  "session", "pivot", "asof_join", "resample"};
+const std::vector<std::string> kTableFunctions = {"tumble", "hop",       "cumulate", "session",
+                                                  "pivot",  "asof_join", "resample"};
 
 bool Contains(const std::vector<std::string>& names, const std::string& name) {
   return std::ranges::find(names, name) != names.end();

@@ -55,10 +55,10 @@ struct PlacedName {
 // Where rows come from.
 struct TableRef {
   enum class Kind {
-    kNamed,  // a stream, a lookup, a query of WITH
-    kQuery,  // (SELECT ...)
-    kJoin,   // inputs: two
-    kAsOf,   // the same, by asof_join()
+    kNamed,     // a stream, a lookup, a query of WITH
+    kQuery,     // (SELECT ...)
+    kJoin,      // inputs: two
+    kAsOf,      // the same, by asof_join()
     kPivot,     // inputs: one
     kResample,  // the same
   };

@@ -260,8 +260,8 @@ class StreamBinder {
     const BoundStream& left = At(stream->inputs[0]);
     const BoundStream& right = At(stream->inputs[1]);
     const TableRef& table = stream->from.table;
-    JoinColumns columns = ColumnsOfJoin(table, ColumnsOf(table.inputs[0], left),
-                                        ColumnsOf(table.inputs[1], right));
+    JoinColumns columns =
+        ColumnsOfJoin(table, ColumnsOf(table.inputs[0], left), ColumnsOf(table.inputs[1], right));
     if (!CheckColumnCount(sql, table, columns) || !CheckFleetClock(sql, "a join", *stream)) {
       return false;
     }
@@ -492,8 +492,8 @@ class StreamBinder {
     }
     if (!CheckFleetClock(sql, "resample()", *stream)) return false;
     if (!CheckResampled(sql, stream->from.table, input.schema, time)) return false;
-    return BindWritten(
-        NeighboursSql(stream->from.table, input.schema.fields[size_t(time)].name), stream);
+    return BindWritten(NeighboursSql(stream->from.table, input.schema.fields[size_t(time)].name),
+                       stream);
   }
 
   bool BindResample(BoundStream* stream) {

@@ -222,7 +222,9 @@ class Generator:
             parts.append(fill("{}", Sql(ours.format(where.ours), theirs.format(where.theirs))))
         kind = rng.choice(["JOIN", "LEFT JOIN", "RIGHT JOIN", "FULL JOIN"])
         edge = rng.choice(["window_end", "window_start"])
-        key = rng.choice(["a.device = b.device", "a.n = b.n", "a.device = b.device AND a.top = b.top"])
+        key = rng.choice(
+            ["a.device = b.device", "a.n = b.n", "a.device = b.device AND a.top = b.top"]
+        )
         query = fill(
             "WITH a AS ({}), b AS ({}) SELECT COALESCE(a.window_end, b.window_end) AS t, a.device, "
             "b.device AS other, a.n, b.n AS m, a.top, b.top AS high FROM a "

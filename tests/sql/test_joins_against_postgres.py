@@ -97,14 +97,14 @@ def cell(text: str | None) -> str:
     return {"t": "true", "f": "false", "": "''"}.get(text, text.removesuffix("+00"))
 
 
-def rows_there(connection: psycopg.Connection, sql: str, columns: dict[str, dict[str, str]]) -> list[str]:
+def rows_there(
+    connection: psycopg.Connection, sql: str, columns: dict[str, dict[str, str]]
+) -> list[str]:
     with connection.cursor().copy(f"COPY ({translated(sql, columns)}) TO STDOUT") as copy:
         copy.set_types(["text"])
         text = b"".join(copy).decode()
     lines = text.split("\n")[:-1]
-    return [
-        " | ".join(cell(None if c == "\\N" else c) for c in line.split("\t")) for line in lines
-    ]
+    return [" | ".join(cell(None if c == "\\N" else c) for c in line.split("\t")) for line in lines]
 
 
 def normal(row: str) -> tuple[object, ...]:
