@@ -193,6 +193,7 @@ void KafkaReader::Read(int64_t rows_max, Polled* polled) {
   messages_.resize(size_t(std::max<ssize_t>(count, 0)));
   taken_ = 0;
   polled->more = count == rows_max;
+  caught_up_ = caught_up_ || !polled->more;
   Take(rows_max, polled);
 }
 
@@ -328,8 +329,10 @@ void KafkaReader::TakeStatistics(std::string_view json) {
     failed_ = statistics.status();
     return;
   }
+  const bool caught_up = std::exchange(caught_up_, false);
   for (const auto& [name, partition] : partitions_) {
-    switch (partition->health.Report(*statistics, name, partition->position, partition->at_end)) {
+    switch (partition->health.Report(*statistics, name, partition->position, partition->at_end,
+                                     caught_up)) {
       case PartitionHealth::Change::kNone:
         break;
       case PartitionHealth::Change::kEndConfirmed:

@@ -90,6 +90,7 @@ class KafkaReader final : public SourceReader {
   std::vector<rd_kafka_message_t*> messages_;
   size_t taken_ = 0;                 // of messages_: the others wait for the next poll
   size_t queued_most_ = 0;           // since fetching was last kept going
+  bool caught_up_ = false;           // nothing that was fetched waited, since the last statistics
   std::vector<SourceEvent> events_;  // for the next Poll
   Status failed_;                    // stays
 

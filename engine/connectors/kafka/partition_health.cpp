@@ -67,7 +67,8 @@ Result<KafkaStatistics> ParseKafkaStatistics(std::string_view json, bool read_co
 
 PartitionHealth::Change PartitionHealth::Report(const KafkaStatistics& statistics,
                                                 const TopicPartition& partition, int64_t position,
-                                                bool at_end) {
+                                                bool at_end, bool caught_up) {
+  caught_up_reports_ = caught_up ? caught_up_reports_ + 1 : 0;
   const auto entry = statistics.partitions.find(partition);
   const KafkaStatistics::Partition* const state =
       entry == statistics.partitions.end() ? nullptr : &entry->second;
@@ -84,7 +85,8 @@ PartitionHealth::Change PartitionHealth::Report(const KafkaStatistics& statistic
     reason_.clear();
     return Change::kRecovered;
   }
-  const bool confirmed = at_end && state->next_offset == position && state->end_offset >= 0 &&
+  const bool confirmed = at_end && caught_up_reports_ >= kCaughtUpReports &&
+                         state->next_offset == position && state->end_offset >= 0 &&
                          state->end_offset <= position;
   return confirmed ? Change::kEndConfirmed : Change::kNone;
 }

@@ -2,7 +2,11 @@
 // has answered since the last statistics, and the end that it told is where reading stands. Pure:
 // librdkafka's statistics and the reader's positions go in, what has changed comes out.
 //
-// A partition is confirmed at its end with every statistics report in which all of that holds. It
+// A partition is confirmed at its end with every statistics report in which all of that holds, if
+// what was fetched of all partitions had been taken in this report's time and in the one's before:
+// while more waits than the client's queue may hold, it asks for no partition, and the ends that it
+// knows are old though the broker answers other questions. So a reader that lags confirms none. A
+// partition
 // is interrupted when its leader is not connected, when there is none, or when nothing was heard
 // from it for kSilentReports reports while reading stands at the end. A client that has just
 // started is given as many reports to find its brokers.
@@ -40,12 +44,15 @@ class PartitionHealth {
  public:
   // Two seconds, with a report each half second.
   static constexpr int kSilentReports = 4;
+  // In a row; librdkafka goes on fetching up to a second after its queue was full.
+  static constexpr int kCaughtUpReports = 3;
 
   enum class Change { kNone, kEndConfirmed, kInterrupted, kRecovered };
 
-  // `at_end`: the broker told an end at `position`, and nothing was read since.
+  // `at_end`: the broker told an end at `position`, and nothing was read since. `caught_up`: since
+  // the report before there was a moment at which nothing that was fetched waited.
   Change Report(const KafkaStatistics& statistics, const TopicPartition& partition,
-                int64_t position, bool at_end);
+                int64_t position, bool at_end, bool caught_up);
 
   bool interrupted() const { return interrupted_; }
   // Why, for people: "broker 1 is not connected".
@@ -61,6 +68,7 @@ class PartitionHealth {
   int64_t responses_ = -1;
   bool answered_ = false;
   int silent_reports_ = 0;
+  int caught_up_reports_ = 0;
 };
 
 }  // namespace millrace

@@ -21,9 +21,10 @@ KafkaStatistics Statistics(bool up, int64_t responses, int64_t next_offset, int6
 TEST(PartitionHealth, ConfirmsTheEndOnlyByANewAnswer) {
   PartitionHealth health;
   const auto report = [&](int64_t responses, int64_t next, int64_t end, bool at_end = true) {
-    return health.Report(Statistics(true, responses, next, end), kPartition, 10, at_end);
+    return health.Report(Statistics(true, responses, next, end), kPartition, 10, at_end, true);
   };
-  EXPECT_EQ(report(5, 10, 10), Change::kNone);  // nothing to compare with
+  EXPECT_EQ(report(3, 10, 10), Change::kNone);  // nothing to compare with
+  EXPECT_EQ(report(5, 10, 10), Change::kNone);  // it may only have begun to ask
   EXPECT_EQ(report(6, 10, 10), Change::kEndConfirmed);
   EXPECT_EQ(report(7, 10, 10), Change::kEndConfirmed);
   EXPECT_EQ(report(7, 10, 10), Change::kNone);          // no answer since
@@ -34,11 +35,28 @@ TEST(PartitionHealth, ConfirmsTheEndOnlyByANewAnswer) {
   EXPECT_EQ(report(12, 10, 10), Change::kEndConfirmed);
 }
 
+// While other partitions' records wait the client asks for none, and answers to other questions say
+// nothing of an end.
+TEST(PartitionHealth, AReaderThatLagsConfirmsNoEnd) {
+  PartitionHealth health;
+  int64_t responses = 0;
+  const auto report = [&](bool caught_up) {
+    return health.Report(Statistics(true, ++responses, 10, 10), kPartition, 10, true, caught_up);
+  };
+  for (int i = 0; i < 20; ++i) EXPECT_EQ(report(false), Change::kNone);
+  EXPECT_EQ(report(true), Change::kNone);
+  EXPECT_EQ(report(true), Change::kNone);
+  EXPECT_EQ(report(true), Change::kEndConfirmed);
+  EXPECT_EQ(report(false), Change::kNone);
+  EXPECT_EQ(report(true), Change::kNone);
+}
+
 TEST(PartitionHealth, TellsTroubleOnceAndItsEndOnce) {
   PartitionHealth health;
   const auto report = [&](bool up, int64_t responses, int32_t leader = 1) {
-    return health.Report(Statistics(up, responses, 10, 10, leader), kPartition, 10, true);
+    return health.Report(Statistics(up, responses, 10, 10, leader), kPartition, 10, true, true);
   };
+  EXPECT_EQ(report(true, 0), Change::kNone);
   EXPECT_EQ(report(true, 1), Change::kNone);
   EXPECT_EQ(report(true, 2), Change::kEndConfirmed);
   EXPECT_EQ(report(false, 2), Change::kInterrupted);
@@ -54,7 +72,7 @@ TEST(PartitionHealth, TellsTroubleOnceAndItsEndOnce) {
 TEST(PartitionHealth, ABrokerThatStaysSilentAtTheEndIsTrouble) {
   PartitionHealth health;
   const auto report = [&](bool at_end) {
-    return health.Report(Statistics(true, 5, 10, 10), kPartition, 10, at_end);
+    return health.Report(Statistics(true, 5, 10, 10), kPartition, 10, at_end, true);
   };
   EXPECT_EQ(report(true), Change::kNone);
   for (int i = 1; i < PartitionHealth::kSilentReports; ++i) EXPECT_EQ(report(true), Change::kNone);
@@ -63,23 +81,25 @@ TEST(PartitionHealth, ABrokerThatStaysSilentAtTheEndIsTrouble) {
   // Away from the end silence may be our own: full queues are not fetched into.
   PartitionHealth reading;
   for (int i = 0; i < 20; ++i) {
-    EXPECT_EQ(reading.Report(Statistics(true, 5, 10, 99), kPartition, 7, false), Change::kNone);
+    EXPECT_EQ(reading.Report(Statistics(true, 5, 10, 99), kPartition, 7, false, true),
+              Change::kNone);
   }
 }
 
 TEST(PartitionHealth, ANewLeaderMustAnswerItself) {
   PartitionHealth health;
-  EXPECT_EQ(health.Report(Statistics(true, 5, 10, 10), kPartition, 10, true), Change::kNone);
-  EXPECT_EQ(health.Report(Statistics(true, 6, 10, 10, 2), kPartition, 10, true), Change::kNone);
+  EXPECT_EQ(health.Report(Statistics(true, 5, 10, 10), kPartition, 10, true, true), Change::kNone);
+  EXPECT_EQ(health.Report(Statistics(true, 6, 10, 10, 2), kPartition, 10, true, true),
+            Change::kNone);
 }
 
 TEST(PartitionHealth, AClientThatHasJustStartedIsGivenTime) {
   PartitionHealth health;
   const KafkaStatistics empty;
   for (int i = 1; i < PartitionHealth::kSilentReports; ++i) {
-    EXPECT_EQ(health.Report(empty, kPartition, -1, false), Change::kNone);
+    EXPECT_EQ(health.Report(empty, kPartition, -1, false, true), Change::kNone);
   }
-  EXPECT_EQ(health.Report(empty, kPartition, -1, false), Change::kInterrupted);
+  EXPECT_EQ(health.Report(empty, kPartition, -1, false, true), Change::kInterrupted);
 }
 
 TEST(KafkaStatistics, ReadsWhatLibrdkafkaWrites) {
