@@ -164,7 +164,8 @@ def test_bounded_demo_ends_with_its_summary(tmp_path: Path, runs: list[Run]) -> 
 
 
 def test_bounded_demo_fails_by_the_account_or_a_part(tmp_path: Path, runs: list[Run]) -> None:
-    summary = json.dumps({**SUMMARY, "streams": {"readings": {**STREAM, "counted": 8}}})
+    streams = {"readings": {**STREAM, "counted": 8}, "metrics": WINDOWS}
+    summary = json.dumps({**SUMMARY, "streams": streams})
     runs.append(Run(tmp_path, "--once", STAND_IN_SUMMARY=summary, STAND_IN_EXIT_RUN="3"))
     code, _, err = runs[0].end()
     assert code == 1

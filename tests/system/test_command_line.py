@@ -138,7 +138,7 @@ MISTAKES = {
     ),
     "two streams that read each other": (
         "    a:\n      sql: SELECT device FROM b\n    b:\n      sql: SELECT device FROM a\n" + SINK,
-        (15, 31),
+        (17, 31),
         "streams read each other in a cycle: a -> b -> a",
         "",
     ),

@@ -21,7 +21,7 @@ from system.fleet import END_WHEN_IDLE, START, Reading, kafka_sink, ordered, pro
 
 # On a loaded machine; the figure itself is printed (pytest -s) and is about a tenth.
 FIRST_FETCH_SECONDS_MAX = 2.0
-DEMO_RESIDENT_BYTES_MAX = 200e6
+DEMO_RESIDENT_BYTES_MAX = 250e6
 
 
 def exposition(text: str) -> dict[str, tuple[str, list[tuple[str, str]]]]:
@@ -122,6 +122,9 @@ def test_metrics_are_right_and_documented(
     # Shown is what is documented; these come only with a loss.
     rare = {"millrace_lost_offsets_total", "millrace_filtered_records_total",
             "millrace_non_finite_values_total", "millrace_empty_records_total"}  # fmt: skip
+    # Of jobs with lookups and per_key: test_lookups.py, test_per_key.py.
+    rare |= {name for name in documented() if name.startswith("millrace_lookup_")}
+    rare.add("millrace_keys")
     assert set(families) - documented() == set()
     assert documented() - set(families) <= rare
 
