@@ -46,7 +46,8 @@ KEY_PAIRS = [
 ]
 BOUNDS = [
     "b.at BETWEEN a.at + INTERVAL '{low} microseconds' AND a.at + INTERVAL '{high} microseconds'",
-    "b.at >= a.at + INTERVAL '{low} microseconds' AND a.at >= b.at - INTERVAL '{high} microseconds'",
+    "b.at >= a.at + INTERVAL '{low} microseconds' AND a.at >= b.at - INTERVAL '{high} "
+    "microseconds'",
     "a.at - INTERVAL '1 second' + INTERVAL '{low} microseconds' < b.at AND b.at < a.at + "
     "INTERVAL '{high} microseconds' + INTERVAL '00:00:01'",
     "b.at - a.at >= INTERVAL '{low} microseconds' AND b.at - a.at <= INTERVAL '{high} "

@@ -10,6 +10,7 @@ import json
 import os
 import re
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import psycopg
@@ -124,7 +125,7 @@ def test_rows_are_those_of_postgres(path: Path) -> None:
     compared = 0
     with postgres.running() as connection:
         columns = fill(connection, parts)
-        for query, rows in zip(parts, parts[1:], strict=False):
+        for query, rows in pairwise(parts):
             if not query.title.startswith("query") or rows.title != "rows":
                 continue
             there = sorted(rows_there(connection, query.body, columns))
