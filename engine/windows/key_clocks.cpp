@@ -22,7 +22,7 @@ size_t ColumnBytes(std::string_view bytes, bool is_text) {
   if (bytes[0] == 0) return 1;
   if (!is_text) return 1 + 8;
   size_t size = 0;
-  for (int i = 0; i < 4; ++i) size |= size_t(uint8_t(bytes[size_t(1 + i)])) << (8 * i);
+  for (size_t i = 0; i < 4; ++i) size |= size_t(uint8_t(bytes[1 + i])) << (8 * i);
   return 1 + 4 + size;
 }
 
