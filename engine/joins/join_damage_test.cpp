@@ -86,20 +86,7 @@ TEST(JoinState, DamageBehindTheCheckIsTakenOverOrTold) {
     if (entries.empty()) entries = SavedEntries(node);
     StateEntries damaged = entries;
     auto& [key, value] = damaged[1 + random() % (damaged.size() - 1)];
-    std::string inside = value.substr(1, value.size() - 5);
-    for (uint64_t change = random() % 3 + 1; change > 0 && !inside.empty(); --change) {
-      const size_t at = random() % inside.size();
-      switch (random() % 4) {
-        case 0:
-          inside.resize(at);
-          break;
-        case 1:
-          inside.insert(at, 1 + random() % 9, char(random()));
-          break;
-        default:
-          inside[at] = char(random() % 3 == 0 ? 0xff : random());
-      }
-    }
+    const std::string inside = Damaged(value.substr(1, value.size() - 5), &random);
     // Another side, or another key.
     if (random() % 8 == 0) key[12 + random() % (key.size() - 12)] = char(random() % 3);
     BeginValue(&value);

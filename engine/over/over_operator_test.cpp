@@ -317,20 +317,7 @@ TEST(OverOperator, DamageBehindTheCheckIsTakenOverOrTold) {
   for (int round = 0; round < 6000; ++round) {
     StateEntries damaged = entries;
     auto& [key, value] = damaged[1 + random() % (damaged.size() - 1)];
-    std::string inside = value.substr(1, value.size() - 5);
-    for (uint64_t change = random() % 3 + 1; change > 0 && !inside.empty(); --change) {
-      const size_t at = random() % inside.size();
-      switch (random() % 4) {
-        case 0:
-          inside.resize(at);
-          break;
-        case 1:
-          inside.insert(at, 1 + random() % 9, char(random()));
-          break;
-        default:
-          inside[at] = char(random() % 3 == 0 ? 0xff : random());
-      }
-    }
+    const std::string inside = Damaged(value.substr(1, value.size() - 5), &random);
     BeginValue(&value);
     value += inside;
     EndValue(key, &value);

@@ -21,6 +21,24 @@ namespace millrace {
 
 inline constexpr uint16_t kTestOperator = 7;
 
+// With one to three bytes of it changed, bytes put in, or its end cut off.
+inline std::string Damaged(std::string bytes, std::mt19937_64* random) {
+  for (uint64_t change = (*random)() % 3 + 1; change > 0 && !bytes.empty(); --change) {
+    const size_t at = (*random)() % bytes.size();
+    switch ((*random)() % 4) {
+      case 0:
+        bytes.resize(at);
+        break;
+      case 1:
+        bytes.insert(at, 1 + (*random)() % 9, char((*random)()));
+        break;
+      default:
+        bytes[at] = char((*random)() % 3 == 0 ? 0xff : (*random)());
+    }
+  }
+  return bytes;
+}
+
 inline std::vector<AggregateSpec> StateAggregates() {
   using F = AggregateFunction;
   return {Aggregate(F::kCount, -1, Type::kBigint),

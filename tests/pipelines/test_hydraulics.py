@@ -9,6 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from conftest import unique_name
+from devtool.demo_pipelines import HYDRAULIC_SENSORS
 from harness.kafka import Kafka
 from pipelines.pipeline import (
     JOBS,
@@ -25,9 +26,7 @@ from pipelines.pipeline import (
     refused,
 )
 
-SENSORS = ("PS1", "PS2", "PS3", "PS4", "PS5", "PS6", "EPS1", "FS1", "FS2", "TS1", "TS2", "TS3",
-           "TS4", "VS1", "CE", "CP", "SE")  # fmt: skip
-NAMES = [sensor.lower() for sensor in SENSORS]
+NAMES = [sensor.lower() for sensor in HYDRAULIC_SENSORS]
 PRESSURES, FLOWS, TEMPERATURES = NAMES[:6], NAMES[7:9], NAMES[9:13]
 CYCLES = 3
 # Cycles that begin anywhere in a minute, and seconds that hold a part of one cycle only.
@@ -70,7 +69,7 @@ def features() -> str:
         f"max({measure}) FILTER (sensor = '{sensor}') AS {sensor.lower()}_{measure}"
         if measure != "count"
         else f"coalesce(max(count) FILTER (sensor = '{sensor}'), 0) AS {sensor.lower()}_count"
-        for sensor in SENSORS
+        for sensor in HYDRAULIC_SENSORS
         for measure in measures
     ]
     long = joined([f"{call} AS {name}" for name, call in measures.items()])
@@ -142,7 +141,7 @@ def cycles(seconds: pa.Table) -> list[Row]:
 
 def test_seconds_anomalies_correlations_and_cycles(kafka: Kafka, tmp_path: Path) -> None:
     prefix = unique_name("rigs") + "-"
-    inputs = {f"hydraulic-{name}": kafka.create_topic(prefix + name) for name in SENSORS}
+    inputs = {f"hydraulic-{name}": kafka.create_topic(prefix + name) for name in HYDRAULIC_SENSORS}
     labels = {"hydraulic-labels": kafka.create_topic(prefix + "labels")}
     outputs = own_topics(
         kafka,

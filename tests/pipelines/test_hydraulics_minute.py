@@ -9,6 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from conftest import unique_name
+from devtool.demo_pipelines import HYDRAULIC_SENSORS
 from harness.kafka import Kafka
 from pipelines.pipeline import (
     JOBS,
@@ -26,8 +27,6 @@ from pipelines.pipeline import (
     refused,
 )
 
-SENSORS = ("PS1", "PS2", "PS3", "PS4", "PS5", "PS6", "EPS1", "FS1", "FS2", "TS1", "TS2", "TS3",
-           "TS4", "VS1", "CE", "CP", "SE")  # fmt: skip
 CYCLES = 6
 FLEET = (
     "--cycles", str(CYCLES), "--rate", "60000", "--seed", "5", "--start", "2024-06-01T12:56:00Z",
@@ -63,7 +62,7 @@ def test_minutes_five_minutes_hours_and_history(kafka: Kafka, tmp_path: Path) ->
     prefix = unique_name("rigs") + "-"
     inputs = {
         f"hydraulic-{sensor}": kafka.create_topic(prefix + sensor)
-        for sensor in (*SENSORS, "labels")
+        for sensor in (*HYDRAULIC_SENSORS, "labels")
     }
     del inputs["hydraulic-labels"]
     outputs = own_topics(
@@ -93,7 +92,7 @@ def test_minutes_five_minutes_hours_and_history(kafka: Kafka, tmp_path: Path) ->
         *keys,
     )
     hours = windows(given, HOUR, HOUR, HOUR)
-    assert len(hours) == 2 * len(SENSORS)
+    assert len(hours) == 2 * len(HYDRAULIC_SENSORS)
     assert_rows_equal(job.parquet_rows("hydraulic_hours"), hours, *keys)
 
     table = pa.Table.from_pylist(minutes)

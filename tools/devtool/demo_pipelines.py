@@ -39,11 +39,11 @@ class Pipeline:
         return {**self.inputs, **self.outputs, self.dead_letters: 1}
 
 
-HYDRAULIC_TOPICS = {
-    f"hydraulic-{sensor}": 1
-    for sensor in ("PS1", "PS2", "PS3", "PS4", "PS5", "PS6", "EPS1", "FS1", "FS2", "TS1", "TS2",
-                   "TS3", "TS4", "VS1", "CE", "CP", "SE", "labels")
-}  # fmt: skip
+HYDRAULIC_SENSORS = (
+    "PS1", "PS2", "PS3", "PS4", "PS5", "PS6", "EPS1", "FS1", "FS2", "TS1", "TS2", "TS3", "TS4",
+    "VS1", "CE", "CP", "SE",
+)  # fmt: skip
+HYDRAULIC_TOPICS = {f"hydraulic-{name}": 1 for name in (*HYDRAULIC_SENSORS, "labels")}
 HYDRAULIC_FAULTS = (
     "--late-share", "0.0005", "--malformed-share", "0.0005", "--future-share", "0.0002",
     "--null-share", "0.001", "--duplicate-share", "0.001", "--spike-share", "0.000002",
