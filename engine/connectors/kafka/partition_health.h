@@ -3,9 +3,9 @@
 // librdkafka's statistics and the reader's positions go in, what has changed comes out.
 //
 // A partition is confirmed at its end with every statistics report in which all of that holds, if
-// what was fetched of all partitions had been taken in this report's time and in the one's before:
-// while more waits than the client's queue may hold, it asks for no partition, and the ends that it
-// knows are old though the broker answers other questions. So a reader that lags confirms none. A
+// what was fetched of all partitions had been taken in kCaughtUpReports reports in a row: while
+// more waits than the client's queue may hold, it asks for no partition, and the ends that it knows
+// are old though the broker answers other questions. So a reader that lags confirms none. A
 // partition
 // is interrupted when its leader is not connected, when there is none, or when nothing was heard
 // from it for kSilentReports reports while reading stands at the end. A client that has just
