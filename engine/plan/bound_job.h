@@ -110,10 +110,20 @@ struct BoundStream {
   std::vector<GroupingColumn> grouping;
   std::vector<int> window_columns;  // the window's columns in GROUP BY that are selected
 
+  // What says when its rows are; -1: nothing does. Of a window it is the end.
+  int time_column() const { return windowed ? window_end : event_time; }
   int input() const { return inputs.empty() ? -1 : inputs.front(); }
   // Of a query or a part of one.
   const PlacedText& sql() const { return std::get<QueryStreamSpec>(spec->kind).sql; }
 };
+
+// The last moment of the window that a row stands for: in the window that a later one would put its
+// readings in.
+Expr LastMomentBefore(Expr window_end);
+// The moment that a row of the stream, which has a time, stands for.
+Expr TimeOf(const BoundStream& stream);
+// The select item that is a column of what the query reads as it is; -1: none.
+int Selected(const BoundQuery& query, int column);
 
 struct BoundAlerts {
   int stream = -1;

@@ -202,12 +202,7 @@ std::optional<Bound> ExpressionBinder::BindLogic(const Syntax& node) {
                         std::move(args))};
 }
 
-Bound ExpressionBinder::Not(Expr expr) {
-  const std::array<Type, 1> types = {Type::kBoolean};
-  Expr call = MakeExpr(Expr::Kind::kCall, Type::kBoolean, {std::move(expr)});
-  call.function = ResolveFunction("not", types, {false});
-  return Bound{std::move(call)};
-}
+Bound ExpressionBinder::Not(Expr expr) { return Bound{CallExpr("not", {std::move(expr)})}; }
 
 std::optional<Bound> ExpressionBinder::BindNullTest(const Syntax& node) {
   if (!RefuseOtherFields(sql_, node, {"arg", "nulltesttype"})) return std::nullopt;

@@ -1,7 +1,6 @@
 // FROM: what it may hold, and what is said where it holds something else.
 #include "engine/plan/from_clause.h"
 
-#include <array>
 #include <set>
 
 #include "engine/plan/literals.h"
@@ -59,6 +58,57 @@ std::optional<Micros> ReadPositiveLength(const SqlText& sql, const Syntax& node,
   return std::nullopt;
 }
 
+// An argument that stands for itself or is given by name.
+struct Argument {
+  std::string name;
+  const Syntax* value = nullptr;
+};
+
+// Reads the arguments of a function from `first` on: those of `names`, each once, the first
+// `by_position` of them also in their order. Nothing after an error; the next may be read all the
+// same.
+class ArgumentReader {
+ public:
+  ArgumentReader(const SqlText& sql, std::string function, const std::vector<std::string>& names,
+                 size_t first, size_t by_position)
+      : sql_(sql),
+        function_(std::move(function)),
+        names_(names),
+        first_(first),
+        by_position_(by_position) {}
+
+  std::optional<Argument> Read(const std::vector<Syntax>& args, size_t index) {
+    const size_t place = index - first_;
+    Argument argument{place < by_position_ ? names_[place] : "", &args[index]};
+    if (args[index].tag == "NamedArgExpr") {
+      if (!RefuseOtherFields(sql_, args[index], {"arg", "name", "argnumber"})) return std::nullopt;
+      argument = {args[index].Text("name"), args[index].Find("arg")};
+    }
+    if (!Contains(names_, argument.name)) {
+      sql_.Error(args[index],
+                 argument.name.empty() ? function_ + "() has too many arguments"
+                                       : function_ + "() has no argument '" + argument.name + "'",
+                 SuggestName(argument.name, names_));
+      return std::nullopt;
+    }
+    if (!given_.insert(argument.name).second) {
+      sql_.Error(args[index],
+                 "argument '" + argument.name + "' of " + function_ + "() is given twice");
+      return std::nullopt;
+    }
+    return argument;
+  }
+  bool has(const std::string& name) const { return given_.contains(name); }
+
+ private:
+  const SqlText& sql_;
+  const std::string function_;
+  const std::vector<std::string>& names_;
+  const size_t first_;
+  const size_t by_position_;
+  std::set<std::string> given_;
+};
+
 struct WindowArguments {
   std::optional<Micros> size, slide, offset, gap;
   const Syntax* slide_node = nullptr;
@@ -78,38 +128,25 @@ const std::vector<std::string>& ArgumentsOf(const std::string& function) {
 bool ReadArguments(const SqlText& sql, const Syntax& call, const std::string& function,
                    WindowArguments* window) {
   const std::vector<std::string>& names = ArgumentsOf(function);
+  ArgumentReader reader(sql, function, names, 1, names.size());
   const std::vector<Syntax>& args = call.List("args");
   bool good = true;
   for (size_t i = 1; i < args.size(); ++i) {
-    const Syntax* value = &args[i];
-    std::string name = i - 1 < names.size() ? names[i - 1] : "";
-    if (args[i].tag == "NamedArgExpr") {
-      if (!RefuseOtherFields(sql, args[i], {"arg", "name", "argnumber"})) return false;
-      name = args[i].Text("name");
-      value = args[i].Find("arg");
-    }
-    if (name.empty() || std::ranges::find(names, name) == names.end()) {
-      sql.Error(args[i],
-                name.empty() ? function + "() has too many arguments"
-                             : function + "() has no argument '" + name + "'",
-                SuggestName(name, names));
+    const std::optional<Argument> argument = reader.Read(args, i);
+    if (!argument.has_value()) {
       good = false;
       continue;
     }
+    const std::string& name = argument->name;
     const bool is_slide = name == "slide" || name == "step";
     std::optional<Micros>& slot = name == "size"  ? window->size
                                   : name == "gap" ? window->gap
                                   : is_slide      ? window->slide
                                                   : window->offset;
-    if (slot.has_value()) {
-      sql.Error(args[i], "argument '" + name + "' of " + function + "() is given twice");
-      good = false;
-      continue;
-    }
-    slot = name == "offset" ? ReadLength(sql, *value, "a window's offset")
-                            : ReadPositiveLength(sql, *value, "a window's " + name);
+    slot = name == "offset" ? ReadLength(sql, *argument->value, "a window's offset")
+                            : ReadPositiveLength(sql, *argument->value, "a window's " + name);
     good = good && slot.has_value();
-    if (is_slide) window->slide_node = value;
+    if (is_slide) window->slide_node = argument->value;
   }
   return good;
 }
@@ -239,32 +276,17 @@ std::optional<TableRef> ReadAsOf(const SqlText& sql, const Syntax& call) {
     join.inputs.push_back(std::move(*input));
   }
   static const std::vector<std::string> kNames = {"condition", "within"};
+  ArgumentReader reader(sql, "asof_join", kNames, 2, kNames.size());
   const std::vector<Syntax>& args = call.List("args");
-  std::set<std::string> given;
   for (size_t i = 2; i < args.size(); ++i) {
-    const Syntax* value = &args[i];
-    std::string name = i - 2 < kNames.size() ? kNames[i - 2] : "";
-    if (args[i].tag == "NamedArgExpr") {
-      if (!RefuseOtherFields(sql, args[i], {"arg", "name", "argnumber"})) return std::nullopt;
-      name = args[i].Text("name");
-      value = args[i].Find("arg");
-    }
-    if (!Contains(kNames, name)) {
-      sql.Error(args[i],
-                name.empty() ? "asof_join() has too many arguments"
-                             : "asof_join() has no argument '" + name + "'",
-                SuggestName(name, kNames));
-      return std::nullopt;
-    }
-    if (!given.insert(name).second) {
-      sql.Error(args[i], "argument '" + name + "' of asof_join() is given twice");
-      return std::nullopt;
-    }
-    if (name == "condition") {
-      join.condition = *value;
+    const std::optional<Argument> argument = reader.Read(args, i);
+    if (!argument.has_value()) return std::nullopt;
+    if (argument->name == "condition") {
+      join.condition = *argument->value;
       continue;
     }
-    const std::optional<Micros> within = ReadPositiveLength(sql, *value, "'within' of asof_join()");
+    const std::optional<Micros> within =
+        ReadPositiveLength(sql, *argument->value, "'within' of asof_join()");
     if (!within.has_value()) return std::nullopt;
     join.within = *within;
   }
@@ -347,9 +369,9 @@ std::optional<TableRef> ReadPivot(const SqlText& sql, const Syntax& call) {
 }
 
 // What resample() is told by name.
-bool ReadResampleOption(const SqlText& sql, const Syntax& arg, const std::string& name,
-                        const Syntax& value, TableRef* resample) {
-  if (name == "method") {
+bool ReadResampleOption(const SqlText& sql, const Argument& option, TableRef* resample) {
+  const Syntax& value = *option.value;
+  if (option.name == "method") {
     const Syntax* text = value.tag == "A_Const" ? value.Find("sval") : nullptr;
     const std::string method = text == nullptr ? "" : text->Text("sval");
     resample->is_linear = method == "linear";
@@ -357,19 +379,11 @@ bool ReadResampleOption(const SqlText& sql, const Syntax& arg, const std::string
     sql.Error(value, "the method of resample() is 'last' or 'linear'");
     return false;
   }
-  if (name == "every" || name == "largest_gap") {
-    const std::optional<Micros> length =
-        ReadPositiveLength(sql, value, "'" + name + "' of resample()");
-    if (!length.has_value()) return false;
-    (name == "every" ? resample->every : resample->largest_gap) = *length;
-    return true;
-  }
-  static const std::vector<std::string> kNames = {"every", "largest_gap", "method"};
-  sql.Error(arg,
-            name.empty() ? "resample() has too many arguments"
-                         : "resample() has no argument '" + name + "'",
-            SuggestName(name, kNames));
-  return false;
+  const std::optional<Micros> length =
+      ReadPositiveLength(sql, value, "'" + option.name + "' of resample()");
+  if (!length.has_value()) return false;
+  (option.name == "every" ? resample->every : resample->largest_gap) = *length;
+  return true;
 }
 
 // resample(stream, key, value, every => INTERVAL '1 s', largest_gap => INTERVAL '10 s').
@@ -394,22 +408,15 @@ std::optional<TableRef> ReadResample(const SqlText& sql, const Syntax& call) {
       !ReadColumns(sql, *values, "the third argument of resample()", &resample.values)) {
     return std::nullopt;
   }
+  static const std::vector<std::string> kNames = {"every", "largest_gap", "method"};
+  ArgumentReader reader(sql, "resample", kNames, 3, 0);
   const std::vector<Syntax>& args = call.List("args");
-  std::set<std::string> given;
   for (size_t i = 3; i < args.size(); ++i) {
-    const bool is_named = args[i].tag == "NamedArgExpr";
-    if (is_named && !RefuseOtherFields(sql, args[i], {"arg", "name", "argnumber"})) {
-      return std::nullopt;
-    }
-    const std::string name = is_named ? args[i].Text("name") : "";
-    const Syntax& value = is_named ? *args[i].Find("arg") : args[i];
-    if (!ReadResampleOption(sql, args[i], name, value, &resample)) return std::nullopt;
-    if (given.insert(name).second) continue;
-    sql.Error(args[i], "argument '" + name + "' of resample() is given twice");
-    return std::nullopt;
+    const std::optional<Argument> option = reader.Read(args, i);
+    if (!option.has_value() || !ReadResampleOption(sql, *option, &resample)) return std::nullopt;
   }
   for (const std::string& name : {std::string("every"), std::string("largest_gap")}) {
-    if (given.contains(name)) continue;
+    if (reader.has(name)) continue;
     sql.Error(call, "resample() needs '" + name + "'",
               name == "every" ? "write every => INTERVAL '1 second'"
                               : "without it the last value would be given for ever: write "
@@ -582,16 +589,20 @@ std::optional<TableRef> ReadTable(const SqlText& sql, const Syntax& item) {
   return table;
 }
 
-std::set<std::string> QualifiersOf(const TableRef& table) {
-  if (table.kind != TableRef::Kind::kJoin && table.kind != TableRef::Kind::kAsOf) {
-    return {table.qualifier};
+// Adds the names by which columns of a table are known; false, with an error, where one is there.
+bool AddQualifiers(const SqlText& sql, const TableRef& table, std::set<std::string>* qualifiers) {
+  if (table.is_join()) {
+    return std::ranges::all_of(
+        table.inputs, [&](const TableRef& input) { return AddQualifiers(sql, input, qualifiers); });
   }
-  std::set<std::string> qualifiers = QualifiersOf(table.inputs[0]);
-  qualifiers.merge(QualifiersOf(table.inputs[1]));
-  return qualifiers;
+  if (qualifiers->insert(table.qualifier).second) return true;
+  sql.Error(table.offset, "table name '" + table.qualifier + "' is there twice",
+            "give one another alias");
+  return false;
 }
 
-bool AddUnnest(const SqlText& sql, const Syntax& item, FromClause* from) {
+bool AddUnnest(const SqlText& sql, const Syntax& item, std::set<std::string>* qualifiers,
+               FromClause* from) {
   if (from->table.window.windowed) {
     sql.Error(item, "unfolding and a window do not go together in one query",
               "unfold in a stream of its own, and put the window over that");
@@ -599,7 +610,7 @@ bool AddUnnest(const SqlText& sql, const Syntax& item, FromClause* from) {
   }
   std::optional<UnnestClause> unnest = ReadUnnest(sql, item);
   if (!unnest.has_value()) return false;
-  if (QualifiersOf(from->table).contains(unnest->qualifier)) {
+  if (!qualifiers->insert(unnest->qualifier).second) {
     const Syntax* alias = item.Find("alias");
     sql.Error(alias == nullptr ? item : *alias,
               "table name '" + unnest->qualifier + "' is there twice", "give one another alias");
@@ -614,9 +625,10 @@ bool IsTrueLiteral(const Syntax& node) {
   return value != nullptr && value->Flag("boolval");
 }
 
-std::optional<FromClause> ReadOnly(const SqlText& sql, const Syntax& item) {
+std::optional<FromClause> ReadOnly(const SqlText& sql, const Syntax& item,
+                                   std::set<std::string>* qualifiers) {
   std::optional<TableRef> table = ReadTable(sql, item);
-  if (!table.has_value()) return std::nullopt;
+  if (!table.has_value() || !AddQualifiers(sql, *table, qualifiers)) return std::nullopt;
   FromClause from;
   from.table = std::move(*table);
   return from;
@@ -626,9 +638,10 @@ std::optional<FromClause> ReadOnly(const SqlText& sql, const Syntax& item) {
 std::optional<FromClause> ReadUnnestJoin(const SqlText& sql, const Syntax& join) {
   const Syntax& right = *join.Find("rarg");
   if (join.Find("larg") == nullptr) return std::nullopt;
-  std::optional<FromClause> from = ReadOnly(sql, *join.Find("larg"));
+  std::set<std::string> qualifiers;
+  std::optional<FromClause> from = ReadOnly(sql, *join.Find("larg"), &qualifiers);
   if (!from.has_value() || !RefuseOtherFields(sql, join, {"jointype", "larg", "rarg", "quals"}) ||
-      !AddUnnest(sql, right, &*from)) {
+      !AddUnnest(sql, right, &qualifiers, &*from)) {
     return std::nullopt;
   }
   const std::string kind = join.Text("jointype");
@@ -666,10 +679,11 @@ std::optional<FromClause> ReadFrom(const SqlText& sql, const Syntax& select) {
     }
     return std::nullopt;
   }
+  std::set<std::string> qualifiers;
   if (items.size() == 1) {
     const Syntax* right = items[0].tag == "JoinExpr" ? items[0].Find("rarg") : nullptr;
-    return right != nullptr && IsUnnest(*right) ? ReadUnnestJoin(sql, items[0])
-                                                : ReadOnly(sql, items[0]);
+    if (right != nullptr && IsUnnest(*right)) return ReadUnnestJoin(sql, items[0]);
+    return ReadOnly(sql, items[0], &qualifiers);
   }
   if (IsUnnest(items[0])) {
     TellStreamFirst(sql, items[0]);
@@ -684,8 +698,8 @@ std::optional<FromClause> ReadFrom(const SqlText& sql, const Syntax& select) {
     }
     return std::nullopt;
   }
-  std::optional<FromClause> from = ReadOnly(sql, items[0]);
-  if (!from.has_value() || !AddUnnest(sql, items[1], &*from)) return std::nullopt;
+  std::optional<FromClause> from = ReadOnly(sql, items[0], &qualifiers);
+  if (!from.has_value() || !AddUnnest(sql, items[1], &qualifiers, &*from)) return std::nullopt;
   return from;
 }
 

@@ -85,6 +85,8 @@ struct TableRef {
   Micros every{0};
   Micros largest_gap{0};
   bool is_linear = false;
+
+  bool is_join() const { return kind == Kind::kJoin || kind == Kind::kAsOf; }
 };
 
 struct FromClause : WindowClause {

@@ -5,6 +5,7 @@
 #include <functional>
 #include <optional>
 
+#include "engine/plan/expression_nodes.h"
 #include "engine/plan/type_syntax.h"
 
 namespace millrace {
@@ -569,6 +570,17 @@ int ResolveFunction(std::string_view name, std::span<const Type> args,
     open.assign(open.size(), *common);
   }
   return Resolution(name, std::move(open)).Resolve();
+}
+
+Expr CallExpr(std::string_view name, std::vector<Expr> args) {
+  std::vector<Type> types;
+  types.reserve(args.size());
+  for (const Expr& arg : args) types.push_back(arg.type);
+  const int function = ResolveFunction(name, types, std::vector<bool>(types.size(), false));
+  Expr call =
+      MakeExpr(Expr::Kind::kCall, FunctionCatalog()[size_t(function)].result, std::move(args));
+  call.function = function;
+  return call;
 }
 
 }  // namespace millrace

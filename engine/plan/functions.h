@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "engine/model/types.h"
+#include "engine/plan/expression.h"
 
 namespace millrace {
 
@@ -38,5 +39,8 @@ const std::vector<std::string>& FunctionNames();
 // whose type is still open.
 int ResolveFunction(std::string_view name, std::span<const Type> args,
                     const std::vector<bool>& literal_text);
+
+// A call of the function for exactly these arguments; the catalogue has it.
+Expr CallExpr(std::string_view name, std::vector<Expr> args);
 
 }  // namespace millrace

@@ -15,13 +15,31 @@ namespace {
 
 constexpr Micros kBoundMax = std::chrono::days(36'525);
 
+// Which sides' columns an expression names.
+struct Sides {
+  bool left = false;
+  bool right = false;
+};
+
 // One condition of those that ON joins by AND.
 struct Term {
   int64_t offset = 0;
   Expr expr;
-  bool names_left = false;
-  bool names_right = false;
+  Sides names;
 };
+
+void NoteSides(const Expr& expr, int left_columns, Sides* sides) {
+  if (expr.kind == Expr::Kind::kColumn) {
+    (expr.column < left_columns ? sides->left : sides->right) = true;
+  }
+  for (const Expr& arg : expr.args) NoteSides(arg, left_columns, sides);
+}
+
+Sides SidesOf(const Expr& expr, int left_columns) {
+  Sides sides;
+  NoteSides(expr, left_columns, &sides);
+  return sides;
+}
 
 // left * (time of the left row) + right * (that of the right row) + constant.
 struct TimeSum {
@@ -126,16 +144,9 @@ class OnBinder {
     }
     Term term;
     term.offset = node.offset;
-    Note(expr, &term);
+    term.names = SidesOf(expr, left_columns_);
     term.expr = std::move(expr);
     terms->push_back(std::move(term));
-  }
-
-  void Note(const Expr& expr, Term* term) const {
-    if (expr.kind == Expr::Kind::kColumn) {
-      (expr.column < left_columns_ ? term->names_left : term->names_right) = true;
-    }
-    for (const Expr& arg : expr.args) Note(arg, term);
   }
 
   // Of one side, the relation and the column of that name.
@@ -271,9 +282,9 @@ class JoinBinder {
       return TakeBound(FunctionOf(term.expr), *difference);
     }
     if (TakeKey(term)) return true;
-    if (term.names_left && term.names_right) return TakeRest(term);
-    if (term.names_left) return TakeFilter(term, !bound_.keeps_left, &bound_.left_filter, 0);
-    if (term.names_right) {
+    if (term.names.left && term.names.right) return TakeRest(term);
+    if (term.names.left) return TakeFilter(term, !bound_.keeps_left, &bound_.left_filter, 0);
+    if (term.names.right) {
       return TakeFilter(term, !bound_.keeps_right, &bound_.right_filter, left_columns_);
     }
     return TakeRest(term);
@@ -303,24 +314,16 @@ class JoinBinder {
   // An equality of something left with something right.
   bool TakeKey(const Term& term) {
     if (FunctionOf(term.expr) != "=") return false;
-    Term args[2];
-    for (const size_t i : {size_t(0), size_t(1)}) {
-      Note(term.expr.args[i], &args[i]);
-      if (args[i].names_left == args[i].names_right) return false;
+    const Sides first = SidesOf(term.expr.args[0], left_columns_);
+    const Sides second = SidesOf(term.expr.args[1], left_columns_);
+    if (first.left == first.right || second.left == second.right || first.left == second.left) {
+      return false;
     }
-    if (args[0].names_left == args[1].names_left) return false;
-    const size_t left = args[0].names_left ? 0 : 1;
+    const size_t left = first.left ? 0 : 1;
     if (term.expr.args[0].type == Type::kInterval) return false;
     bound_.left_keys.push_back(term.expr.args[left]);
     bound_.right_keys.push_back(MovedColumns(term.expr.args[1 - left], -left_columns_));
     return true;
-  }
-
-  void Note(const Expr& expr, Term* term) const {
-    if (expr.kind == Expr::Kind::kColumn) {
-      (expr.column < left_columns_ ? term->names_left : term->names_right) = true;
-    }
-    for (const Expr& arg : expr.args) Note(arg, term);
   }
 
   // What a comparison of times is about, where it is one: its first side less its second.
@@ -530,10 +533,7 @@ std::optional<BoundLookup> BindLookupJoin(const SqlText& sql, const TableRef& jo
     }
     return -1;
   };
-  const auto names_table = [&](const Expr& expr, const auto& self) -> bool {
-    return (expr.kind == Expr::Kind::kColumn && expr.column >= left_columns) ||
-           std::ranges::any_of(expr.args, [&](const Expr& arg) { return self(arg, self); });
-  };
+  const auto names_table = [&](const Expr& expr) { return SidesOf(expr, left_columns).right; };
   for (const Term& term : *terms) {
     if (FunctionOf(term.expr) == "=") {
       bool is_key = false;
@@ -541,7 +541,7 @@ std::optional<BoundLookup> BindLookupJoin(const SqlText& sql, const TableRef& jo
         const Expr& column = term.expr.args[side];
         const Expr& value = term.expr.args[1 - side];
         const bool is_cast = column.kind == Expr::Kind::kCast && key_of(column.args[0]) >= 0;
-        if (is_cast && !names_table(value, names_table)) {
+        if (is_cast && !names_table(value)) {
           sql.Error(term.offset,
                     "the key '" + lookup.key[size_t(key_of(column.args[0]))].text +
                         "' of lookup '" + lookup.name + "' is " +
@@ -552,7 +552,7 @@ std::optional<BoundLookup> BindLookupJoin(const SqlText& sql, const TableRef& jo
           return std::nullopt;
         }
         const int key = key_of(column);
-        if (key < 0 || names_table(value, names_table) || keys[size_t(key)].has_value()) continue;
+        if (key < 0 || names_table(value) || keys[size_t(key)].has_value()) continue;
         keys[size_t(key)] = value;
         is_key = true;
         break;

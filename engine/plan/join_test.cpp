@@ -301,5 +301,15 @@ TEST(JoinPlan, TellsMistakes) {
   for (const auto& [sql, expected] : cases) EXPECT_EQ(MessagesOf(sql), expected) << sql;
 }
 
+TEST(JoinPlan, TellsWhichTimeAFullJoinHas) {
+  const std::string minutes =
+      "WITH a AS (SELECT window_end, device_id, count(*) AS n FROM tumble(readings, INTERVAL '1 "
+      "minute') GROUP BY 1, 2), b AS (SELECT a.window_end, b.n FROM a FULL JOIN a b ON "
+      "a.window_end = b.window_end AND a.device_id = b.device_id) ";
+  EXPECT_EQ(MessagesOf(minutes + "SELECT sum(n) OVER (ORDER BY window_end) AS s FROM b"),
+            "10:258 OVER needs an event time, and 'b' has none; of a FULL JOIN it is "
+            "COALESCE(a.time, b.time): select that in 'q:b'\n");
+}
+
 }  // namespace
 }  // namespace millrace

@@ -12,21 +12,10 @@ namespace {
 // So many readings of one value in a row are no accident any more.
 constexpr int64_t kStuckRowsMax = 1'000'000'000;
 
-// A call of the catalogue's function for exactly these arguments.
-Expr CallOf(std::string_view name, std::vector<Expr> args) {
-  std::vector<Type> types;
-  for (const Expr& arg : args) types.push_back(arg.type);
-  const int function = ResolveFunction(name, types, std::vector<bool>(types.size(), false));
-  Expr call =
-      MakeExpr(Expr::Kind::kCall, FunctionCatalog()[size_t(function)].result, std::move(args));
-  call.function = function;
-  return call;
-}
-
 // Of the time from `first` to `second`, timestamps.
 Expr SecondsBetween(Expr first, Expr second) {
-  return CallOf("date_part", {LiteralExpr(Literal(std::string("epoch")), Type::kText),
-                              CallOf("-", {std::move(second), std::move(first)})});
+  return CallExpr("date_part", {LiteralExpr(Literal(std::string("epoch")), Type::kText),
+                                CallExpr("-", {std::move(second), std::move(first)})});
 }
 
 Expr AsDouble(Expr number) {
@@ -58,18 +47,18 @@ std::optional<Bound> OverCollector::BindForm(const Syntax& call, const OverFunct
     case OverForm::kRateOfChange: {
       expr = BindNumber(args[0], name);
       if (!expr.has_value()) return std::nullopt;
-      Expr change = CallOf("-", {AsDouble(*expr), AsDouble(Before(*expr))});
-      Expr seconds = CallOf("nullif", {SecondsBetween(Before(Time()), Time()),
-                                       LiteralExpr(Literal(0.0), Type::kDouble)});
-      expr = CallOf("/", {std::move(change), std::move(seconds)});
+      Expr change = CallExpr("-", {AsDouble(*expr), AsDouble(Before(*expr))});
+      Expr seconds = CallExpr("nullif", {SecondsBetween(Before(Time()), Time()),
+                                         LiteralExpr(Literal(0.0), Type::kDouble)});
+      expr = CallExpr("/", {std::move(change), std::move(seconds)});
       break;
     }
     case OverForm::kIsSuddenChange: {
       expr = BindNumber(args[0], name);
       std::optional<Expr> limit = BindNumber(args[1], name);
       if (!expr.has_value() || !limit.has_value()) return std::nullopt;
-      Expr change = CallOf("-", {AsDouble(*expr), AsDouble(Before(*expr))});
-      expr = CallOf(">", {CallOf("abs", {std::move(change)}), AsDouble(std::move(*limit))});
+      Expr change = CallExpr("-", {AsDouble(*expr), AsDouble(Before(*expr))});
+      expr = CallExpr(">", {CallExpr("abs", {std::move(change)}), AsDouble(std::move(*limit))});
       break;
     }
     case OverForm::kIsSilent:
@@ -87,8 +76,8 @@ std::optional<Expr> OverCollector::BindStuck(const std::vector<Syntax>& args) {
   if (node.tag == "A_Const" && !is_text) {
     const std::optional<int64_t> rows = ReadRows(node, "rows in is_stuck()", 2, kStuckRowsMax);
     if (!value.has_value() || !rows.has_value()) return std::nullopt;
-    return CallOf(">=", {Unchanged(OverFunction::kUnchangedRows, std::move(*value)),
-                         LiteralExpr(Literal(*rows), Type::kBigint)});
+    return CallExpr(">=", {Unchanged(OverFunction::kUnchangedRows, std::move(*value)),
+                           LiteralExpr(Literal(*rows), Type::kBigint)});
   }
   if (!is_text && node.tag != "TypeCast") {
     sql_.Error(node, "is_stuck() takes a number of rows or a time, as a literal",
@@ -102,8 +91,8 @@ std::optional<Expr> OverCollector::BindStuck(const std::vector<Syntax>& args) {
     return std::nullopt;
   }
   Expr since = Unchanged(OverFunction::kUnchangedSince, std::move(*value));
-  return CallOf(">=", {CallOf("-", {Time(), std::move(since)}),
-                       LiteralExpr(Literal(Interval{0, 0, *length}), Type::kInterval)});
+  return CallExpr(">=", {CallExpr("-", {Time(), std::move(since)}),
+                         LiteralExpr(Literal(Interval{0, 0, *length}), Type::kInterval)});
 }
 
 // The last row from the current one to so much later.

@@ -243,7 +243,6 @@ struct OverNode {
   std::vector<int> keys;     // columns of the input, as a window's; may be empty
   std::vector<int> carried;  // columns of the input
   std::vector<OverCall> calls;
-  std::optional<KeyClock> clock = {};
 
   // Whether rows wait for others that follow them.
   bool looks_ahead() const;

@@ -21,17 +21,6 @@ Expr ColumnOf(const Schema& schema, int column) {
   return ColumnExpr(column, schema.fields[size_t(column)].type);
 }
 
-// The last moment of the window that a row stands for: in the window that a later one would put
-// its readings in.
-Expr LastMomentBefore(Expr window_end) {
-  const std::array<Type, 2> types = {Type::kTimestamp, Type::kInterval};
-  Expr call =
-      MakeExpr(Expr::Kind::kCall, Type::kTimestamp,
-               {std::move(window_end), LiteralExpr(Literal(Interval{0, 0, 1}), Type::kInterval)});
-  call.function = ResolveFunction("-", types, {false, false});
-  return call;
-}
-
 // Columns of a node under construction: each expression once, under a name of its own.
 class ColumnList {
  public:
@@ -224,12 +213,6 @@ class Layout {
     Finish(index, stream, node);
   }
 
-  // The moment that a row stands for.
-  static Expr TimeOf(const BoundStream& stream) {
-    return stream.windowed ? LastMomentBefore(ColumnOf(stream.schema, stream.window_end))
-                           : ColumnOf(stream.schema, stream.event_time);
-  }
-
   void AddUnion(int index, const BoundStream& stream) {
     std::vector<NodeId> inputs;
     for (size_t i = 0; i < stream.inputs.size(); ++i) {
@@ -331,12 +314,9 @@ class Layout {
     for (size_t i = 0; i < columns; ++i) exprs.push_back(ColumnOf(stream.schema, int(i)));
     // Of FULL JOIN: the time of the side that is there.
     if (stream.schema.fields.size() > columns) {
-      const auto time = [](const BoundStream& of) {
-        return of.windowed ? of.window_end : of.event_time;
-      };
       exprs.push_back(MakeExpr(Expr::Kind::kCoalesce, Type::kTimestamp,
-                               {ColumnOf(stream.schema, time(left)),
-                                ColumnOf(stream.schema, int(left_columns) + time(right))}));
+                               {ColumnOf(stream.schema, left.time_column()),
+                                ColumnOf(stream.schema, int(left_columns) + right.time_column())}));
     }
     node = AddNode(name, name, node->id);
     node->kind = ProjectNode{bound.condition, std::move(exprs)};
@@ -605,13 +585,9 @@ class Layout {
   }
 
   static int AddEventTime(const BoundStream& input, ColumnList* before) {
-    if (input.windowed) {
-      return before->Add(LastMomentBefore(ColumnOf(input.schema, input.window_end)), "event_time",
-                         nullptr);
-    }
-    const Expr column = ColumnOf(input.schema, input.event_time);
-    const Field* field = FieldOf(input.schema, column);
-    return before->Add(column, field->name, field);
+    const Expr time = TimeOf(input);
+    const Field* field = FieldOf(input.schema, time);
+    return before->Add(time, field == nullptr ? "event_time" : field->name, field);
   }
 
   // Whether evaluating it may fail on a row.
@@ -670,7 +646,7 @@ class Layout {
     alert.rules = alerts.rules;
     alert.windowed = stream.windowed;
     alert.of_row = stream.known_by_row;
-    alert.time_column = stream.windowed ? stream.window_end : stream.event_time;
+    alert.time_column = stream.time_column();
     for (const GroupingColumn& key : stream.grouping) {
       if (key.column >= 0) alert.keys.push_back(key.column);
     }

@@ -11,6 +11,7 @@
 #include "engine/plan/join_binder.h"
 #include "engine/plan/query_binder.h"
 #include "engine/plan/resample.h"
+#include "engine/plan/stream_clock.h"
 #include "engine/plan/stream_reader.h"
 #include "engine/plan/type_syntax.h"
 
@@ -29,15 +30,6 @@ Type CommonType(Type a, Type b) {
 
 bool IsNullLiteral(const Expr& expr) {
   return expr.kind == Expr::Kind::kLiteral && std::holds_alternative<std::monostate>(expr.literal);
-}
-
-Expr CallOf(const std::string& name, Type result, std::vector<Expr> args) {
-  std::vector<Type> types;
-  types.reserve(args.size());
-  for (const Expr& arg : args) types.push_back(arg.type);
-  Expr call = MakeExpr(Expr::Kind::kCall, result, std::move(args));
-  call.function = ResolveFunction(name, types, std::vector<bool>(types.size(), false));
-  return call;
 }
 
 Expr IntervalExpr(Micros length) {
@@ -109,17 +101,17 @@ class StreamBinder {
       stream->event_time = stream->schema.IndexOf(source.event_time->column);
       if (!CheckEventTime(*source.event_time, *stream)) return;
     }
-    stream->bound = BindSourceClock(source, stream);
+    stream->bound = BindSourceClock(source, mistakes_, stream);
   }
 
   bool BindOne(const SqlText& sql, BoundStream* stream) {
     BoundStream& input = At(stream->input());
-    const bool timed = !stream->from.windowed || CheckWindowInput(sql, *stream, input);
+    const bool timed = !stream->from.windowed || CheckTime(sql, "a window", *stream, input);
     stream->from.names_columns = stream->names_columns && stream->column_names.empty();
     JoinColumns columns = ColumnsOf(stream->from.table, input);
     stream->from.relations = std::move(columns.relations);
     stream->from.star = std::move(columns.star);
-    stream->from.time_column = input.windowed ? input.window_end : input.event_time;
+    stream->from.time_column = input.time_column();
     if (stream->from.time_column < 0) stream->from.no_time_hint = HintForTime(input);
     std::optional<BoundQuery> query = BindQuery(sql, *stream->select, stream->from, input.schema);
     if (!query.has_value() || !timed) return false;
@@ -134,7 +126,7 @@ class StreamBinder {
     stream->known_by_row =
         !stream->from.windowed &&
         (input.known_by_row || (!stream->windowed && !stream->query.over.calls.empty()));
-    if (!CheckEmission(*stream) || !BindClock(sql, input, stream)) return false;
+    if (!CheckEmission(*stream) || !BindClock(sql, mistakes_, bound_, stream)) return false;
     if (stream->from.windowed) {
       DescribeWindowed(input, stream);
     } else {
@@ -164,7 +156,8 @@ class StreamBinder {
   // ---- UNION ALL ----
   bool BindUnion(const SqlText& sql, BoundStream* stream) {
     const BoundStream& first = At(stream->inputs[0]);
-    if (!CheckEmission(*stream) || !CheckFleetClock(sql, "UNION ALL", *stream)) return false;
+    if (!CheckEmission(*stream) || !CheckFleetClock(sql, "UNION ALL", "goes by", bound_, *stream))
+      return false;
     stream->schema = first.schema;
     const size_t columns = first.schema.fields.size();
     for (size_t i = 1; i < stream->inputs.size(); ++i) {
@@ -262,7 +255,8 @@ class StreamBinder {
     const TableRef& table = stream->from.table;
     JoinColumns columns =
         ColumnsOfJoin(table, ColumnsOf(table.inputs[0], left), ColumnsOf(table.inputs[1], right));
-    if (!CheckColumnCount(sql, table, columns) || !CheckFleetClock(sql, "a join", *stream)) {
+    if (!CheckColumnCount(sql, table, columns) ||
+        !CheckFleetClock(sql, "a join", "goes by", bound_, *stream)) {
       return false;
     }
     std::optional<BoundJoin> join = BindJoin(sql, table, left, right, &columns);
@@ -276,22 +270,14 @@ class StreamBinder {
     stream->known_by_row = true;
     stream->windowed = left.windowed && right.windowed;
     const int left_columns = int(left.schema.fields.size());
-    const auto moved = [&](int column) { return column < 0 ? -1 : column + left_columns; };
     const bool of_right = stream->join.time_is_right;
-    stream->event_time = of_right ? moved(right.event_time) : left.event_time;
-    if (stream->windowed) {
-      stream->window_end = of_right ? moved(right.window_end) : left.window_end;
-      stream->window_start = of_right ? moved(right.window_start) : left.window_start;
-      stream->window_size = of_right ? right.window_size : left.window_size;
-    }
+    const BoundStream& timed = of_right ? right : left;
+    TakeTimeOf(timed, of_right ? left_columns : 0, stream);
+    TakeWindowColumnsOf(timed, of_right ? left_columns : 0, stream);
     for (const GroupingColumn& key : left.grouping) stream->grouping.push_back(key);
     for (const GroupingColumn& key : right.grouping) {
       if (IsEqualToLeft(stream->join, key.column)) continue;
-      stream->grouping.push_back({key.name, moved(key.column)});
-    }
-    const BoundStream& timed = of_right ? right : left;
-    for (const int column : timed.window_columns) {
-      stream->window_columns.push_back(of_right ? moved(column) : column);
+      stream->grouping.push_back({key.name, Moved(key.column, left_columns)});
     }
     if (stream->join.keeps_left && stream->join.keeps_right) AddTimeOfEither(stream);
     return true;
@@ -303,6 +289,23 @@ class StreamBinder {
     sql.Error(join.offset, "a join has at most " + std::to_string(kJoinColumnsMax) + " columns",
               "join queries that select what is needed");
     return false;
+  }
+
+  static int Moved(int column, int by) { return column < 0 ? -1 : column + by; }
+
+  // The times of a join's rows are those of its side whose columns begin at `first`.
+  static void TakeTimeOf(const BoundStream& side, int first, BoundStream* join) {
+    join->event_time = Moved(side.event_time, first);
+    if (!join->windowed) return;
+    join->window_end = Moved(side.window_end, first);
+    join->window_start = Moved(side.window_start, first);
+    join->window_size = side.window_size;
+  }
+  static void TakeWindowColumnsOf(const BoundStream& side, int first, BoundStream* join) {
+    join->window_columns.clear();
+    for (const int column : side.window_columns) {
+      join->window_columns.push_back(Moved(column, first));
+    }
   }
 
   // Whether a key column of the right side has the value of one of the left side.
@@ -345,17 +348,9 @@ class StreamBinder {
     }
     if (join->join.keeps_left || join->join.keeps_right || stream->from.windowed) return;
     if (Selected(stream->query, left_time) >= 0 || Selected(stream->query, right_time) < 0) return;
-    // Times of windows that are joined by their ends are the same.
     join->join.time_is_right = true;
-    join->event_time = left_columns + right.event_time;
-    if (!windowed) return;
-    join->window_end = right_time;
-    join->window_start = right.window_start < 0 ? -1 : left_columns + right.window_start;
-    join->window_size = right.window_size;
-    join->window_columns.clear();
-    for (const int column : right.window_columns) {
-      join->window_columns.push_back(left_columns + column);
-    }
+    TakeTimeOf(right, left_columns, join);
+    if (windowed) TakeWindowColumnsOf(right, left_columns, join);
   }
 
   static bool IsEither(const Expr& expr, int a, int b) {
@@ -450,9 +445,8 @@ class StreamBinder {
         stream->schema.fields.push_back(std::move(field));
         stream->exprs.push_back(
             MakeExpr(Expr::Kind::kCase, value.type,
-                     {CallOf("=", Type::kBoolean,
-                             {ColumnExpr(pivoted, Type::kText),
-                              LiteralExpr(Literal(category.name), Type::kText)}),
+                     {CallExpr("=", {ColumnExpr(pivoted, Type::kText),
+                                     LiteralExpr(Literal(category.name), Type::kText)}),
                       ColumnExpr(values[i], value.type), LiteralExpr(Literal(), value.type)}));
       }
     }
@@ -462,7 +456,6 @@ class StreamBinder {
         input.known_by_row ||
         std::ranges::find(input.grouping, pivoted, &GroupingColumn::column) != input.grouping.end();
     MoveColumns(place, stream);
-    stream->window_start = input.window_start < 0 ? -1 : place[size_t(input.window_start)];
     return true;
   }
 
@@ -483,15 +476,12 @@ class StreamBinder {
 
   bool BindNeighbours(const SqlText& sql, BoundStream* stream) {
     const BoundStream& input = At(stream->input());
-    const int time = input.windowed ? input.window_end : input.event_time;
-    if (time < 0) {
-      sql.Error(stream->input_offsets.front(),
-                "resample() needs an event time, and '" + input.spec->name + "' has none",
-                HintForTime(input));
+    const int time = input.time_column();
+    if (!CheckTime(sql, "resample()", *stream, input) ||
+        !CheckFleetClock(sql, "resample()", "goes by", bound_, *stream) ||
+        !CheckResampled(sql, stream->from.table, input.schema, time)) {
       return false;
     }
-    if (!CheckFleetClock(sql, "resample()", *stream)) return false;
-    if (!CheckResampled(sql, stream->from.table, input.schema, time)) return false;
     return BindWritten(NeighboursSql(stream->from.table, input.schema.fields[size_t(time)].name),
                        stream);
   }
@@ -513,6 +503,7 @@ class StreamBinder {
     const auto move = [&](int* column) { *column = *column < 0 ? -1 : place[size_t(*column)]; };
     move(&stream->event_time);
     move(&stream->window_end);
+    move(&stream->window_start);
     for (GroupingColumn& key : stream->grouping) move(&key.column);
     if (stream->clock.has_value()) {
       for (GroupingColumn& key : stream->clock->key) move(&key.column);
@@ -525,7 +516,8 @@ class StreamBinder {
   bool BindWindowRows(const SqlText& sql, BoundStream* stream) {
     const BoundStream& input = At(stream->input());
     const WindowClause& window = stream->from.table.window;
-    if (!CheckWindowInput(sql, *stream, input) || !CheckFleetClock(sql, "a join", *stream)) {
+    if (!CheckTime(sql, "a window", *stream, input) ||
+        !CheckFleetClock(sql, "a join", "goes by", bound_, *stream)) {
       return false;
     }
     for (const char* name : {"window_start", "window_end"}) {
@@ -540,16 +532,11 @@ class StreamBinder {
     for (int i = 0; i < count; ++i) {
       stream->exprs.push_back(ColumnExpr(i, input.schema.fields[size_t(i)].type));
     }
-    Expr time = ColumnExpr(input.windowed ? input.window_end : input.event_time, Type::kTimestamp);
-    if (input.windowed) {
-      time = CallOf("-", Type::kTimestamp, {std::move(time), IntervalExpr(Micros(1))});
-    }
-    Expr start = CallOf("date_bin", Type::kTimestamp,
-                        {IntervalExpr(window.size), std::move(time),
-                         LiteralExpr(Literal(window.window_offset.count()), Type::kTimestamp)});
+    Expr start = CallExpr("date_bin",
+                          {IntervalExpr(window.size), TimeOf(input),
+                           LiteralExpr(Literal(window.window_offset.count()), Type::kTimestamp)});
     stream->exprs.push_back(start);
-    stream->exprs.push_back(
-        CallOf("+", Type::kTimestamp, {std::move(start), IntervalExpr(window.size)}));
+    stream->exprs.push_back(CallExpr("+", {std::move(start), IntervalExpr(window.size)}));
     for (const char* name : {"window_start", "window_end"}) {
       stream->schema.fields.push_back({name, Type::kTimestamp, "", false});
     }
@@ -571,147 +558,6 @@ class StreamBinder {
     if (stream.schema.fields[size_t(stream.event_time)].type == Type::kTimestamp) return true;
     Error(spec.place, "the event time must be a timestamp column");
     return false;
-  }
-
-  bool BindSourceClock(const SourceStreamSpec& spec, BoundStream* stream) {
-    if (!spec.event_time.has_value() || !spec.event_time->per_key.has_value()) return true;
-    const PerKeySpec& per_key = *spec.event_time->per_key;
-    StreamClock clock;
-    clock.source = stream->spec->name;
-    clock.max_delay = spec.event_time->max_delay;
-    clock.offline_for = per_key.offline_for;
-    for (const PlacedText& name : per_key.key) {
-      clock.key.push_back({name.text, stream->schema.IndexOf(name.text)});
-      if (clock.key.back().column >= 0) continue;
-      Error(name.place, "unknown column '" + name.text + "'",
-            SuggestName(name.text, stream->schema.Names()));
-      return false;
-    }
-    stream->clock = std::move(clock);
-    return true;
-  }
-
-  // Whether the windows of a query close by the clocks of its input's keys, and what its rows go
-  // by.
-  bool BindClock(const SqlText& sql, const BoundStream& input, BoundStream* stream) {
-    const auto& spec = std::get<QueryStreamSpec>(stream->spec->kind);
-    const bool is_over = !stream->query.over.calls.empty();
-    // What is delayed may be a part.
-    if (spec.accept_delay.has_value() && !stream->is_part && !stream->has_parts &&
-        (!input.clock.has_value() || (!stream->from.windowed && !is_over))) {
-      Error(*spec.accept_delay, input.clock.has_value()
-                                    ? "accept_delay needs a window or OVER in this query"
-                                    : "nothing is delayed here: no watermark a key is above '" +
-                                          stream->spec->name + "'");
-      return false;
-    }
-    if (!input.clock.has_value()) return true;
-    if (!stream->from.windowed) {
-      return is_over ? CheckOverClock(sql, input, stream) : DescribeClock(input, stream);
-    }
-    const StreamClock& clock = *input.clock;
-    std::vector<int> keys;
-    std::string missing;
-    for (const GroupingColumn& column : clock.key) {
-      const auto is_it = [&](const BoundKey& key) {
-        return column.column >= 0 && key.expr.kind == Expr::Kind::kColumn &&
-               key.expr.column == column.column;
-      };
-      const auto found = std::ranges::find_if(stream->query.keys, is_it);
-      keys.push_back(int(found - stream->query.keys.begin()));
-      if (found == stream->query.keys.end()) missing += (missing.empty() ? "" : ", ") + column.name;
-    }
-    if (!missing.empty()) {
-      if (spec.accept_delay.has_value()) {
-        if (!clock.is_grouped) stream->waits = clock.offline_for;
-        return true;
-      }
-      TellDelay(sql, *stream, clock, "it is grouped without " + missing, "group by " + missing);
-      return false;
-    }
-    if (spec.accept_delay.has_value() && !stream->is_part && !stream->has_parts) {
-      Error(*spec.accept_delay, "nothing is delayed here: '" + stream->spec->name +
-                                    "' is grouped by the key of '" + clock.source + "'");
-      return false;
-    }
-    if (stream->query.top.has_value()) {
-      sql.Error(stream->input_offsets.front(),
-                "ORDER BY and LIMIT do not go with windows that close a key at a time",
-                "take the first rows in a stream over this one, with accept_delay: true");
-      return false;
-    }
-    if (spec.changes_every.has_value()) {
-      Error(spec.changes_every->place,
-            "emit does not go with windows that close a key at a time (per_key of '" +
-                clock.source + "')");
-      return false;
-    }
-    stream->window_clock = {keys, clock.max_delay,
-                            clock.is_grouped ? Micros(0) : clock.offline_for};
-    stream->clock = clock;
-    stream->clock->is_grouped = true;
-    for (size_t i = 0; i < keys.size(); ++i) {
-      stream->clock->key[i].column = Selected(stream->query, 2 + keys[i]);
-    }
-    // A row is at the last microsecond of its window. Where the key is all that is grouped by, the
-    // next one is of a later window.
-    stream->clock->max_delay = Micros(keys.size() == stream->query.keys.size() ? -1 : 0);
-    return true;
-  }
-
-  void TellDelay(const SqlText& sql, const BoundStream& stream, const StreamClock& clock,
-                 const std::string& why, const std::string& otherwise) {
-    std::string hint = "say accept_delay: true";
-    if (!otherwise.empty()) hint = otherwise + ", or " + hint;
-    sql.Error(stream.input_offsets.front(),
-              "what follows waits offline_for, " + FormatDuration(clock.offline_for) +
-                  ": each key of '" + clock.source + "' has a watermark of its own, and " + why,
-              hint);
-  }
-
-  bool CheckOverClock(const SqlText& sql, const BoundStream& input, BoundStream* stream) {
-    const auto& spec = std::get<QueryStreamSpec>(stream->spec->kind);
-    if (!input.clock->is_grouped) {
-      sql.Error(stream->input_offsets.front(),
-                "OVER does not go with event_time.per_key of '" + input.clock->source + "'",
-                "write it over windows by the key, with accept_delay: true");
-      return false;
-    }
-    if (spec.accept_delay.has_value()) return true;
-    TellDelay(sql, *stream, *input.clock, "OVER puts rows in order by the fleet's", "");
-    return false;
-  }
-
-  // Rows pass as they come.
-  static bool DescribeClock(const BoundStream& input, BoundStream* stream) {
-    stream->clock = input.clock;
-    for (GroupingColumn& column : stream->clock->key) {
-      column.column = Selected(stream->query, column.column);
-    }
-    // Unfolded, several are of one time.
-    if (stream->query.unnest.has_value()) {
-      stream->clock->max_delay = std::max(stream->clock->max_delay, Micros(0));
-    }
-    return true;
-  }
-
-  // What has several inputs, or puts rows in order, goes by the fleet's watermark.
-  bool CheckFleetClock(const SqlText& sql, const std::string& what, const BoundStream& stream) {
-    const auto& spec = std::get<QueryStreamSpec>(stream.spec->kind);
-    for (size_t i = 0; i < stream.inputs.size(); ++i) {
-      const std::optional<StreamClock>& clock = At(stream.inputs[i]).clock;
-      if (!clock.has_value()) continue;
-      if (!clock->is_grouped) {
-        sql.Error(stream.input_offsets[i],
-                  what + " does not go with event_time.per_key of '" + clock->source + "'",
-                  "write it over windows by the key, with accept_delay: true");
-        return false;
-      }
-      if (spec.accept_delay.has_value()) continue;
-      TellDelay(sql, stream, *clock, what + " goes by the fleet's", "");
-      return false;
-    }
-    return true;
   }
 
   // What is said of late readings and of rows that change needs a window.
@@ -817,11 +663,11 @@ class StreamBinder {
            FormatDuration(pane) + " long";
   }
 
-  // A window needs to know a row's time.
-  bool CheckWindowInput(const SqlText& sql, const BoundStream& stream, const BoundStream& input) {
-    if (input.windowed ? input.window_end >= 0 : input.event_time >= 0) return true;
+  bool CheckTime(const SqlText& sql, const std::string& what, const BoundStream& stream,
+                 const BoundStream& input) {
+    if (input.time_column() >= 0) return true;
     sql.Error(stream.input_offsets.front(),
-              "a window needs an event time, and '" + input.spec->name + "' has none",
+              what + " needs an event time, and '" + input.spec->name + "' has none",
               HintForTime(input));
     return false;
   }
@@ -829,26 +675,20 @@ class StreamBinder {
   // What to add where the time of a stream's rows is not known.
   std::string HintForTime(const BoundStream& input) {
     const std::string& name = input.spec->name;
-    if (input.windowed) return "select window_end in '" + name + "'";
-    if (input.kind == Kind::kJoin && input.event_time >= int(input.schema.fields.size()) - 1) {
-      return "select COALESCE of both times";
+    const BoundStream* const above = input.input() < 0 ? nullptr : &At(input.input());
+    if (above != nullptr && above->join.keeps_left && above->join.keeps_right) {
+      return "of a FULL JOIN it is COALESCE(a.time, b.time): select that in '" + name + "'";
     }
-    if (input.kind == Kind::kUnion)
+    if (input.windowed) return "select window_end in '" + name + "'";
+    if (input.kind == Kind::kUnion) {
       return "select the event time of all queries of UNION ALL there";
-    if (input.input() >= 0 && At(input.input()).event_time >= 0) {
-      const BoundStream& above = At(input.input());
-      return "select " + above.schema.fields[size_t(above.event_time)].name + " in '" + name + "'";
+    }
+    if (above != nullptr && above->event_time >= 0) {
+      return "select " + above->schema.fields[size_t(above->event_time)].name + " in '" + name +
+             "'";
     }
     if (input.input() >= 0) return "add event_time to the source and select it in '" + name + "'";
     return "add event_time to '" + name + "'";
-  }
-
-  static int Selected(const BoundQuery& query, int column) {
-    for (size_t i = 0; column >= 0 && i < query.columns.size(); ++i) {
-      const Expr& expr = query.columns[i].expr;
-      if (expr.kind == Expr::Kind::kColumn && expr.column == column) return int(i);
-    }
-    return -1;
   }
 
   // `input`: what the query reads, behind which the calls with OVER are.

@@ -85,7 +85,6 @@ class StreamReader {
     if (select.Text("op") != "SETOP_NONE") return ReadUnion(sql, index, select, scope);
     std::optional<FromClause> from = ReadFrom(sql, select);
     if (!from.has_value()) return false;
-    if (!CheckQualifiers(sql, from->table)) return false;
     LiftWindow(scope, &*from);
     const int input = RowsOf(sql, index, from->table, scope);
     if (input < 0) return false;
@@ -192,25 +191,6 @@ class StreamReader {
     if (!good) return false;
     for (size_t i = 0; i < inputs.size(); ++i) AddInput(index, inputs[i], branches[i]->offset);
     return true;
-  }
-
-  static bool IsJoin(const TableRef& table) {
-    return table.kind == TableRef::Kind::kJoin || table.kind == TableRef::Kind::kAsOf;
-  }
-
-  bool CheckQualifiers(const SqlText& sql, const TableRef& table) {
-    std::set<std::string> seen;
-    return CheckQualifiers(sql, table, &seen);
-  }
-  bool CheckQualifiers(const SqlText& sql, const TableRef& table, std::set<std::string>* seen) {
-    if (IsJoin(table)) {
-      return std::ranges::all_of(
-          table.inputs, [&](const TableRef& input) { return CheckQualifiers(sql, input, seen); });
-    }
-    if (seen->insert(table.qualifier).second) return true;
-    sql.Error(table.offset, "table name '" + table.qualifier + "' is there twice",
-              "give one another alias");
-    return false;
   }
 
   bool IsLookup(const TableRef& table, const Scope& scope) const {
