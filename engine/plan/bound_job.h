@@ -104,6 +104,9 @@ struct BoundStream {
   bool windowed = false;  // rows come out of a window
   // Rows have no identity but all of their columns: they come out of an OVER or a join.
   bool known_by_row = false;
+  // In how many ways rows of what the same reader or task runs come here: more than one only below
+  // UNION ALL.
+  int64_t ways = 1;
   std::optional<StreamClock> clock;        // of its rows
   std::optional<BoundClock> window_clock;  // of its window
   Micros waits{0};                         // its window, for keys that are not offline yet

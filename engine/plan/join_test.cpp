@@ -301,6 +301,49 @@ TEST(JoinPlan, TellsMistakes) {
   for (const auto& [sql, expected] : cases) EXPECT_EQ(MessagesOf(sql), expected) << sql;
 }
 
+// `levels` queries of WITH, each over the one before in `query`, where it is "@".
+std::string Nested(int levels, const std::string& query) {
+  std::string sql = "WITH a0 AS (SELECT device_id, observed_at FROM readings)";
+  for (int level = 1; level <= levels; ++level) {
+    std::string one = query;
+    const std::string before = "a" + std::to_string(level - 1);
+    for (size_t at = one.find('@'); at != std::string::npos; at = one.find('@')) {
+      one.replace(at, 1, before);
+    }
+    sql += ", a" + std::to_string(level) + " AS (" + one + ")";
+  }
+  return sql + " SELECT device_id, observed_at FROM a" + std::to_string(levels);
+}
+
+// Each level doubles the ways from the source; what is asked of a plan takes no longer for it.
+TEST(JoinPlan, JoinsOfJoinsAreWalkedOnce) {
+  const JobPlan plan =
+      Job()
+          .Query("q", Nested(60,
+                             "SELECT x.device_id, x.observed_at FROM @ x JOIN @ y ON "
+                             "y.observed_at BETWEEN x.observed_at AND x.observed_at + "
+                             "INTERVAL '1 second'"))
+          .Sink("q")
+          .Plan();
+  const NodeId sink = NodeNamed(plan, "sink.0").id;
+  const std::vector<JobPlan::Upstream> upstreams = plan.UpstreamsOf(sink);
+  ASSERT_EQ(upstreams.size(), 1u);
+  EXPECT_EQ(upstreams[0].delay, std::chrono::seconds(60));
+  EXPECT_EQ(plan.OwnersOf(sink), std::vector{NodeNamed(plan, "q:a60:join.join").id});
+  EXPECT_FALSE(plan.WaitsForRowsAhead(sink));
+}
+
+TEST(JoinPlan, BoundsTheWaysThroughUnions) {
+  const std::string twice =
+      "SELECT device_id, observed_at FROM @ UNION ALL SELECT device_id, observed_at FROM @";
+  EXPECT_EQ(MessagesOf(Nested(9, twice)), "");
+  const std::string messages = MessagesOf(Nested(60, twice));
+  EXPECT_NE(messages.find(" rows come here in 1024 ways, at most 1000 are allowed; each query of a "
+                          "UNION ALL brings rows of its stream once more\n"),
+            std::string::npos)
+      << messages;
+}
+
 TEST(JoinPlan, TellsWhichTimeAFullJoinHas) {
   const std::string minutes =
       "WITH a AS (SELECT window_end, device_id, count(*) AS n FROM tumble(readings, INTERVAL '1 "

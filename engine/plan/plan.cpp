@@ -4,6 +4,19 @@
 
 namespace millrace {
 
+namespace {
+
+// By how much what comes out of a node may be behind the watermark that brought it.
+Micros DelayOf(const PlanNode& node) {
+  if (const auto* join = std::get_if<JoinNode>(&node.kind)) return join->delay();
+  const auto* window = std::get_if<WindowAggregateNode>(&node.kind);
+  if (window == nullptr) return Micros(0);
+  return window->allowed_lateness +
+         (window->clock.has_value() ? window->clock->offline_for : Micros(0));
+}
+
+}  // namespace
+
 Schema UnnestedSchema(const Unnest& unnest, const Schema& input) {
   Schema schema = input;
   schema.fields.push_back(unnest.element);
@@ -88,40 +101,53 @@ std::vector<NodeId> JobPlan::TakersOfPanes(NodeId id) const {
 }
 
 std::vector<NodeId> JobPlan::OwnersOf(NodeId id) const {
-  if (std::holds_alternative<SourceNode>(node(id).kind) || IsKeyed(node(id))) return {id};
   std::vector<NodeId> owners;
-  for (const NodeId input : node(id).inputs) {
-    for (const NodeId owner : OwnersOf(input)) {
-      if (std::ranges::find(owners, owner) == owners.end()) owners.push_back(owner);
+  std::vector<bool> seen(nodes.size(), false);
+  std::vector<NodeId> next = {id};
+  while (!next.empty()) {
+    const PlanNode& at = node(next.back());
+    next.pop_back();
+    if (seen[size_t(at.id.value())]) continue;
+    seen[size_t(at.id.value())] = true;
+    if (std::holds_alternative<SourceNode>(at.kind) || IsKeyed(at)) {
+      owners.push_back(at.id);
+    } else {
+      next.insert(next.end(), at.inputs.rbegin(), at.inputs.rend());
     }
   }
   return owners;
 }
 
 std::vector<JobPlan::Upstream> JobPlan::UpstreamsOf(NodeId id) const {
-  if (std::holds_alternative<SourceNode>(node(id).kind)) return {{id, Micros(0)}};
+  // Of each node above it, by how much its own watermark is ahead. Inputs have lower ids.
+  std::vector<std::optional<Micros>> ahead(nodes.size());
+  ahead[size_t(id.value())] = Micros(0);
   std::vector<Upstream> upstreams;
-  for (const NodeId input : node(id).inputs) {
-    Micros delay(0);
-    if (const auto* window = std::get_if<WindowAggregateNode>(&node(input).kind)) {
-      delay = window->allowed_lateness;
-      if (window->clock.has_value()) delay += window->clock->offline_for;
-    } else if (const auto* join = std::get_if<JoinNode>(&node(input).kind)) {
-      delay = join->delay();
-    }
-    for (Upstream upstream : UpstreamsOf(input)) {
-      upstream.delay += delay;
-      upstreams.push_back(upstream);
+  for (size_t i = size_t(id.value()) + 1; i > 0; --i) {
+    const PlanNode& at = nodes[i - 1];
+    if (!ahead[i - 1].has_value()) continue;
+    if (std::holds_alternative<SourceNode>(at.kind)) upstreams.push_back({at.id, *ahead[i - 1]});
+    for (const NodeId input : at.inputs) {
+      const Micros through = *ahead[i - 1] + DelayOf(node(input));
+      std::optional<Micros>& known = ahead[size_t(input.value())];
+      known = std::max(known.value_or(through), through);
     }
   }
   return upstreams;
 }
 
 bool JobPlan::WaitsForRowsAhead(NodeId id) const {
-  return std::ranges::any_of(node(id).inputs, [&](NodeId input) {
-    const auto* over = std::get_if<OverNode>(&node(input).kind);
-    return (over != nullptr && over->looks_ahead()) || WaitsForRowsAhead(input);
-  });
+  std::vector<bool> above(nodes.size(), false);
+  above[size_t(id.value())] = true;
+  for (size_t i = size_t(id.value()) + 1; i > 0; --i) {
+    if (!above[i - 1]) continue;
+    for (const NodeId input : nodes[i - 1].inputs) {
+      const auto* over = std::get_if<OverNode>(&node(input).kind);
+      if (over != nullptr && over->looks_ahead()) return true;
+      above[size_t(input.value())] = true;
+    }
+  }
+  return false;
 }
 
 const Schema& AlertSchema() {

@@ -349,7 +349,7 @@ struct JobPlan {
   // The nearest ancestors-or-self that are sources or keyed nodes: who runs this node.
   std::vector<NodeId> OwnersOf(NodeId id) const;
   // A source that a node descends from, and by how much the node's watermark is behind it: what the
-  // windows and joins on the way allow. One for each way.
+  // windows and joins on the way allow, of several ways that which is most behind.
   struct Upstream {
     NodeId source;
     Micros delay{0};

@@ -21,6 +21,8 @@ namespace {
 using Kind = BoundStream::Kind;
 
 constexpr size_t kJoinColumnsMax = 4000;
+// A reader or task runs what follows once for each.
+constexpr int64_t kUnionWaysMax = 1000;
 
 // What a column of one branch of UNION ALL and one of another have in common; kNull: nothing.
 Type CommonType(Type a, Type b) {
@@ -122,6 +124,8 @@ class StreamBinder {
       stream->query.where = Both(input.rest, std::move(stream->query.where));
     }
     if (input.kind == Kind::kJoin) SettleJoinTime(stream, &input);
+    const bool is_keyed = stream->from.windowed || !stream->query.over.calls.empty();
+    stream->ways = is_keyed ? 1 : input.ways;
     stream->windowed = input.windowed || stream->from.windowed;
     stream->known_by_row =
         !stream->from.windowed &&
@@ -166,6 +170,15 @@ class StreamBinder {
       sql.Error(stream->input_offsets[i],
                 "each query of UNION ALL must have the same number of columns: the first has " +
                     std::to_string(columns) + ", this one " + std::to_string(other.fields.size()));
+      return false;
+    }
+    stream->ways = 0;
+    for (const int input : stream->inputs) stream->ways += At(input).ways;
+    if (stream->ways > kUnionWaysMax) {
+      sql.Error(stream->input_offsets.front(),
+                "rows come here in " + std::to_string(stream->ways) + " ways, at most " +
+                    std::to_string(kUnionWaysMax) + " are allowed",
+                "each query of a UNION ALL brings rows of its stream once more");
       return false;
     }
     for (size_t column = 0; column < columns; ++column) {
@@ -396,6 +409,7 @@ class StreamBinder {
     stream->grouping = input.grouping;
     stream->window_columns = input.window_columns;
     stream->clock = input.clock;
+    stream->ways = input.ways;
   }
 
   // ---- pivot() ----
@@ -546,6 +560,7 @@ class StreamBinder {
     stream->window_end = stream->event_time = count + 1;
     stream->window_size = window.size;
     stream->window_columns = {count, count + 1};
+    stream->ways = input.ways;
     return true;
   }
 
