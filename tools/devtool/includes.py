@@ -66,7 +66,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
         "engine/windows",
         "engine/connectors",
     ),
-    "engine/wire": (*BELOW_STATE, "engine/checkpoint", "engine/connectors"),
+    "engine/wire": (*BELOW_STATE, "engine/checkpoint", "engine/connectors", "proto"),
     "coordinator": (ENGINE, "proto"),
     "worker": (ENGINE, "proto"),
     "tests/simulation": (ENGINE, "coordinator", "worker"),
