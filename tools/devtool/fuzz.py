@@ -31,6 +31,7 @@ BYTES_MAX = {
     "job-file": 8192,
     "json-decoder": 4096,
     "messages": 4096,
+    "exchange": 16384,
     "restore": 8192,
 }
 INPUT_SECONDS_MAX = 30
