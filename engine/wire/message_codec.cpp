@@ -3,7 +3,9 @@
 #include <cstring>
 
 #include "engine/wire/bad_message.h"
+#include "engine/wire/body_parts.h"
 #include "engine/wire/control_codec.h"
+#include "engine/wire/rows_decoder.h"
 
 namespace millrace {
 namespace {
@@ -21,8 +23,6 @@ struct Header {
   uint64_t body_bytes = 0;
 };
 static_assert(sizeof(Header) == 32 && std::is_trivially_copyable_v<Header>);
-
-constexpr int64_t Padded(int64_t bytes) { return (bytes + 7) / 8 * 8; }
 
 Status TooLarge(std::string_view what, int64_t bytes, int64_t bytes_max) {
   return InternalError("message_too_large", std::string(what) + " of " + std::to_string(bytes) +
@@ -72,6 +72,7 @@ Result<std::shared_ptr<arrow::Buffer>> MessageEncoder::Encode(const MessageEnvel
                                        : EncodeFrame(*frame, now));
   auto assembled = Assemble();
   if (!assembled.ok() && protocol_ >= 2 && schema_bytes_ != nullptr) schemas_.TakeBack();
+  body_.Clear();  // lets go of the rows
   return assembled;
 }
 

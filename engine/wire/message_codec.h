@@ -14,8 +14,8 @@
 #include <memory>
 #include <string>
 
+#include "engine/wire/body_layout.h"
 #include "engine/wire/protocol.h"
-#include "engine/wire/rows_codec.h"
 #include "engine/wire/schema_codec.h"
 #include "engine/wire/wire_message.h"
 #include "proto/exchange.pb.h"
@@ -94,7 +94,7 @@ class MessageDecoder {
   Result<OpenedMessage> Open(const std::shared_ptr<arrow::Buffer>& bytes);
 
   // Before the next Open. Rows of a frame are whole, in order and safe to work with
-  // (rows_codec.h says what is verified); indexes of channels, nodes and sinks are not negative
+  // (rows_decoder.h says what is verified); indexes of channels, nodes and sinks are not negative
   // where they must not be, but may be of none that there is. `now`: of the receiver's clock.
   Result<WireMessage> Decode(const OpenedMessage& message, MonotonicTime now) const;
 

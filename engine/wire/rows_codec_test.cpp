@@ -1,7 +1,5 @@
 // Rows through encoder and decoder: what arrives is what was selected, to the bit; and bytes that
 // are damaged never make a batch that is not safe to work with.
-#include "engine/wire/rows_codec.h"
-
 #include <gtest/gtest.h>
 
 #include <numeric>

@@ -1,7 +1,5 @@
-// Rows and dead letters as the body of a message: an Arrow IPC record batch, then vectors of what
-// is known of each row, every part at a multiple of 8 bytes. docs/cluster-protocol.md, "Messages".
-//
-// What is sent as it is is copied once, into the message; what is received refers to its bytes.
+// Rows and dead letters as the body of a message, on the sender's side. body_parts.h says what a
+// body is.
 #pragma once
 
 #include <arrow/buffer.h>
@@ -9,16 +7,13 @@
 #include <arrow/record_batch.h>
 
 #include <memory>
-#include <string>
+#include <string_view>
 #include <vector>
 
 #include "engine/wire/frame.h"
 #include "proto/exchange.pb.h"
 
 namespace millrace {
-
-// Of one frame; rows of any other number are neither sent nor taken.
-inline constexpr int64_t kFrameRowsMax = int64_t(1) << 22;
 
 // Lays out what is to be sent, without copying it: pieces of memory in order. One for each encoder,
 // used again and again.
@@ -68,6 +63,7 @@ class BodyLayout {
   template <typename Number>
   void AddAll(const std::vector<Number>& values);
   Status AddOriginals(const Rows& rows, const Picked& picked, proto::ExchangeRows* control);
+  void AddTexts(const std::vector<std::string_view>& texts);
   void AddPiece(const void* data, int64_t bytes, bool ends_part);
 
   std::vector<Piece> pieces_;
@@ -83,25 +79,10 @@ class BodyLayout {
   std::vector<int32_t> original_rows_;
   std::vector<int32_t> renumbered_;
   std::vector<int32_t> originals_;
+  std::vector<std::string_view> values_;
+  std::vector<std::string_view> keys_;
   std::vector<uint32_t> value_ends_;
   std::vector<uint32_t> key_ends_;
 };
-
-// The rows as a receiver is to get them: of a window all selected in order, of a sink without
-// selection. `metadata` and `body` lie at multiples of 8; the rows keep `body` alive. Fills `rows`,
-// `hashes` and `selection` of `data`, whose other members are set before.
-//
-// Whom it trusts: peers prove who they are before a byte of theirs comes here, so this is no guard
-// against one that means harm; but whatever the bytes, nothing that works with the rows later may
-// read outside of them. So the sizes of all buffers, the order of all offsets, counts of nulls and
-// numbers of rows are verified. Text is not verified to be UTF-8 (engine/operators/utf8.h never
-// reads past it), and whether the columns are those that the receiver's node takes is for the
-// receiver, who knows the plan. "bad_message".
-Status DecodeRows(const proto::ExchangeRows& control, const std::shared_ptr<arrow::Schema>& schema,
-                  const std::shared_ptr<arrow::Buffer>& metadata,
-                  const std::shared_ptr<arrow::Buffer>& body, DataFrame* data);
-Result<std::vector<DeadLetter>> DecodeLetters(const proto::ExchangeLetters& control,
-                                              const std::shared_ptr<arrow::Buffer>& metadata,
-                                              const std::shared_ptr<arrow::Buffer>& body);
 
 }  // namespace millrace
