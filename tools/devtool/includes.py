@@ -32,6 +32,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "engine/event_time": ("engine/base",),
     "engine/checkpoint": ("engine/base", "engine/model", "proto"),
     "proto": (),
+    "engine/link": ("engine/base", "engine/env", "proto"),
     "engine/storage": ("engine/base", "engine/env", "proto"),
     "engine/outbox": ("engine/base", "engine/model", "engine/storage", "proto"),
     "engine/state": (*BELOW_STATE, "engine/checkpoint"),
@@ -117,6 +118,16 @@ CONFINED = (
         re.compile(r'#include\s+[<"]rocksdb/'),
         "RocksDB",
         only_in=("engine/state",),
+    ),
+    Confined(
+        re.compile(r"#include\s+[<\"]asio(/|\.hpp)"),
+        "Asio",
+        only_in=("engine/link/link_io.cpp",),
+    ),
+    Confined(
+        re.compile(r"#include\s+[<\"]openssl/"),
+        "OpenSSL",
+        only_in=("engine/link",),
     ),
     Confined(
         re.compile(r"#include\s+[<\"]google/protobuf/"),
