@@ -33,6 +33,7 @@ BYTES_MAX = {
     "messages": 4096,
     "exchange": 16384,
     "restore": 8192,
+    "link": 8192,
 }
 INPUT_SECONDS_MAX = 30
 MEMORY_MB_MAX = 4096
