@@ -162,6 +162,9 @@ struct AlertSpec {
 struct KafkaSinkSpec {
   std::string topic;
   std::map<std::string, std::string> properties;
+  // Columns whose values are the record key, in order; empty: those that rows are grouped by, if
+  // any. Of a sink that takes a stream.
+  std::vector<PlacedText> key = {};
 };
 
 struct ParquetSinkSpec {
@@ -215,14 +218,27 @@ struct CheckpointSpec {
   int64_t outbox_bytes_max = int64_t(1) << 30;
 };
 
+// What a cluster does when a job fails: it starts the job again from its last checkpoint, after a
+// pause that begins with `backoff_min` and doubles with each failure up to `backoff_max`. `millrace
+// run` ends instead.
+struct RestartSpec {
+  int64_t attempts = 10;  // at most so many restarts `within`; the next failure ends the job
+  Micros within = std::chrono::minutes(10);
+  Micros backoff_min = std::chrono::milliseconds(500);
+  Micros backoff_max = std::chrono::minutes(1);  // no less than backoff_min
+};
+
 struct JobSpec {
   std::string name;       // metadata.name; also its uid
   std::string file_name;  // as given to ReadJobFile
   CheckpointSpec checkpoint;
   // Parts of the output that are published side by side; fixed for the life of a generation.
   int32_t sink_shards = 4;
-  int64_t state_memory_bytes = int64_t(1) << 30;        // of open windows and their store
-  std::optional<int32_t> parallelism;                   // unset: the number of cores
+  int64_t state_memory_bytes = int64_t(1) << 30;  // of open windows and their store
+  // Tasks of each keyed node, and readers of a source at most. Unset: `auto`, by the cores of the
+  // process, or by a cluster's workers.
+  std::optional<int32_t> parallelism;
+  RestartSpec restart;
   std::map<std::string, std::string> kafka_properties;  // spec.kafka.properties: for all of the job
   std::vector<StreamSpec> streams;                      // in the file's order
   bool streams_complete = false;                        // every stream was read without a mistake

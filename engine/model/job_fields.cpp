@@ -177,14 +177,16 @@ std::optional<std::string> ReadResolvedText(const JobFileContext& context, const
 }
 
 std::optional<int64_t> ReadInteger(const JobFileContext& context, const YamlNode& node, int64_t min,
-                                   int64_t max) {
+                                   int64_t max, std::string_view other) {
   int64_t number = 0;
   if (node.kind == YamlNode::Kind::kText && ParseWhole(node.text, &number) && number >= min &&
       number <= max) {
     return number;
   }
-  TellExpected(context, node,
-               "a whole number from " + std::to_string(min) + " to " + std::to_string(max));
+  const std::string before = other.empty() ? "" : std::string(other) + " or ";
+  TellExpected(
+      context, node,
+      before + "a whole number from " + std::to_string(min) + " to " + std::to_string(max));
   return std::nullopt;
 }
 

@@ -67,8 +67,9 @@ std::optional<PlacedText> ReadPlacedText(const JobFileContext& context, const Ya
 std::optional<std::string> ReadResolvedText(const JobFileContext& context, const YamlNode& node,
                                             std::string_view what, bool may_be_empty = false);
 
+// `other`: a word that the caller takes in its place, for the message.
 std::optional<int64_t> ReadInteger(const JobFileContext& context, const YamlNode& node, int64_t min,
-                                   int64_t max);
+                                   int64_t max, std::string_view other = "");
 std::optional<bool> ReadBoolean(const JobFileContext& context, const YamlNode& node);
 std::optional<Micros> ReadDuration(const JobFileContext& context, const YamlNode& node, Micros min,
                                    Micros max);

@@ -27,6 +27,8 @@ constexpr int64_t kOutboxBytesMin = int64_t(16) << 20;
 constexpr int64_t kOutboxBytesMax = int64_t(1) << 40;
 constexpr int64_t kStateMemoryMin = int64_t(64) << 20;
 constexpr int64_t kStateMemoryMax = int64_t(1) << 44;
+constexpr int64_t kRestartAttemptsMax = 1000;
+constexpr auto kBackoffMin = std::chrono::milliseconds(10);
 
 // A label as DNS has it: it becomes part of topic groups, folders and Kubernetes names.
 bool IsJobName(std::string_view name) {
@@ -96,6 +98,36 @@ void ReadSinkShards(const JobFileContext& context, const YamlEntry& entry, JobSp
   job->sink_shards = int32_t(*number);
 }
 
+// `auto` leaves it unset.
+void ReadParallelism(const JobFileContext& context, const YamlNode& node, JobSpec* job) {
+  if (node.kind == YamlNode::Kind::kText && node.text == "auto") return;
+  const auto number = ReadInteger(context, node, 1, kKeyGroupCount, "auto");
+  if (number) job->parallelism = int32_t(*number);
+}
+
+void ReadRestart(const JobFileContext& context, const YamlEntry& entry, RestartSpec* spec) {
+  const MapFields fields(context, *entry.value, entry.place, "'restart'",
+                         {"attempts", "within", "backoff_min", "backoff_max"});
+  if (const YamlEntry* attempts = fields.Find("attempts")) {
+    Assign(ReadInteger(context, *attempts->value, 0, kRestartAttemptsMax), &spec->attempts);
+  }
+  if (const YamlEntry* within = fields.Find("within")) {
+    Assign(ReadDuration(context, *within->value, std::chrono::seconds(1), std::chrono::hours(24)),
+           &spec->within);
+  }
+  const YamlEntry* const shortest = fields.Find("backoff_min");
+  const YamlEntry* const longest = fields.Find("backoff_max");
+  for (const YamlEntry* backoff : {shortest, longest}) {
+    if (backoff == nullptr) continue;
+    Assign(ReadDuration(context, *backoff->value, kBackoffMin, std::chrono::hours(1)),
+           backoff == shortest ? &spec->backoff_min : &spec->backoff_max);
+  }
+  if (spec->backoff_min <= spec->backoff_max) return;
+  context.Error((longest != nullptr ? longest : shortest)->value->place,
+                "'backoff_min', " + FormatDuration(spec->backoff_min) +
+                    ", is longer than 'backoff_max', " + FormatDuration(spec->backoff_max));
+}
+
 void ReadSettings(const JobFileContext& context, const MapFields& spec, JobSpec* job) {
   if (const YamlEntry* entry = spec.Find("checkpoint")) {
     ReadCheckpoint(context, *entry, &job->checkpoint);
@@ -109,10 +141,9 @@ void ReadSettings(const JobFileContext& context, const MapFields& spec, JobSpec*
   }
   if (const YamlEntry* entry = spec.Find("sink_shards")) ReadSinkShards(context, *entry, job);
   if (const YamlEntry* entry = spec.Find("parallelism")) {
-    if (auto number = ReadInteger(context, *entry->value, 1, kKeyGroupCount)) {
-      job->parallelism = int32_t(*number);
-    }
+    ReadParallelism(context, *entry->value, job);
   }
+  if (const YamlEntry* entry = spec.Find("restart")) ReadRestart(context, *entry, &job->restart);
   if (const YamlEntry* entry = spec.Find("kafka")) {
     const MapFields fields(context, *entry->value, entry->place, "'kafka'", {"properties"});
     if (const YamlEntry* properties = fields.Require("properties")) {
@@ -132,8 +163,8 @@ void CheckStreamExists(const JobFileContext& context, const PlacedText& stream,
 
 void ReadSpec(const JobFileContext& context, const YamlEntry& entry, JobSpec* job) {
   const MapFields fields(context, *entry.value, entry.place, "'spec'",
-                         {"checkpoint", "parallelism", "sink_shards", "state", "kafka", "streams",
-                          "lookups", "alerts", "sinks", "dead_letters"});
+                         {"checkpoint", "parallelism", "restart", "sink_shards", "state", "kafka",
+                          "streams", "lookups", "alerts", "sinks", "dead_letters"});
   if (!fields.is_map()) return;
   ReadSettings(context, fields, job);
   std::vector<std::string> names;

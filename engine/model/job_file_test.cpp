@@ -123,6 +123,10 @@ TEST(JobFile, ReadsTheDocumentedExample) {
   EXPECT_EQ(job.state_memory_bytes, int64_t{2} << 30);
   EXPECT_EQ(job.sink_shards, 8);
   EXPECT_EQ(job.parallelism, 2);
+  EXPECT_EQ(job.restart.attempts, 5);
+  EXPECT_EQ(job.restart.within, minutes(20));
+  EXPECT_EQ(job.restart.backoff_min, seconds(1));
+  EXPECT_EQ(job.restart.backoff_max, seconds(30));
   EXPECT_EQ(job.kafka_properties.at("bootstrap.servers"), "kafka-1:9092");
   EXPECT_EQ(job.kafka_properties.at("sasl.password"), "s3cret");
   EXPECT_EQ(job.kafka_properties.at("fetch.wait.max.ms"), "50");
@@ -185,6 +189,10 @@ TEST(JobFile, ReadsTheDocumentedExample) {
   ASSERT_EQ(job.sinks.size(), 5u);
   EXPECT_EQ(std::get<KafkaSinkSpec>(job.sinks[0].target).topic, "smoke_metrics");
   EXPECT_EQ(std::get<KafkaSinkSpec>(job.sinks[0].target).properties.at("linger.ms"), "5");
+  const auto& record_key = std::get<KafkaSinkSpec>(job.sinks[0].target).key;
+  ASSERT_EQ(record_key.size(), 2u);
+  EXPECT_EQ(record_key[0].text, "device_id");
+  EXPECT_EQ(record_key[1].text, "window_end");
   const auto& parquet = std::get<ParquetSinkSpec>(job.sinks[1].target);
   EXPECT_EQ(parquet.path, "/lake/smoke");
   EXPECT_EQ(parquet.partition_by, (std::vector<std::string>{"date", "device_id"}));
@@ -257,6 +265,10 @@ TEST(JobFile, DefaultsAreTheSpecs) {
   EXPECT_EQ(read.job.sink_shards, 4);
   EXPECT_EQ(read.job.sinks[0].delivery, Delivery::kExactlyOnce);
   EXPECT_FALSE(read.job.parallelism);
+  EXPECT_EQ(read.job.restart.attempts, 10);
+  EXPECT_EQ(read.job.restart.within, minutes(10));
+  EXPECT_EQ(read.job.restart.backoff_min, milliseconds(500));
+  EXPECT_EQ(read.job.restart.backoff_max, minutes(1));
   EXPECT_FALSE(read.job.dead_letters);
   const auto& source = std::get<SourceStreamSpec>(read.job.streams[0].kind);
   EXPECT_EQ(source.format, Format::kJson);
@@ -272,6 +284,22 @@ TEST(JobFile, DefaultsAreTheSpecs) {
   EXPECT_EQ(parquet.roll_bytes, 64 << 20);
   EXPECT_EQ(parquet.roll_interval, minutes(1));
   EXPECT_EQ(std::get<ConsoleSinkSpec>(read.job.sinks[1].target).rows_per_second_max, 50);
+}
+
+TEST(JobFile, ParallelismByItselfNoRestartsAndOneKeyColumn) {
+  const Read read =
+      ReadText(Job("  parallelism: auto\n"
+                   "  restart: {attempts: 0, backoff_min: 1m}\n"
+                   "  streams: {r: {kafka: {topic: raw}, columns: {a: double}}}\n"
+                   "  sinks: [{stream: r, kafka: {topic: out, key: a}}]\n"));
+  EXPECT_EQ(read.told, "");
+  EXPECT_FALSE(read.job.parallelism);
+  EXPECT_EQ(read.job.restart.attempts, 0);
+  EXPECT_EQ(read.job.restart.backoff_min, minutes(1));
+  const auto& key = std::get<KafkaSinkSpec>(read.job.sinks[0].target).key;
+  ASSERT_EQ(key.size(), 1u);
+  EXPECT_EQ(key[0].text, "a");
+  EXPECT_EQ(key[0].place, (SourcePlace{8, 48}));
 }
 
 TEST(JobFile, OffsetsSizesMergesAndSecrets) {

@@ -75,10 +75,41 @@ std::optional<AlertSpec> ReadAlert(const JobFileContext& context, const YamlNode
   return alert;
 }
 
-std::optional<KafkaSinkSpec> ReadKafkaSink(const JobFileContext& context, const YamlEntry& entry) {
+void ReadKeyColumn(const JobFileContext& context, const YamlNode& node, KafkaSinkSpec* spec) {
+  auto name = ReadPlacedText(context, node, "the name of a column");
+  if (!name) return;
+  const auto same = [&](const PlacedText& other) { return other.text == name->text; };
+  if (std::ranges::any_of(spec->key, same)) {
+    context.Error(node.place, "the column " + Quoted(name->text) + " is in the key twice");
+    return;
+  }
+  spec->key.push_back(std::move(*name));
+}
+
+void ReadRecordKey(const JobFileContext& context, const YamlNode& node, KafkaSinkSpec* spec) {
+  if (node.kind != YamlNode::Kind::kList) return ReadKeyColumn(context, node, spec);
+  for (const YamlNode* item : ReadList(context, node, "a column or a list of columns")) {
+    ReadKeyColumn(context, *item, spec);
+  }
+}
+
+// What records are of: rows of a stream, which may say their `key`, or others, which have one.
+enum class RecordsOf { kStream, kAlerts, kDeadLetters };
+
+std::optional<KafkaSinkSpec> ReadKafkaSink(const JobFileContext& context, const YamlEntry& entry,
+                                           RecordsOf records) {
   KafkaSinkSpec spec;
-  const MapFields fields(context, *entry.value, entry.place, "'kafka'", {"topic", "properties"});
+  std::vector<std::string> known = {"topic", "key", "properties"};
+  if (records == RecordsOf::kDeadLetters) std::erase(known, "key");
+  const MapFields fields(context, *entry.value, entry.place, "'kafka'", std::move(known));
   if (!fields.is_map()) return std::nullopt;
+  const YamlEntry* const key = fields.Find("key");
+  if (key != nullptr && records == RecordsOf::kAlerts) {
+    context.Error(key->place, "'key' goes with a stream",
+                  "the key of an alert says what it is about");
+  } else if (key != nullptr && records == RecordsOf::kStream) {
+    ReadRecordKey(context, *key->value, &spec);
+  }
   if (const YamlEntry* found = fields.Require("topic")) {
     Assign(ReadTopic(context, *found->value), &spec.topic);
   }
@@ -204,7 +235,8 @@ std::optional<SinkSpec> ReadSink(const JobFileContext& context, const YamlNode& 
   const YamlEntry* target = fields.RequireOneOf(targets);
   if (target == nullptr) return sink;
   if (target->key == "kafka") {
-    Assign(ReadKafkaSink(context, *target), &sink.target);
+    const RecordsOf records = sink.all_alerts ? RecordsOf::kAlerts : RecordsOf::kStream;
+    Assign(ReadKafkaSink(context, *target, records), &sink.target);
   } else if (target->key == "parquet") {
     Assign(ReadParquetSink(context, *target), &sink.target);
   } else if (target->key == "files") {
@@ -288,7 +320,7 @@ std::optional<DeadLetterSpec> ReadDeadLetters(const JobFileContext& context,
   const YamlEntry* target = fields.RequireOneOf(targets);
   if (target == nullptr) return std::nullopt;
   if (target->key == "kafka") {
-    Assign(ReadKafkaSink(context, *target), &spec.target);
+    Assign(ReadKafkaSink(context, *target, RecordsOf::kDeadLetters), &spec.target);
     return spec;
   }
   const MapFields files(context, *target->value, target->place, "'files'", {"path"});

@@ -676,6 +676,13 @@ class Layout {
         if (stream.grouping.empty()) node.keys.clear();
         node.keys.insert(node.keys.begin(), window.begin(), window.end());
       }
+      const auto* kafka = std::get_if<KafkaSinkSpec>(&job_.sinks[size_t(sink.sink)].target);
+      if (kafka != nullptr && !kafka->key.empty()) {
+        node.keys.clear();
+        for (const PlacedText& key : kafka->key) {
+          node.keys.push_back(stream.schema.IndexOf(key.text));
+        }
+      }
       node.time_column = stream.window_end >= 0 ? stream.window_end : stream.event_time;
       AddSink(name, sink.sink, node_of_stream_[size_t(sink.stream)], std::move(node));
       return;

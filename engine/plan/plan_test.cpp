@@ -70,6 +70,55 @@ TestJob SmokeJob() {
   return job;
 }
 
+SinkSpec& ToKafka(TestJob* job, std::vector<std::string> key) {
+  SinkSpec& sink = job->spec().sinks.back();
+  KafkaSinkSpec kafka;
+  kafka.topic = "out";
+  for (std::string& name : key) {
+    kafka.key.push_back({std::move(name), {9, 20 + int(kafka.key.size())}});
+  }
+  sink.target = std::move(kafka);
+  return sink;
+}
+
+TEST(Plan, ASinksKeyIsWhatItSaysInItsOrder) {
+  TestJob job;
+  job.Readings().Query("q", "SELECT level, temperature, device_id FROM readings").Sink("q");
+  ToKafka(&job, {"device_id", "level"});
+  EXPECT_EQ(job.Messages(), "");
+  const JobPlan plan = job.Plan();
+  EXPECT_EQ(std::get<SinkNode>(NodeNamed(plan, "sink.0").kind).keys, (std::vector<int>{2, 0}));
+  const std::string shown = FormatPlan(plan);
+  EXPECT_NE(shown.find("sink sink.0: kafka out\n        keys: device_id, level\n"),
+            std::string::npos)
+      << shown;
+}
+
+TEST(Plan, ASinksKeyTakesTheGroupingColumnsPlace) {
+  TestJob job;
+  job.Readings()
+      .Query("q",
+             "SELECT window_end, device_id, level, count(*) AS n FROM tumble(readings, INTERVAL "
+             "'1 minute') GROUP BY window_end, device_id, level")
+      .Sink("q");
+  ToKafka(&job, {"level"});
+  EXPECT_EQ(job.Messages(), "");
+  EXPECT_EQ(std::get<SinkNode>(NodeNamed(job.Plan(), "sink.0").kind).keys, std::vector<int>{2});
+}
+
+TEST(Plan, RefusesAKeyThatTheStreamLacks) {
+  TestJob job;
+  job.Readings()
+      .Query("q", "SELECT device_id, device_id::json AS document FROM readings")
+      .Sink("q");
+  ToKafka(&job, {"devise_id", "document", "temperature"});
+  EXPECT_EQ(job.Messages(),
+            "9:20 'q' has no column 'devise_id'; did you mean 'device_id'?\n"
+            "9:21 the column 'document' is json, which is not compared; select the part of it "
+            "that is the key\n"
+            "9:22 'q' has no column 'temperature'; known: device_id, document\n");
+}
+
 TEST(Plan, ShowsASmokeDetectionJob) {
   TestJob job = SmokeJob();
   EXPECT_EQ(job.Messages(), "");

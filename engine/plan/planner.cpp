@@ -176,6 +176,7 @@ class Planner {
     if (!At(*stream).bound) return;
     CheckPartitions(sink, At(*stream).schema,
                     At(*stream).window_end >= 0 || At(*stream).event_time >= 0);
+    CheckRecordKey(sink, At(*stream));
     if (sink.rows == SinkRows::kChanges) CheckChanges(sink, At(*stream));
     bound_.sinks.push_back({index, *stream});
   }
@@ -220,9 +221,52 @@ class Planner {
     for (const GroupingColumn& key : stream.grouping) {
       if (key.column < 0) missing += (missing.empty() ? "" : ", ") + key.name;
     }
-    if (missing.empty()) return;
+    if (missing.empty()) {
+      CheckKeyOfChanges(sink, stream);
+      return;
+    }
     Error(sink.rows_place, "rows: changes needs to know the window and the key of '" + name + "'",
           "select " + missing + " there");
+  }
+
+  // A record replaces the one before it that has the same key: it must be of the same window and
+  // group.
+  void CheckKeyOfChanges(const SinkSpec& sink, const BoundStream& stream) {
+    const auto* kafka = std::get_if<KafkaSinkSpec>(&sink.target);
+    if (kafka == nullptr || kafka->key.empty()) return;
+    const auto name = [&](int column) { return stream.schema.fields[size_t(column)].name; };
+    const auto in_key = [&](int column) {
+      return std::ranges::any_of(kafka->key,
+                                 [&](const PlacedText& key) { return key.text == name(column); });
+    };
+    // Windows of one size are known by either; those that cumulate have their start in common.
+    std::vector<int> window = {stream.window_end, stream.window_start};
+    std::erase(window, -1);
+    std::string missing = std::ranges::any_of(window, in_key) ? "" : name(window.front());
+    for (const GroupingColumn& key : stream.grouping) {
+      if (in_key(key.column)) continue;
+      missing += (missing.empty() ? "" : ", ") + name(key.column);
+    }
+    if (missing.empty()) return;
+    Error(kafka->key.front().place,
+          "with rows: changes the key holds the window and the grouping columns, so that a row "
+          "replaces no other one's",
+          "add " + missing);
+  }
+
+  void CheckRecordKey(const SinkSpec& sink, const BoundStream& stream) {
+    const auto* kafka = std::get_if<KafkaSinkSpec>(&sink.target);
+    if (kafka == nullptr) return;
+    for (const PlacedText& key : kafka->key) {
+      const int column = stream.schema.IndexOf(key.text);
+      if (column < 0) {
+        Error(key.place, "'" + stream.spec->name + "' has no column '" + key.text + "'",
+              SuggestName(key.text, stream.schema.Names()));
+      } else if (stream.schema.fields[size_t(column)].type == Type::kJson) {
+        Error(key.place, "the column '" + key.text + "' is json, which is not compared",
+              "select the part of it that is the key");
+      }
+    }
   }
 
   bool AllAlertsHaveTime() {

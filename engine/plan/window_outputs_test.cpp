@@ -81,6 +81,39 @@ TEST(WindowOutputs, ChangesOfWindowsThatCumulateAreKnownByTheirEnd) {
   EXPECT_EQ(std::get<SinkNode>(NodeNamed(plan, "sink.0").kind).keys, (std::vector<int>{0, 1, 2}));
 }
 
+// A record replaces the one before it of the same key.
+TEST(WindowOutputs, AKeyOfChangesHoldsTheWindowAndWhatIsGrouped) {
+  const auto messages = [](const std::string& select, const std::string& from,
+                           std::vector<std::string> key) {
+    TestJob job;
+    job.Readings().Query("q", "SELECT " + select + ", count(*) AS n FROM " + from).Sink("q");
+    auto& query = std::get<QueryStreamSpec>(job.spec().streams[1].kind);
+    query.allowed_lateness = PlacedDuration{std::chrono::minutes(5), {7, 1}};
+    SinkSpec& sink = job.spec().sinks[0];
+    sink.rows = SinkRows::kChanges;
+    KafkaSinkSpec kafka;
+    kafka.topic = "out";
+    for (std::string& name : key) kafka.key.push_back({std::move(name), {9, 20}});
+    sink.target = std::move(kafka);
+    return job.Messages();
+  };
+  const std::string minute = "tumble(readings, INTERVAL '1 minute') GROUP BY window_end, device_id";
+  const std::string both = "window_start, window_end, device_id AS device";
+  const std::string refused =
+      "9:20 with rows: changes the key holds the window and the grouping columns, so that a row "
+      "replaces no other one's; add ";
+  EXPECT_EQ(messages(both, minute, {"device", "window_end"}), "");
+  EXPECT_EQ(messages(both, minute, {"window_start", "n", "device"}), "");
+  EXPECT_EQ(messages(both, minute, {"device"}), refused + "window_end\n");
+  EXPECT_EQ(messages(both, minute, {"window_end"}), refused + "device\n");
+  EXPECT_EQ(messages(both, minute, {"n"}), refused + "window_end, device\n");
+  const std::string day =
+      "cumulate(readings, INTERVAL '4 minutes', INTERVAL '1 minute') GROUP BY window_start, "
+      "window_end, device_id";
+  EXPECT_EQ(messages(both, day, {"window_end", "device"}), "");
+  EXPECT_EQ(messages(both, day, {"window_start", "device"}), refused + "window_end\n");
+}
+
 TEST(WindowOutputs, RefusesChangesThatCouldNotBeTakenBackOrKnown) {
   const auto messages = [](const std::string& sql, bool late, bool emits,
                            SinkRows rows = SinkRows::kChanges) {

@@ -4,6 +4,7 @@ chained by topics, killed on the way: DuckDB's results."""
 from __future__ import annotations
 
 import importlib.util
+import json
 from collections import Counter
 from pathlib import Path
 from types import ModuleType
@@ -12,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as parquet
 import pytest
 
-from harness.kafka import Kafka
+from harness.kafka import Kafka, Record
 from pipelines.pipeline import (
     JOBS,
     MINUTE,
@@ -88,6 +89,27 @@ def check_counts(job: JobUnderTest, expected: list[Row]) -> None:
     assert_rows_equal(job.rows("alert-counts"), expected, "window_end")
     assert_rows_equal(job.parquet_rows("vehicle_alert_counts"), expected, "window_end")
     assert sum(row["num_of_unknown"] for row in expected) > 0
+
+
+def check_cars_in_order(records: list[Record], given: Input) -> None:
+    """A record's key is its car, so that a car's readings are in one partition, in the order in
+    which they were sent."""
+    partitions: dict[int, set[int]] = {}
+    found: dict[int, list[str]] = {}
+    for record in records:
+        row = json.loads(record.value or b"")
+        car = row["car_id"]
+        assert record.key == f'{{"car_id":{car}}}'.encode()
+        partitions.setdefault(car, set()).add(record.partition)
+        found.setdefault(car, []).append(row["event_id"])
+    assert len(found) == 22
+    assert all(len(of_car) == 1 for of_car in partitions.values())
+    ids = {one for of_car in found.values() for one in of_car}
+    sent: dict[int, list[str]] = {}
+    for message in given.messages:
+        if message.is_reading and message.row is not None and message.row["event_id"] in ids:
+            sent.setdefault(message.row["car_id"], []).append(message.row["event_id"])
+    assert found == sent
 
 
 def test_one_job(kafka: Kafka, tmp_path: Path, written: ModuleType) -> None:
@@ -167,10 +189,12 @@ def test_three_chained_jobs(kafka: Kafka, tmp_path: Path, written: ModuleType) -
     )  # fmt: skip
     enriched = query(ENRICHED, readings=given.table(None), **tables)
     assert_rows_equal(enrichment.rows("samples-enriched"), enriched, "event_id")
+    check_cars_in_order(enrichment.records("samples-enriched"), given)
     detected = query(DETECTED, readings=given.table(None), **tables)
     detection.run_killed("enriched", [len(enriched) // 2])
     assert detection.finish()["readings_in"] == len(enriched)
     assert_rows_equal(detection.rows("alert-data"), detected, "event_id")
+    check_cars_in_order(detection.records("alert-data"), given)
     counter.run_killed("alerts", [len(detected) // 2])
     assert counter.finish()["readings_in"] == len(detected)
     check_counts(counter, counts(given, tables, None))
