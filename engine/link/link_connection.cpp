@@ -90,7 +90,7 @@ Status LinkConnection::Decrypt(size_t bytes) {
                          Retry::kYes);
   }
   heard_ = true;
-  ARROW_RETURN_NOT_OK(tls_->Feed({ciphertext_in_.data(), bytes}));
+  tls_->Feed({ciphertext_in_.data(), bytes});
   if (!ready_) {
     ARROW_ASSIGN_OR_RAISE(ready_, tls_->Handshake());
     if (!ready_) return Status::OK();
@@ -171,7 +171,7 @@ void LinkConnection::PumpTls() {
     if (!status.ok()) return Break(status);
   }
   if (tls_->output_bytes() == 0) return;
-  ciphertext_out_ = tls_->TakeOutput();
+  tls_->TakeOutput(&ciphertext_out_);
   StartWriting({ciphertext_out_});
 }
 

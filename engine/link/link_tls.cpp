@@ -5,6 +5,7 @@
 #include <openssl/x509v3.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <array>
 #include <compare>
 
@@ -53,16 +54,56 @@ std::string NamesOf(const X509* certificate) {
   return text.empty() ? "no DNS name" : text;
 }
 
+// What OpenSSL reads and writes. Its own memory BIO copies and clears more than it encrypts.
+struct Ciphertext {
+  std::string_view input;
+  std::string output;
+};
+
+int ReadInput(BIO* bio, char* into, int bytes) {
+  std::string_view& input = static_cast<Ciphertext*>(BIO_get_data(bio))->input;
+  BIO_clear_retry_flags(bio);
+  if (input.empty()) {
+    BIO_set_retry_read(bio);
+    return -1;
+  }
+  const size_t taken = std::min(size_t(bytes), input.size());
+  std::copy_n(input.data(), taken, into);
+  input.remove_prefix(taken);
+  return int(taken);
+}
+
+int WriteOutput(BIO* bio, const char* from, int bytes) {
+  BIO_clear_retry_flags(bio);
+  static_cast<Ciphertext*>(BIO_get_data(bio))->output.append(from, size_t(bytes));
+  return bytes;
+}
+
+long Control(BIO*, int command, long, void*) { return command == BIO_CTRL_FLUSH ? 1 : 0; }
+
+BIO* MakeBio(Ciphertext* ciphertext) {
+  static BIO_METHOD* const method = [] {
+    BIO_METHOD* const made =
+        BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "a link's ciphertext");
+    BIO_meth_set_read(made, ReadInput);
+    BIO_meth_set_write(made, WriteOutput);
+    BIO_meth_set_ctrl(made, Control);
+    return made;
+  }();
+  BIO* const bio = BIO_new(method);
+  if (bio == nullptr) return nullptr;
+  BIO_set_data(bio, ciphertext);
+  BIO_set_init(bio, 1);
+  return bio;
+}
+
 class OpensslChannel final : public LinkTlsChannel {
  public:
-  // Takes `ssl`, whose BIOs are in memory.
-  explicit OpensslChannel(SSL* ssl) : ssl_(ssl) {}
+  // `ssl` reads and writes `ciphertext`.
+  OpensslChannel(std::unique_ptr<Ciphertext> ciphertext, SslPointer ssl)
+      : ciphertext_(std::move(ciphertext)), ssl_(std::move(ssl)) {}
 
-  Status Feed(std::string_view ciphertext) override {
-    BIO* const input = SSL_get_rbio(ssl_.get());
-    const int written = BIO_write(input, ciphertext.data(), int(ciphertext.size()));
-    return written == int(ciphertext.size()) ? Status::OK() : TlsFailed("out of memory");
-  }
+  void Feed(std::string_view ciphertext) override { ciphertext_->input = ciphertext; }
 
   Result<bool> Handshake() override {
     if (SSL_is_init_finished(ssl_.get()) != 0) return true;
@@ -97,15 +138,11 @@ class OpensslChannel final : public LinkTlsChannel {
     return Failure();
   }
 
-  size_t output_bytes() const override { return BIO_ctrl_pending(SSL_get_wbio(ssl_.get())); }
+  size_t output_bytes() const override { return ciphertext_->output.size(); }
 
-  std::string TakeOutput() override {
-    BIO* const output = SSL_get_wbio(ssl_.get());
-    char* bytes = nullptr;
-    const long size = BIO_get_mem_data(output, &bytes);
-    std::string taken(bytes, size_t(size));
-    (void)BIO_reset(output);
-    return taken;
+  void TakeOutput(std::string* into) override {
+    into->clear();
+    into->swap(ciphertext_->output);
   }
 
   Status CheckPeerName(const std::string& name) const override {
@@ -131,7 +168,8 @@ class OpensslChannel final : public LinkTlsChannel {
                      std::string(X509_verify_cert_error_string(verified)));
   }
 
-  SslPointer ssl_;
+  const std::unique_ptr<Ciphertext> ciphertext_;
+  const SslPointer ssl_;
 };
 
 }  // namespace
@@ -227,22 +265,19 @@ Result<std::unique_ptr<LinkTlsChannel>> LinkTls::MakeChannel(bool is_client, Sta
     context = context_;
   }
   SslPointer ssl(SSL_new(context->ssl.get()));
-  BIO* const input = BIO_new(BIO_s_mem());
-  BIO* const output = BIO_new(BIO_s_mem());
-  if (!ssl || input == nullptr || output == nullptr) {
-    BIO_free(input);
-    BIO_free(output);
+  auto ciphertext = std::make_unique<Ciphertext>();
+  BIO* const bio = MakeBio(ciphertext.get());
+  if (!ssl || bio == nullptr) {
+    BIO_free(bio);
     return TlsFailed("out of memory");
   }
-  // An empty input is "not yet", not the end.
-  BIO_set_mem_eof_return(input, -1);
-  SSL_set_bio(ssl.get(), input, output);
+  SSL_set_bio(ssl.get(), bio, bio);
   if (is_client) {
     SSL_set_connect_state(ssl.get());
   } else {
     SSL_set_accept_state(ssl.get());
   }
-  return std::make_unique<OpensslChannel>(ssl.release());
+  return std::make_unique<OpensslChannel>(std::move(ciphertext), std::move(ssl));
 }
 
 }  // namespace millrace

@@ -30,8 +30,9 @@ class LinkTlsChannel {
  public:
   virtual ~LinkTlsChannel() = default;
 
-  // Ciphertext that has come from the network.
-  virtual Status Feed(std::string_view ciphertext) = 0;
+  // Ciphertext that has come from the network. It stays valid until Handshake gives false, or Read
+  // 0.
+  virtual void Feed(std::string_view ciphertext) = 0;
   // Goes on with the handshake; true: it is done, and was before where it returns true again.
   // Error: "tls_failed", with what OpenSSL says of it.
   virtual Result<bool> Handshake() = 0;
@@ -42,7 +43,7 @@ class LinkTlsChannel {
   virtual Status Write(std::string_view plaintext) = 0;
   // Ciphertext that is to be sent: how much there is, and all of it.
   virtual size_t output_bytes() const = 0;
-  virtual std::string TakeOutput() = 0;
+  virtual void TakeOutput(std::string* into) = 0;
 
   // Error: "wrong_tls_name". After the handshake.
   virtual Status CheckPeerName(const std::string& name) const = 0;
