@@ -5,6 +5,7 @@
 #include <arrow/util/byte_size.h>
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <numeric>
 
@@ -146,15 +147,20 @@ bool LookupTable::Equals(const LookupKeys& keys, int64_t key, int32_t row) const
   return true;
 }
 
+size_t LookupTable::Candidate(uint64_t hash, size_t slot) const {
+  const size_t mask = entries_.size() - 1;
+  const uint32_t tag = TagOf(hash);
+  while (entries_[slot].row != kNone && entries_[slot].tag != tag) slot = (slot + 1) & mask;
+  return slot;
+}
+
+// `slot` is a candidate.
 int32_t LookupTable::Probe(const LookupKeys& keys, int64_t key, size_t slot) const {
   const size_t mask = entries_.size() - 1;
-  const uint32_t tag = TagOf(keys.hash(key));
-  for (; entries_[slot].row != kNone; slot = (slot + 1) & mask) {
-    if (entries_[slot].tag == tag && Equals(keys, key, entries_[slot].row)) {
-      return entries_[slot].row;
-    }
+  while (entries_[slot].row != kNone && !Equals(keys, key, entries_[slot].row)) {
+    slot = Candidate(keys.hash(key), (slot + 1) & mask);
   }
-  return kNone;
+  return entries_[slot].row;
 }
 
 // The rows of a key are in the order of `from`, and do not overlap.
@@ -177,12 +183,28 @@ void LookupTable::Find(const LookupKeys& keys, std::span<int32_t> rows) const {
     std::ranges::fill(rows, kNone);
     return;
   }
+  // Each step fetches what the next one reads: entries, where the rows' keys stand, their texts.
+  std::array<size_t, kAtOnce> slots;
   for (int64_t begin = 0; begin < keys.size(); begin += kAtOnce) {
     const int64_t end = std::min(keys.size(), begin + kAtOnce);
     for (int64_t key = begin; key < end; ++key) __builtin_prefetch(&entries_[Home(keys.hash(key))]);
     for (int64_t key = begin; key < end; ++key) {
+      const size_t slot = Candidate(keys.hash(key), Home(keys.hash(key)));
+      slots[size_t(key - begin)] = slot;
+      const int32_t row = entries_[slot].row;
+      if (row == kNone) continue;
+      for (const ValuePlace& place : places_) __builtin_prefetch(place.Of(row));
+    }
+    for (int64_t key = begin; has_text_keys_ && key < end; ++key) {
+      const int32_t row = entries_[slots[size_t(key - begin)]].row;
+      if (row == kNone) continue;
+      for (const ColumnReader& column : keys_) {
+        if (column.is_text()) __builtin_prefetch(column.Text(row).data());
+      }
+    }
+    for (int64_t key = begin; key < end; ++key) {
       int32_t& row = rows[size_t(key)];
-      row = keys.IsNull(key) ? kNone : Probe(keys, key, Home(keys.hash(key)));
+      row = keys.IsNull(key) ? kNone : Probe(keys, key, slots[size_t(key - begin)]);
       if (row != kNone && !last_.empty()) row = ValidRow(row, keys.time(key));
     }
   }
@@ -242,10 +264,17 @@ Result<std::shared_ptr<const LookupTable>> LookupTableBuilder::Finish() {
 
 Status LookupTableBuilder::BindKeys() {
   table_->keys_.clear();
+  table_->places_.clear();
   for (const int column : layout_.key) {
-    ARROW_ASSIGN_OR_RAISE(const ColumnReader reader,
-                          ColumnReader::Make(*table_->batch_->column(column)));
+    const arrow::Array& array = *table_->batch_->column(column);
+    ARROW_ASSIGN_OR_RAISE(const ColumnReader reader, ColumnReader::Make(array));
     table_->keys_.push_back(reader);
+    table_->has_text_keys_ |= reader.is_text();
+    LookupTable::ValuePlace place;
+    place.bits = reader.is_text() ? 32 : array.type()->bit_width();
+    const std::shared_ptr<arrow::Buffer>& values = array.data()->buffers[1];
+    if (values != nullptr) place.first = values->data() + array.offset() * place.bits / 8;
+    table_->places_.push_back(place);
   }
   return Status::OK();
 }

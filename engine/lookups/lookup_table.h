@@ -100,13 +100,24 @@ class LookupTable {
 
   size_t Home(uint64_t hash) const { return size_t((hash * 0x9E3779B97F4A7C15u) >> shift_); }
   static uint32_t TagOf(uint64_t hash) { return uint32_t(hash >> 16); }
+  // Where a column's value of a row stands, or the offsets of its text.
+  struct ValuePlace {
+    const uint8_t* first = nullptr;
+    int64_t bits = 0;  // a row
+    const uint8_t* Of(int32_t row) const { return first + int64_t(row) * bits / 8; }
+  };
+
   bool Equals(const LookupKeys& keys, int64_t key, int32_t row) const;
+  // The first entry from `slot` on that has the hash's tag, or is empty.
+  size_t Candidate(uint64_t hash, size_t slot) const;
   int32_t Probe(const LookupKeys& keys, int64_t key, size_t slot) const;
   int32_t ValidRow(int32_t first, int64_t time) const;
 
   std::shared_ptr<arrow::RecordBatch> batch_;
   std::vector<ColumnReader> keys_;  // of batch_
-  std::vector<Entry> entries_;      // a power of two
+  std::vector<ValuePlace> places_;  // of keys_
+  bool has_text_keys_ = false;
+  std::vector<Entry> entries_;  // a power of two
   int shift_ = 63;
   std::vector<int32_t> last_;       // of the first row of a key: its last one; empty: each has one
   std::vector<int64_t> from_, to_;  // microseconds, by row; empty: no validity
