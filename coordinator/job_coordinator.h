@@ -158,8 +158,4 @@ class JobCoordinator {
   bool paused_ = false;
 };
 
-// Partitions over `readers`, evenly, in order of topic and partition.
-std::map<TopicPartition, size_t> SpreadPartitions(const std::vector<TopicPartition>& partitions,
-                                                  size_t readers);
-
 }  // namespace millrace

@@ -34,10 +34,6 @@ Result<std::shared_ptr<arrow::RecordBatch>> Without(
 
 }  // namespace
 
-std::shared_ptr<arrow::Schema> LineSchema() {
-  return arrow::schema({arrow::field("line", arrow::utf8(), /*nullable=*/false)});
-}
-
 Outbox::Outbox(OutboxOptions options, CheckpointStorage* storage, const Clock* clock,
                JobAccount* account)
     : options_(std::move(options)),

@@ -106,7 +106,4 @@ class Outbox {
   bool done_ = false;
 };
 
-// A schema of one text column, "line".
-std::shared_ptr<arrow::Schema> LineSchema();
-
 }  // namespace millrace

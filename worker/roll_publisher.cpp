@@ -4,18 +4,6 @@
 
 namespace millrace {
 
-Result<std::optional<proto::Register>> ReadFileRegister(RollWriter* writer) {
-  ARROW_ASSIGN_OR_RAISE(const auto bytes, writer->ReadRegister());
-  if (!bytes.has_value()) return std::optional<proto::Register>();
-  proto::Register state;
-  if (!state.ParseFromString(*bytes)) {
-    return ExternalError("register_damaged",
-                         writer->description() + ": the folder's register cannot be read",
-                         Retry::kNo);
-  }
-  return std::optional<proto::Register>(std::move(state));
-}
-
 // An older state folder was put back: names of files would be taken by other rows.
 Status RollPublisher::CheckNotBeyond(const proto::Register& found) const {
   const bool own = found.generation() == options_.lineage.generation;

@@ -8,6 +8,7 @@
 
 #include "engine/checkpoint/outbox_ledger.h"
 #include "engine/checkpoint/register_decision.h"
+#include "engine/connectors/files/file_register.h"
 #include "engine/connectors/files/roll_writer.h"
 #include "engine/outbox/segment.h"
 
@@ -18,10 +19,6 @@ struct RollPublisherOptions {
   std::string sink_name;  // part of the files' names
   Epoch sealed_epoch;     // of the checkpoint that the job goes on from
 };
-
-// The register in a sink's folder says which generation wrote there last, and up to which epoch. It
-// is written before the files of an epoch: nothing of a later epoch than it says is there.
-Result<std::optional<proto::Register>> ReadFileRegister(RollWriter* writer);
 
 class RollPublisher {
  public:

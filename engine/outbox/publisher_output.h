@@ -1,5 +1,5 @@
 // What the publisher of a sink shard needs of the system that it publishes to: transactions, and a
-// register in each that says what has been published. Kafka's is tools/millrace/kafka_output.h.
+// register in each that says what has been published. Kafka's is engine/endpoints/kafka_output.h.
 // docs/exactly-once.md, "Publishing to Kafka".
 #pragma once
 

@@ -62,8 +62,8 @@ Result<std::shared_ptr<arrow::Buffer>> MessageEncoder::Encode(const MessageEnvel
   const auto& [job, attempt, sender, receiver] = envelope;
   envelope_.set_job(job);
   envelope_.set_attempt(attempt);
-  envelope_.set_sender(sender);
-  envelope_.set_receiver(receiver);
+  envelope_.set_sender(sender.value());
+  envelope_.set_receiver(receiver.value());
   control_.Clear();
   body_.Clear();
   schema_bytes_ = nullptr;
@@ -185,12 +185,12 @@ Result<OpenedMessage> MessageDecoder::Open(const std::shared_ptr<arrow::Buffer>&
   if (!envelope.ParseFromArray(envelope_bytes->data(), int(envelope_bytes->size()))) {
     return BadMessage("an envelope that cannot be read");
   }
-  if (envelope.attempt() < 0 || envelope.sender() < kCoordinatorAddress ||
-      envelope.receiver() < kCoordinatorAddress) {
+  if (envelope.attempt() < 0 || envelope.sender() < kCoordinatorAddress.value() ||
+      envelope.receiver() < kCoordinatorAddress.value()) {
     return BadMessage("an envelope with a negative number");
   }
-  message.envelope_ = {std::move(*envelope.mutable_job()), envelope.attempt(), envelope.sender(),
-                       envelope.receiver()};
+  message.envelope_ = {std::move(*envelope.mutable_job()), envelope.attempt(),
+                       Address(envelope.sender()), Address(envelope.receiver())};
   const auto schema = parts.Take(header.schema_bytes);
   if (schema->size() > 0) {
     ARROW_RETURN_NOT_OK(Learn(std::string_view(*schema), &message));

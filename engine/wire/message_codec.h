@@ -14,6 +14,7 @@
 #include <memory>
 #include <string>
 
+#include "engine/layout/job_layout.h"
 #include "engine/wire/body_layout.h"
 #include "engine/wire/protocol.h"
 #include "engine/wire/schema_codec.h"
@@ -28,15 +29,11 @@ inline constexpr int64_t kMessageBytesMax = int64_t(512) << 20;
 inline constexpr int64_t kControlBytesMax = int64_t(16) << 20;
 inline constexpr int64_t kEnvelopeBytesMax = 4096;
 
-// An actor of a job, wherever it is.
-using ActorAddress = int32_t;
-inline constexpr ActorAddress kCoordinatorAddress = -1;
-
 struct MessageEnvelope {
   std::string job;
   int64_t attempt = 0;  // counts the starts of a job
-  ActorAddress sender = kCoordinatorAddress;
-  ActorAddress receiver = kCoordinatorAddress;
+  Address sender = kCoordinatorAddress;
+  Address receiver = kCoordinatorAddress;
   friend bool operator==(const MessageEnvelope&, const MessageEnvelope&) = default;
 };
 

@@ -13,7 +13,7 @@ namespace {
 using testing::Must;
 
 constexpr int64_t kRows = 2048;
-const MessageEnvelope kEnvelope = {"meters", 7, 12, 3};
+const MessageEnvelope kEnvelope = {"meters", 7, Address(12), Address(3)};
 constexpr MonotonicTime kNow = std::chrono::seconds(1);
 
 std::shared_ptr<arrow::RecordBatch> Batch() {

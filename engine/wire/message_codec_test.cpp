@@ -16,7 +16,7 @@ constexpr MonotonicTime kReceived = std::chrono::seconds(70);
 constexpr MonotonicTime kFetched = kSent - std::chrono::seconds(3);
 constexpr MonotonicTime kFetchedThere = kReceived - std::chrono::seconds(3);
 
-const MessageEnvelope kEnvelope = {"meters", 7, 12, -1};
+const MessageEnvelope kEnvelope = {"meters", 7, Address(12), kCoordinatorAddress};
 
 EventTime At(int64_t micros) { return EventTime(Micros(micros)); }
 
@@ -268,8 +268,8 @@ std::shared_ptr<arrow::Buffer> Wrapped(const proto::ExchangeMessage& control,
   proto::Envelope made;
   made.set_job(envelope.job);
   made.set_attempt(envelope.attempt);
-  made.set_sender(envelope.sender);
-  made.set_receiver(envelope.receiver);
+  made.set_sender(envelope.sender.value());
+  made.set_receiver(envelope.receiver.value());
   const std::string parts[] = {made.SerializeAsString(), control.SerializeAsString()};
   std::string bytes(32, '\0');
   bytes[0] = 2;
@@ -371,7 +371,8 @@ TEST(MessageCodec, WhatIsNotWholeIsNotSent) {
   EXPECT_EQ(code(ParticipantFailed{"task", nullptr}), "unsendable_message");
   EXPECT_EQ(code(RollPublished{1, std::string(size_t(kControlBytesMax), 'x'), Epoch(1)}),
             "message_too_large");
-  const MessageEnvelope long_name = {std::string(size_t(kEnvelopeBytesMax), 'x'), 1, 2, 3};
+  const MessageEnvelope long_name = {std::string(size_t(kEnvelopeBytesMax), 'x'), 1, Address(2),
+                                     Address(3)};
   EXPECT_EQ(CodeOf(encoder.Encode(long_name, Permitted{}, kSent).status()), "message_too_large");
   EXPECT_EQ(code(Permitted{}), "OK");
 }
@@ -424,9 +425,9 @@ TEST(MessageCodec, EnvelopesWithNegativeNumbersAreRefused) {
   proto::ExchangeMessage control;
   control.mutable_permitted();
   EXPECT_TRUE(DecodeOf(Wrapped(control)).ok());
-  for (const MessageEnvelope& envelope :
-       {MessageEnvelope{"j", -1, 0, 0}, MessageEnvelope{"j", 0, -2, 0},
-        MessageEnvelope{"j", 0, 0, -2}}) {
+  for (const MessageEnvelope& envelope : {MessageEnvelope{"j", -1, Address(0), Address(0)},
+                                          MessageEnvelope{"j", 0, Address(-2), Address(0)},
+                                          MessageEnvelope{"j", 0, Address(0), Address(-2)}}) {
     EXPECT_EQ(CodeOf(DecodeOf(Wrapped(control, envelope))), "bad_message");
   }
 }

@@ -13,6 +13,7 @@
 #include "engine/checkpoint/checkpoint_coordinator.h"
 #include "engine/checkpoint/outbox_ledger.h"
 #include "engine/connectors/source.h"
+#include "engine/layout/sink_routes.h"
 #include "engine/wire/frame.h"
 
 namespace millrace {
@@ -51,7 +52,6 @@ struct Connect {
   std::vector<Input> inputs;
   caf::actor coordinator;
 };
-inline constexpr int32_t kDeadLetterSink = -2;
 
 // ---- coordinator to readers -----------------------------------------------------------------
 

@@ -15,7 +15,7 @@ using testing::MakeFrame;
 using testing::Must;
 
 constexpr MonotonicTime kNow = std::chrono::seconds(1);
-const MessageEnvelope kEnvelope = {"meters", 7, 12, 3};
+const MessageEnvelope kEnvelope = {"meters", 7, Address(12), Address(3)};
 
 std::string CodeOf(const Status& status) {
   const ErrorDetail* const detail = ErrorDetail::Of(status);
@@ -333,7 +333,8 @@ TEST(RowsCodec, ForgottenSchemasAreSentAgain) {
 TEST(RowsCodec, AMessageThatIsTooLargeLeavesTheSessionWhole) {
   MessageEncoder encoder(2);
   MessageDecoder decoder(2);
-  const MessageEnvelope long_name = {std::string(size_t(kEnvelopeBytesMax), 'x'), 1, 2, 3};
+  const MessageEnvelope long_name = {std::string(size_t(kEnvelopeBytesMax), 'x'), 1, Address(2),
+                                     Address(3)};
   const auto failed =
       encoder.Encode(long_name, ChannelFrame{5, MakeFrame(ToSink(NamedBatch("a")), 1)}, kNow);
   EXPECT_EQ(CodeOf(failed.status()), "message_too_large");

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "engine/layout/spread_partitions.h"
 #include "engine/state/state_key.h"
 #include "engine/windows/window_header.h"
 

@@ -8,7 +8,6 @@ namespace {
 
 constexpr auto kBlockedToldAfter = std::chrono::seconds(5);
 constexpr auto kBlockedToldEvery = std::chrono::seconds(10);
-constexpr auto kKeysToldEvery = std::chrono::minutes(1);
 
 }  // namespace
 
@@ -19,7 +18,8 @@ EmbeddedJob::EmbeddedJob(const JobSpec& job, const JobPlan& plan, EmbeddedJobOpt
       options_(std::move(options)),
       clock_(clock),
       metrics_(metrics),
-      job_metrics_(metrics) {
+      job_metrics_(metrics),
+      report_(metrics, clock) {
   accounts_.emplace_back(plan);
 }
 
@@ -33,19 +33,20 @@ Status EmbeddedJob::Start(const std::atomic<bool>* stopping) {
                         JobLookups::Open(job_, plan_, options_.connectors, clock_, *stopping));
   ARROW_ASSIGN_OR_RAISE(sources_,
                         OpenSources(job_, plan_, options_.connectors, options_.parallelism,
-                                    state_->restored(), clock_, *stopping));
+                                    claim_->restored(), clock_, *stopping));
   for (const OpenedSource& source : sources_) bounded_ = bounded_ && source.source->bounded();
   ARROW_RETURN_NOT_OK(OpenSinks(stopping));
   JobParts parts;
   parts.job = &job_;
   parts.plan = &plan_;
   parts.clock = clock_;
-  parts.worker_observer = this;
+  parts.worker_observer = &report_;
   parts.job_observer = this;
   parts.parallelism = options_.parallelism;
   parts.end_when_idle = options_.end_when_idle;
   parts.new_account = [this] { return NewAccount(); };
-  parts.state = state_.get();
+  parts.claim = claim_.get();
+  parts.state_memory_bytes = job_.state_memory_bytes;
   parts.sources = &sources_;
   parts.sinks = sinks_.get();
   parts.lookups = lookups_->tables();
@@ -56,14 +57,13 @@ Status EmbeddedJob::Start(const std::atomic<bool>* stopping) {
 }
 
 Status EmbeddedJob::OpenState(const std::atomic<bool>* stopping) {
-  JobStateOptions options;
+  JobClaimOptions options;
   options.folder = options_.state_dir;
   options.job = job_.name;
   options.new_generation = options_.new_generation;
   options.savepoint = options_.savepoint;
   options.from = options_.from;
   options.retain = size_t(job_.checkpoint.retain);
-  options.memory_bytes = job_.state_memory_bytes;
   options.registers = [this, stopping](bool fence) -> Result<std::map<int32_t, proto::Register>> {
     std::map<int32_t, proto::Register> registers;
     ARROW_RETURN_NOT_OK(
@@ -75,14 +75,14 @@ Status EmbeddedJob::OpenState(const std::atomic<bool>* stopping) {
   };
   ARROW_ASSIGN_OR_RAISE(leftovers_, ListLeftovers(job_, plan_, options_.connectors));
   options.file_registers = [this] { return ReadFileRegisters(job_, plan_, options_.connectors); };
-  ARROW_ASSIGN_OR_RAISE(state_, JobState::Open(std::move(options), clock_, *stopping));
-  metrics_->CoordinatorTerm().Set(double(state_->term()));
-  const proto::Manifest* const restored = state_->restored();
+  ARROW_ASSIGN_OR_RAISE(claim_, JobClaim::Open(std::move(options), clock_, *stopping));
+  metrics_->CoordinatorTerm().Set(double(claim_->term()));
+  const proto::Manifest* const restored = claim_->restored();
   if (restored == nullptr) return Status::OK();
   accounts_.front().Add(restored->account());
-  already_finished_ = state_->plan().kind == RecoveryPlan::Kind::kFinished;
+  already_finished_ = claim_->plan().kind == RecoveryPlan::Kind::kFinished;
   if (already_finished_) return Status::OK();
-  const bool same = restored->generation() == state_->plan().generation;
+  const bool same = restored->generation() == claim_->plan().generation;
   if (same && restored->sink_shards() != job_.sink_shards) {
     return UserError("sink_shards_changed",
                      "sink_shards is " + std::to_string(job_.sink_shards) +
@@ -95,12 +95,12 @@ Status EmbeddedJob::OpenState(const std::atomic<bool>* stopping) {
                          "', which the job no longer has: run it as it was, once, until it is "
                          "stopped, or go on from a savepoint");
   }
-  for (const std::string& operator_id : state_->Dropped(plan_)) {
+  for (const std::string& operator_id : claim_->Dropped(plan_)) {
     LogWarn("the checkpoint holds state that this job no longer has: it is dropped",
             {{"operator", operator_id}});
   }
   LogInfo("going on from a checkpoint",
-          {{"epoch", restored->epoch()}, {"generation", state_->plan().generation.substr(0, 8)}});
+          {{"epoch", restored->epoch()}, {"generation", claim_->plan().generation.substr(0, 8)}});
   return Status::OK();
 }
 
@@ -142,89 +142,17 @@ Status EmbeddedJob::status() const {
 }
 
 RunFigures EmbeddedJob::figures() const {
+  RunFigures figures = report_.figures();
   const std::lock_guard lock(mutex_);
-  RunFigures figures = figures_;
-  for (const auto& [reader, records] : lag_) {
-    if (records >= 0) figures.lag[reader.substr(0, reader.find('.'))] += records;
-  }
-  for (const auto& [task, stats] : task_stats_) {
-    figures.state_bytes += stats.state_bytes;
-    figures.keys += stats.keys;
-  }
+  figures.checkpoints = figures_.checkpoints;
+  figures.unpublished_epochs = figures_.unpublished_epochs;
+  figures.unpublished_bytes = figures_.unpublished_bytes;
+  figures.stretched_seconds = figures_.stretched_seconds;
   return figures;
 }
 
 std::vector<std::string> EmbeddedJob::Describe() const {
   return sinks_ == nullptr ? std::vector<std::string>() : sinks_->descriptions;
-}
-
-void EmbeddedJob::OnWarning(const std::string& who, const std::string& message) {
-  LogWarn(message, {{"who", who}});
-}
-
-void EmbeddedJob::OnDelivered(const std::string& sink, int64_t rows, MonotonicTime after) {
-  metrics_->EndToEndLatencySeconds().Observe(std::chrono::duration<double>(after).count());
-  const std::lock_guard lock(mutex_);
-  figures_.latency.Record(std::chrono::duration_cast<Micros>(after), rows);
-}
-
-void EmbeddedJob::OnSinkStats(const std::string& sink, const SinkStats& stats) {
-  const std::lock_guard lock(mutex_);
-  figures_.sinks[sink] = stats;
-}
-
-void EmbeddedJob::OnRejected(const std::string& sink, const std::vector<DeadLetter>& letters) {
-  for (const DeadLetter& letter : letters) {
-    LogDebug("a row was refused by its target", {{"sink", sink}, {"reason", letter.reason}});
-  }
-}
-
-void EmbeddedJob::OnTaskStats(const std::string& task, const KeyedOperatorStats& stats,
-                              const TaskTimes& times) {
-  const std::lock_guard lock(mutex_);
-  task_stats_[task] = stats;
-  figures_.task_times[task] = times;
-}
-
-void EmbeddedJob::OnKeys(const std::string& stream, const std::string& task,
-                         const KeyCensus& census) {
-  const MonotonicTime now = clock_->Monotonic();
-  KeyCensus all;
-  {
-    const std::lock_guard lock(mutex_);
-    figures_.censuses[stream][task] = census;
-    MonotonicTime& told = keys_told_.try_emplace(stream, now).first->second;
-    if (now - told < kKeysToldEvery) return;
-    told = now;
-    all = figures_.KeysByStream()[stream];
-  }
-  if (all.moved > 0) {
-    LogWarn(
-        "a key has readings in several partitions: in which order they come, and so what is "
-        "late, may differ from run to run",
-        {{"stream", stream}, {"key", all.moved_key}, {"times", all.moved}});
-  }
-  if (all.behind == 0 && all.offline == 0) return;
-  LogInfo("keys are behind the fleet: their windows wait for them, or they are offline",
-          {{"stream", stream},
-           {"behind", all.behind},
-           {"offline", all.offline},
-           {"furthest", FurthestBehind(all)}});
-}
-
-void EmbeddedJob::OnAligned(const std::string& task, MonotonicTime took) {
-  metrics_->CheckpointAlignmentSeconds().Observe(std::chrono::duration<double>(took).count());
-}
-
-void EmbeddedJob::OnCheckpointStall(const std::string& task, MonotonicTime took) {
-  metrics_->CheckpointStallSeconds().Observe(std::chrono::duration<double>(took).count());
-  const std::lock_guard lock(mutex_);
-  figures_.stalls.Record(std::chrono::duration_cast<Micros>(took), 1);
-}
-
-void EmbeddedJob::OnLag(const std::string& reader, int64_t records) {
-  const std::lock_guard lock(mutex_);
-  lag_[reader] = records;
 }
 
 void EmbeddedJob::OnCheckpoint(const CompletedCheckpoint& checkpoint) {
@@ -245,25 +173,9 @@ void EmbeddedJob::OnCheckpoint(const CompletedCheckpoint& checkpoint) {
   figures_.stretched_seconds = 0;
 }
 
-void EmbeddedJob::OnPublished(const std::string& sink, int64_t rows, int64_t bytes) {
-  const std::lock_guard lock(mutex_);
-  figures_.sinks[sink].rows_written += rows;
-  figures_.sinks[sink].bytes_written += bytes;
-}
-
-void EmbeddedJob::OnStateStored(const std::string& task, const TaskState::Figures& figures) {
-  const std::lock_guard lock(mutex_);
-  figures_.stored_state_bytes[task] = figures.bytes;
-}
-
-void EmbeddedJob::OnNonFinite(const std::string& outbox, int64_t values) {
-  const std::lock_guard lock(mutex_);
-  figures_.non_finite_values[outbox] = values;
-}
-
 void EmbeddedJob::PollRequests() {
   if (actors_ == nullptr) return;
-  for (const std::string& name : TakeSavepointRequests(state_->requests_folder())) {
+  for (const std::string& name : TakeSavepointRequests(claim_->Folder("requests"))) {
     LogInfo("making a savepoint", {{"name", name}});
     actors_->RequestSavepoint(name);
   }
@@ -275,7 +187,7 @@ void EmbeddedJob::OnSavepoint(const std::string& name, const Status& status) {
   } else {
     LogStatus(LogLevel::kWarn, "savepoint failed", status, {{"name", name}});
   }
-  const Status answered = AnswerSavepointRequest(state_->requests_folder(), name, status);
+  const Status answered = AnswerSavepointRequest(claim_->Folder("requests"), name, status);
   if (!answered.ok()) LogStatus(LogLevel::kWarn, "nobody is told", answered);
 }
 

@@ -13,19 +13,20 @@
 #include <vector>
 
 #include "coordinator/coordinator_actor.h"
+#include "coordinator/job_claim.h"
+#include "engine/endpoints/connectors.h"
+#include "engine/endpoints/job_lookups.h"
+#include "engine/endpoints/job_sinks.h"
+#include "engine/endpoints/job_sources.h"
 #include "engine/metrics/metrics.h"
 #include "engine/model/job.h"
 #include "engine/plan/plan.h"
-#include "tools/millrace/connectors.h"
 #include "tools/millrace/job_actors.h"
-#include "tools/millrace/job_lookups.h"
-#include "tools/millrace/job_metrics.h"
-#include "tools/millrace/job_sinks.h"
-#include "tools/millrace/job_sources.h"
-#include "tools/millrace/job_state.h"
-#include "tools/millrace/run_figures.h"
 #include "worker/account.h"
 #include "worker/actors.h"
+#include "worker/job_metrics.h"
+#include "worker/run_figures.h"
+#include "worker/worker_report.h"
 
 namespace millrace {
 
@@ -39,7 +40,7 @@ struct EmbeddedJobOptions {
   std::optional<Micros> end_when_idle;
 };
 
-class EmbeddedJob final : private WorkerObserver, private JobObserver {
+class EmbeddedJob final : private JobObserver {
  public:
   // `job`, `plan`, `clock` and `metrics` outlive it.
   EmbeddedJob(const JobSpec& job, const JobPlan& plan, EmbeddedJobOptions options,
@@ -77,20 +78,6 @@ class EmbeddedJob final : private WorkerObserver, private JobObserver {
   Status OpenSinks(const std::atomic<bool>* stopping);
   JobAccount* NewAccount();
 
-  // WorkerObserver
-  void OnWarning(const std::string& who, const std::string& message) override;
-  void OnDelivered(const std::string& sink, int64_t rows, MonotonicTime after) override;
-  void OnRejected(const std::string& sink, const std::vector<DeadLetter>& letters) override;
-  void OnSinkStats(const std::string& sink, const SinkStats& stats) override;
-  void OnTaskStats(const std::string& task, const KeyedOperatorStats& stats,
-                   const TaskTimes& times) override;
-  void OnKeys(const std::string& stream, const std::string& task, const KeyCensus& census) override;
-  void OnAligned(const std::string& task, MonotonicTime took) override;
-  void OnCheckpointStall(const std::string& task, MonotonicTime took) override;
-  void OnLag(const std::string& reader, int64_t records) override;
-  void OnPublished(const std::string& sink, int64_t rows, int64_t bytes) override;
-  void OnStateStored(const std::string& task, const TaskState::Figures& figures) override;
-  void OnNonFinite(const std::string& outbox, int64_t values) override;
   // JobObserver
   void OnCheckpoint(const CompletedCheckpoint& checkpoint) override;
   void OnSavepoint(const std::string& name, const Status& status) override;
@@ -104,13 +91,14 @@ class EmbeddedJob final : private WorkerObserver, private JobObserver {
   EmbeddedJobOptions options_;
   const Clock* clock_;
   Metrics* metrics_;
-  JobMetrics job_metrics_;           // of UpdateMetrics's thread
+  JobMetrics job_metrics_;  // of UpdateMetrics's thread
+  WorkerReport report_;
   std::deque<JobAccount> accounts_;  // the restored one, then one a participant; fixed by Start
   bool bounded_ = true;
   bool already_finished_ = false;
   std::atomic<bool> running_{false};
 
-  std::unique_ptr<JobState> state_;
+  std::unique_ptr<JobClaim> claim_;
   std::unique_ptr<JobLookups> lookups_;  // ends after the actors
   std::vector<OpenedSource> sources_;
   Leftovers leftovers_;
@@ -122,11 +110,8 @@ class EmbeddedJob final : private WorkerObserver, private JobObserver {
   // Guarded by mutex_.
   bool ended_ = false;
   Status status_;
-  RunFigures figures_;
-  std::map<std::string, KeyedOperatorStats> task_stats_;
-  std::map<std::string, int64_t> lag_;
+  RunFigures figures_;  // of checkpoints
   MonotonicTime blocked_told_{0};
-  std::map<std::string, MonotonicTime> keys_told_;  // by stream
 };
 
 }  // namespace millrace

@@ -6,9 +6,6 @@
 #include <sstream>
 #include <system_error>
 
-#include "engine/model/job_file.h"
-#include "engine/plan/planner.h"
-
 namespace millrace {
 namespace {
 
@@ -33,15 +30,7 @@ Result<std::string> ReadFile(const std::string& file_name) {
 
 Result<std::unique_ptr<CheckedJob>> Check(const std::string& file_name, std::string* warnings) {
   ARROW_ASSIGN_OR_RAISE(std::string text, ReadFile(file_name));
-  Diagnostics diagnostics(file_name, std::move(text));
-  auto job = std::make_unique<CheckedJob>();
-  job->spec = ReadJobFile(SystemSecrets(), &diagnostics);
-  // Mistakes in SQL are told together with mistakes of form elsewhere. Where a stream itself could
-  // not be read, everything that reads it would only be blamed for that.
-  if (job->spec.streams_complete) job->plan = PlanJob(job->spec, &diagnostics);
-  ARROW_RETURN_NOT_OK(diagnostics.ToStatus());
-  *warnings = diagnostics.Render();
-  return job;
+  return CheckJobText(file_name, std::move(text), SystemSecrets(), warnings);
 }
 
 }  // namespace

@@ -5,9 +5,7 @@
 #include <memory>
 #include <string>
 
-#include "engine/base/diagnostics.h"
-#include "engine/model/job.h"
-#include "engine/plan/plan.h"
+#include "engine/plan/checked_job.h"
 
 namespace millrace {
 
@@ -15,11 +13,6 @@ namespace millrace {
 inline constexpr int kExitOk = 0;
 inline constexpr int kExitError = 1;
 inline constexpr int kExitUsage = 2;
-
-struct CheckedJob {
-  JobSpec spec;
-  JobPlan plan;
-};
 
 // Tells every mistake and warning on standard error. Null where the job has mistakes or its file
 // cannot be read.

@@ -9,10 +9,10 @@
 #include <set>
 #include <thread>
 
-#include "coordinator/job_coordinator.h"
 #include "engine/checkpoint/manifest.h"
 #include "engine/connectors/json/json_decoder.h"
 #include "engine/connectors/json/row_encoder.h"
+#include "engine/layout/spread_partitions.h"
 #include "engine/lookups/lookup_feed.h"
 
 namespace millrace::test {
@@ -415,7 +415,7 @@ class Watchdog {
   std::jthread thread_;
 };
 
-// As tools/millrace/job_sources.cpp has it.
+// As engine/endpoints/job_sources.cpp has it.
 StartReading::Partition StartOf(const TopicPartition& partition,
                                 const std::map<TopicPartition, proto::PartitionPosition>& from) {
   StartReading::Partition start;
@@ -467,7 +467,7 @@ Status Life::Start() {
   parts.job_observer = this;
   parts.parallelism = options_.parallelism;
   parts.new_account = [this] { return &accounts_.emplace_back(plan_); };
-  parts.state = state_.get();
+  parts.claim = claim_.get();
   parts.sources = &sources_;
   parts.sinks = sinks_.get();
   parts.lookups = lookups_;
@@ -498,7 +498,7 @@ Status Life::OpenLookups() {
 }
 
 Status Life::OpenState() {
-  JobStateOptions options;
+  JobClaimOptions options;
   options.folder = world_->folder.Path("state");
   options.job = job_.name;
   options.savepoint = options_.savepoint;
@@ -506,10 +506,10 @@ Status Life::OpenState() {
     return world_->Look([&] { return world_->topic.registers; });
   };
   options.file_registers = [] { return std::map<std::string, proto::Register>(); };
-  ARROW_ASSIGN_OR_RAISE(state_, JobState::Open(std::move(options), &system_clock_, stopping_));
+  ARROW_ASSIGN_OR_RAISE(claim_, JobClaim::Open(std::move(options), &system_clock_, stopping_));
   accounts_.emplace_back(plan_);
-  if (state_->restored() != nullptr) accounts_.front().Add(state_->restored()->account());
-  already_finished_ = state_->plan().kind == RecoveryPlan::Kind::kFinished;
+  if (claim_->restored() != nullptr) accounts_.front().Add(claim_->restored()->account());
+  already_finished_ = claim_->plan().kind == RecoveryPlan::Kind::kFinished;
   if (already_finished_) SumAccounts();
   return Status::OK();
 }
@@ -527,7 +527,7 @@ OpenedSource Life::OpenSource(const PlanNode& node) const {
   const size_t readers = size_t(std::min(options_.parallelism, partitions));
   opened.spread = SpreadPartitions(all, readers);
   opened.starts.resize(readers);
-  const proto::Manifest* const restored = state_->restored();
+  const proto::Manifest* const restored = claim_->restored();
   if (restored != nullptr) opened.watermark = SourceWatermark(*restored, node.name);
   const auto positions = PositionsOf(restored, node.name);
   for (const auto& [partition, reader] : opened.spread) {
@@ -574,11 +574,11 @@ Result<FileSinkParts> Life::OpenFiles(const std::string& name, const FilesSinkSp
   there.path = world_->folder.Path("out/" + name);
   RollWriterOptions options;
   options.filesystem = std::make_shared<arrow::fs::LocalFileSystem>();
-  options.nonce = "term" + std::to_string(state_->term());
+  options.nonce = "term" + std::to_string(claim_->term());
   options.job = job_.name;
   options.sink = name;
   FileSinkParts parts;
-  parts.id = name + ">files:" + name;
+  parts.id = schema == nullptr ? LetterFilesId(job_) : name + ">files:" + name;
   parts.name = name;
   parts.schema = schema == nullptr ? LineSchema() : schema->ToArrow();
   parts.roll_bytes = spec.roll_bytes;
@@ -599,7 +599,7 @@ void Life::Kill() {
   world_->Change([this] { world_->killed = true; });
   const Watchdog watchdog;
   actors_.reset();
-  state_.reset();
+  claim_.reset();
 }
 
 Status Life::Wait() {

@@ -263,7 +263,7 @@ class Life final : private WorkerObserver, private JobObserver {
   bool already_finished_ = false;
   std::deque<JobAccount> accounts_;  // the restored one, then one a participant
   std::unique_ptr<JobAccount> account_;
-  std::unique_ptr<JobState> state_;
+  std::unique_ptr<JobClaim> claim_;
   std::vector<OpenedSource> sources_;
   LookupTables lookups_;
   std::unique_ptr<JobSinks> sinks_;

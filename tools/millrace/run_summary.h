@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "engine/plan/plan.h"
-#include "tools/millrace/run_figures.h"
 #include "worker/account.h"
+#include "worker/run_figures.h"
 
 namespace millrace {
 

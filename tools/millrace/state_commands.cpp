@@ -9,11 +9,11 @@
 #include <optional>
 #include <set>
 
+#include "coordinator/job_claim.h"
+#include "engine/endpoints/job_sinks.h"
 #include "engine/env/clock.h"
 #include "engine/storage/checkpoint_storage.h"
 #include "engine/storage/metadata_log.h"
-#include "tools/millrace/job_sinks.h"
-#include "tools/millrace/job_state.h"
 #include "tools/millrace/savepoint_requests.h"
 #include "worker/task.h"
 
@@ -63,7 +63,7 @@ Status CreateSavepoint(const StateOptions& options, const std::string& job) {
   ARROW_ASSIGN_OR_RAISE(const OpenedState state, OpenState(options, job));
   const SystemClock clock;
   const std::atomic<bool> stopping{false};
-  const auto lease = Lease::Acquire(state.folder + "/lease", "millrace savepoint", JobState::kLease,
+  const auto lease = Lease::Acquire(state.folder + "/lease", "millrace savepoint", JobClaim::kLease,
                                     clock, stopping);
   if (lease.ok()) return MakeSavepoint(state, options.savepoint);
   const ErrorDetail* const detail = ErrorDetail::Of(lease.status());

@@ -34,6 +34,10 @@ void AppendBytes(std::string_view name, std::string_view bytes, std::string* lin
 
 }  // namespace
 
+std::shared_ptr<arrow::Schema> LineSchema() {
+  return arrow::schema({arrow::field("line", arrow::utf8(), /*nullable=*/false)});
+}
+
 std::string DeadLetterLine(const DeadLetter& letter) {
   std::string line = "{\"reason\":";
   AppendString(letter.reason, &line);

@@ -103,6 +103,8 @@ Result<std::unique_ptr<RollWriter>> MakeLinesRollWriter(const FilesSinkSpec& spe
 // Topic, partition and offset are there where the letter has a source record. A key or value that
 // is not UTF-8 stands in base64 under key_base64, value_base64.
 std::string DeadLetterLine(const DeadLetter& letter);
+// Of batches of such lines: one text column, "line".
+std::shared_ptr<arrow::Schema> LineSchema();
 // Files of lines, whatever spec.format says. Batches have one text column: the lines, without
 // their ends.
 std::unique_ptr<RollWriter> MakeDeadLetterRollWriter(const FilesSinkSpec& spec,

@@ -1,0 +1,179 @@
+// Which workers there are, which jobs are to run, and what is to be done about it. No actor, no
+// clock, no thread: events and time are handed in, and what is to be done is asked of a host.
+// docs/cluster.md, "Jobs and attempts".
+//
+// A job's life is a row of attempts. One attempt: prepared (its state is claimed, its sources are
+// found) -> deployed on its workers -> running -> ended (no actor of it lives), and so on with the
+// next one, from its last checkpoint, as long as the job is wanted.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "engine/base/status.h"
+#include "engine/base/time.h"
+#include "proto/cluster.pb.h"
+
+namespace millrace {
+
+struct WorkerInfo {
+  std::string name;
+  std::string incarnation;
+  uint64_t session = 0;
+  int32_t slots = 1;
+  std::string exchange_address;
+  std::string build;
+  bool leaving = false;
+};
+
+enum class JobPhase {
+  kWaiting,  // for workers, or for a pause after a failure to pass
+  kPreparing,
+  kDeploying,
+  kRunning,
+  kStopping,  // one more checkpoint, then the attempt ends
+  kEnding,    // until no actor of the attempt lives
+  kPaused,
+  kCanceled,
+  kFinished,  // every source has ended, every window is closed
+  kFailed,    // given up: it failed too often
+};
+std::string_view JobPhaseName(JobPhase phase);  // "waiting"
+// Whether a job may go from one to the other.
+bool IsLegalTransition(JobPhase from, JobPhase to);
+
+struct RestartLimits {
+  int32_t attempts = 10;  // failures within `within`; 0: the first failure is final
+  MonotonicTime within = std::chrono::minutes(10);
+  MonotonicTime backoff_min = std::chrono::milliseconds(500);
+  MonotonicTime backoff_max = std::chrono::minutes(1);
+};
+
+// What an attempt runs on.
+struct PreparedAttempt {
+  int64_t attempt = 0;
+  std::vector<WorkerInfo> workers;  // those that have something of it
+  bool finished = false;            // the job had ended: there is nothing to run
+  RestartLimits restart;
+};
+
+class ClusterHost {
+ public:
+  virtual ~ClusterHost() = default;
+  // To be answered by OnPrepared or OnPrepareFailed.
+  virtual void Prepare(const proto::JobRecord& job, const std::vector<WorkerInfo>& workers) = 0;
+  // Each is to be answered by OnDeployed.
+  virtual void Deploy(const std::string& job, int64_t attempt, const WorkerInfo& worker) = 0;
+  virtual void Launch(const std::string& job, int64_t attempt) = 0;
+  // To be answered by OnAttemptDone.
+  virtual void RequestStop(const std::string& job, int64_t attempt) = 0;
+  // What leads the attempt ends at once.
+  virtual void EndLeading(const std::string& job) = 0;
+  // To be answered by OnAttemptEnded.
+  virtual void EndOnWorker(const std::string& job, int64_t attempt, const WorkerInfo& worker) = 0;
+  // Whether a running job would be placed in another way on these workers.
+  virtual bool WouldMove(const std::string& job, const std::vector<WorkerInfo>& workers) = 0;
+  virtual void MayLeave(const WorkerInfo& worker) = 0;
+  // It does not do what it must: its session is to be closed.
+  virtual void Drop(const WorkerInfo& worker) = 0;
+  // The catalog has changed.
+  virtual void Persist() = 0;
+  virtual void OnPhase(const std::string& job, JobPhase phase, const std::string& why) = 0;
+};
+
+class ClusterState {
+ public:
+  struct Job {
+    proto::JobRecord record;
+    JobPhase phase = JobPhase::kWaiting;
+    std::string why;                            // it is in this phase, for people
+    int64_t attempt = 0;                        // 0: none yet
+    std::map<std::string, WorkerInfo> workers;  // of the attempt, by name
+    std::set<std::string> deploying;            // that have not answered
+    std::set<std::string> ending;
+    MonotonicTime since{0};  // in this phase
+    MonotonicTime not_before{0};
+    std::optional<MonotonicTime> rescale_at;
+    std::deque<MonotonicTime> failures;
+    MonotonicTime backoff{0};
+    RestartLimits restart;
+    int64_t restarts = 0;
+    bool abandon = false;  // once it is prepared: it is no longer wanted, or not like this
+    Status last_failure;
+  };
+
+  // Jobs of the catalog, at the start.
+  explicit ClusterState(const proto::Catalog& catalog);
+
+  void OnWorker(WorkerInfo worker, MonotonicTime now, ClusterHost* host);
+  // Of another incarnation than the one that is known: without effect.
+  void OnWorkerLost(const std::string& name, uint64_t session, const std::string& why,
+                    MonotonicTime now, ClusterHost* host);
+  void OnWorkerLeaving(const std::string& name, uint64_t session, MonotonicTime now,
+                       ClusterHost* host);
+
+  // A new job, or another file for one: it goes on from its last checkpoint under the new one.
+  void Apply(const std::string& name, const std::string& file_name, const std::string& file,
+             int64_t wall_micros, MonotonicTime now, ClusterHost* host);
+  // User errors: "job_unknown" (names the nearest), "job_ended".
+  Status SetDesire(const std::string& name, proto::JobDesire desire, MonotonicTime now,
+                   ClusterHost* host);
+  // 0: as the file says. User errors: "job_unknown".
+  Status Rescale(const std::string& name, int32_t parallelism, MonotonicTime now,
+                 ClusterHost* host);
+  // A job that has ended, for good. User errors: "job_unknown", "job_is_running".
+  Status Remove(const std::string& name, ClusterHost* host);
+
+  void OnPrepared(const std::string& job, PreparedAttempt prepared, MonotonicTime now,
+                  ClusterHost* host);
+  void OnPrepareFailed(const std::string& job, const Status& why, MonotonicTime now,
+                       ClusterHost* host);
+  void OnDeployed(const std::string& job, int64_t attempt, const std::string& worker,
+                  const Status& status, MonotonicTime now, ClusterHost* host);
+  // Its coordinator has ended: OK, everything is safe (stopped as asked, or its input has ended).
+  void OnAttemptDone(const std::string& job, int64_t attempt, const Status& status,
+                     MonotonicTime now, ClusterHost* host);
+  // It cannot go on, through no fault of the job's: a session between its workers is lost.
+  void OnAttemptBroken(const std::string& job, int64_t attempt, const std::string& why,
+                       MonotonicTime now, ClusterHost* host);
+  void OnAttemptEnded(const std::string& job, int64_t attempt, const std::string& worker,
+                      MonotonicTime now, ClusterHost* host);
+  void OnTick(MonotonicTime now, ClusterHost* host);
+
+  const std::map<std::string, Job>& jobs() const { return jobs_; }
+  const std::map<std::string, WorkerInfo>& workers() const { return workers_; }
+  proto::Catalog ToCatalog() const;
+
+  // Changes of the workers within this time are one move.
+  static constexpr MonotonicTime kSettle = std::chrono::seconds(2);
+  static constexpr MonotonicTime kDeployTimeout = std::chrono::minutes(5);
+  static constexpr MonotonicTime kStopTimeout = std::chrono::seconds(30);
+  static constexpr MonotonicTime kEndTimeout = std::chrono::seconds(20);
+
+ private:
+  Job* Find(const std::string& name, int64_t attempt);
+  Result<Job*> Known(const std::string& name);
+  void Enter(Job* job, JobPhase phase, const std::string& why, MonotonicTime now,
+             ClusterHost* host);
+  bool IsWanted(const Job& job) const;
+  std::vector<WorkerInfo> StayingWorkers() const;
+  void StartIfPossible(Job* job, MonotonicTime now, ClusterHost* host);
+  void Stop(Job* job, const std::string& why, MonotonicTime now, ClusterHost* host);
+  void Fail(Job* job, const Status& status, bool of_the_job, MonotonicTime now, ClusterHost* host);
+  void End(Job* job, const std::string& why, MonotonicTime now, ClusterHost* host);
+  void EndIfAllGone(Job* job, MonotonicTime now, ClusterHost* host);
+  void AfterEnd(Job* job, MonotonicTime now, ClusterHost* host);
+  void RescaleSoon(MonotonicTime now);
+  void LetLeave(ClusterHost* host);
+
+  std::map<std::string, WorkerInfo> workers_;
+  std::map<std::string, Job> jobs_;
+  std::set<std::string> may_leave_told_;
+};
+
+}  // namespace millrace

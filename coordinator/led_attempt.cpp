@@ -1,0 +1,176 @@
+#include "coordinator/led_attempt.h"
+
+#include <algorithm>
+
+#include "engine/endpoints/job_sinks.h"
+#include "engine/endpoints/plan_fingerprint.h"
+#include "engine/metrics/log.h"
+
+namespace millrace {
+
+LedAttempt::LedAttempt(const LedSurroundings& surroundings, proto::JobRecord record,
+                       std::vector<WorkerInfo> workers, SlotWorkers before, JobObserver* observer)
+    : surroundings_([&] {
+        LedSurroundings own = surroundings;
+        own.connectors.stopping = &giving_up_;
+        return own;
+      }()),
+      record_(std::move(record)),
+      workers_(std::move(workers)),
+      before_(std::move(before)),
+      observer_(observer) {}
+
+LedAttempt::~LedAttempt() {
+  giving_up_ = true;
+  if (leader_ != nullptr) surroundings_.exchange->Unregister({record_.name(), attempt()});
+  leader_.reset();
+  for (const auto& [address, proxy] : proxies_) caf::anon_send(proxy, Stop::value);
+  proxies_.clear();
+  system_.reset();
+}
+
+Status LedAttempt::Prepare() {
+  std::string warnings;
+  ARROW_ASSIGN_OR_RAISE(
+      job_, CheckJobText(record_.file_name(), record_.file(), SystemSecrets(), &warnings));
+  ARROW_RETURN_NOT_OK(Claim());
+  if (Prepared().finished) return Status::OK();
+  // Once here, so that workers do not make the same topics at the same time.
+  ARROW_RETURN_NOT_OK(AttemptWithBackoff(*surroundings_.clock, giving_up_, "opening sinks", [&] {
+    return OpenJobSinks(job_->spec, job_->plan, surroundings_.connectors, /*leftovers=*/{},
+                        surroundings_.clock)
+        .status();
+  }));
+  ARROW_ASSIGN_OR_RAISE(sources_, OpenSources(job_->spec, job_->plan, surroundings_.connectors,
+                                              ParallelismOf(wanted(), /*partitions=*/0, workers_),
+                                              claim_->restored(), surroundings_.clock, giving_up_));
+  LayoutRequest request;
+  for (const OpenedSource& source : sources_) {
+    partitions_ = std::max(partitions_, int32_t(source.spread.size()));
+    request.readers[source.node] = int32_t(source.starts.size());
+  }
+  parallelism_ = ParallelismOf(wanted(), partitions_, workers_);
+  request.parallelism = parallelism_;
+  layout_ = LayOut(job_->spec, job_->plan, request);
+  slots_ = PlaceSlots(parallelism_, workers_, before_);
+  placed_ = PlaceActors(layout_, slots_);
+  return Status::OK();
+}
+
+Status LedAttempt::Claim() {
+  const JobSpec& spec = job_->spec;
+  JobClaimOptions options;
+  options.folder = surroundings_.storage;
+  options.job = record_.name();
+  options.retain = size_t(spec.checkpoint.retain);
+  options.registers = [this](bool fence) -> Result<std::map<int32_t, proto::Register>> {
+    std::map<int32_t, proto::Register> registers;
+    ARROW_RETURN_NOT_OK(AttemptWithBackoff(
+        *surroundings_.clock, giving_up_, "reading what was published before", [&] {
+          ARROW_ASSIGN_OR_RAISE(registers,
+                                ReadJobRegisters(job_->spec, surroundings_.connectors, fence));
+          return Status::OK();
+        }));
+    return registers;
+  };
+  options.file_registers = [this] {
+    return ReadFileRegisters(job_->spec, job_->plan, surroundings_.connectors);
+  };
+  ARROW_ASSIGN_OR_RAISE(claim_,
+                        JobClaim::Open(std::move(options), surroundings_.clock, giving_up_));
+  const proto::Manifest* const restored = claim_->restored();
+  if (restored == nullptr) return Status::OK();
+  if (restored->generation() == claim_->plan().generation &&
+      restored->sink_shards() != spec.sink_shards) {
+    return UserError("sink_shards_changed", "sink_shards is " + std::to_string(spec.sink_shards) +
+                                                ", but the job began with " +
+                                                std::to_string(restored->sink_shards()) +
+                                                ": it is fixed");
+  }
+  if (const auto orphaned = OrphanedSinks(spec, *restored); !orphaned.empty()) {
+    return UserError("unpublished_output",
+                     "the checkpoint holds rows for '" + orphaned.front() +
+                         "', which the job no longer has: apply it as it was until it is paused");
+  }
+  for (const std::string& operator_id : claim_->Dropped(job_->plan)) {
+    LogWarn("the checkpoint holds state that this job no longer has: it is dropped",
+            {{"job", record_.name()}, {"operator", operator_id}});
+  }
+  return Status::OK();
+}
+
+int32_t LedAttempt::wanted() const {
+  if (record_.parallelism() > 0) return record_.parallelism();
+  return job_->spec.parallelism.value_or(0);
+}
+
+PreparedAttempt LedAttempt::Prepared() const {
+  PreparedAttempt prepared;
+  prepared.attempt = claim_->term();
+  prepared.finished = claim_->plan().kind == RecoveryPlan::Kind::kFinished;
+  for (const WorkerInfo& worker : workers_) {
+    if (std::ranges::find(placed_, worker.name) != placed_.end()) {
+      prepared.workers.push_back(worker);
+    }
+  }
+  const RestartSpec& restart = job_->spec.restart;
+  prepared.restart = {int32_t(restart.attempts), restart.within, restart.backoff_min,
+                      restart.backoff_max};
+  return prepared;
+}
+
+proto::Deploy LedAttempt::DeploymentFor() const {
+  const RecoveryPlan& recovery = claim_->plan();
+  proto::Deploy deploy;
+  deploy.set_job(record_.name());
+  deploy.set_attempt(claim_->term());
+  deploy.set_file_name(record_.file_name());
+  deploy.set_file(record_.file());
+  deploy.set_plan_fingerprint(PlanFingerprint(job_->plan));
+  deploy.set_parallelism(parallelism_);
+  for (const OpenedSource& source : sources_) {
+    proto::SourceDeployment& of = *deploy.add_sources();
+    of.set_node(job_->plan.node(source.node).name);
+    of.set_readers(int32_t(source.starts.size()));
+    of.set_watermark(source.watermark.time_since_epoch().count());
+  }
+  std::map<std::string, int32_t> indexes;
+  for (const WorkerInfo& worker : Prepared().workers) {
+    indexes[worker.name] = deploy.workers_size();
+    proto::PeerWorker& peer = *deploy.add_workers();
+    peer.set_name(worker.name);
+    peer.set_exchange_address(worker.exchange_address);
+    peer.set_incarnation(worker.incarnation);
+  }
+  for (const std::string& worker : placed_) deploy.add_worker_of(indexes.at(worker));
+  deploy.set_generation(recovery.generation);
+  deploy.mutable_ancestors()->Assign(recovery.ancestors.begin(), recovery.ancestors.end());
+  deploy.set_accept_foreign(recovery.accept_foreign);
+  if (claim_->restored() != nullptr) *deploy.mutable_restored() = *claim_->restored();
+  return deploy;
+}
+
+void LedAttempt::TakeTheLead() {
+  if (leader_ != nullptr) return;
+  system_ = std::make_unique<ActorSystem>();
+  const AttemptId id{record_.name(), attempt()};
+  std::map<std::string, LinkSessionId> sessions;
+  for (const WorkerInfo& worker : workers_) sessions[worker.name] = LinkSessionId(worker.session);
+  const auto proxy = [&](Address address) {
+    proxies_[address] = surroundings_.exchange->MakeProxy(
+        **system_, sessions.at(placed_[size_t(address.value())]), id, address);
+    return proxies_[address];
+  };
+  leader_ = std::make_unique<JobLeader>(
+      LedJob{&job_->spec, &layout_, claim_.get(), surroundings_.clock, observer_, &sources_},
+      **system_, proxy);
+  surroundings_.exchange->Register(id, {{kCoordinatorAddress, leader_->coordinator()}});
+}
+
+void LedAttempt::Launch() { leader_->Launch(); }
+
+void LedAttempt::RequestStop() {
+  if (leader_ != nullptr) leader_->RequestStop();
+}
+
+}  // namespace millrace

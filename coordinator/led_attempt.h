@@ -1,0 +1,78 @@
+// One start of a job of a cluster, on the side that leads it: its state is claimed and its sources
+// are found (Prepare), its workers are told what they have of it (DeploymentFor), and its readers
+// begin (Launch). docs/cluster.md.
+#pragma once
+
+#include <atomic>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "coordinator/cluster_state.h"
+#include "coordinator/job_claim.h"
+#include "coordinator/job_leader.h"
+#include "coordinator/placement.h"
+#include "engine/endpoints/connectors.h"
+#include "engine/exchange/exchange.h"
+#include "engine/plan/checked_job.h"
+#include "engine/wire/actor_system.h"
+
+namespace millrace {
+
+// What the attempts of a coordinator share. All that is pointed to outlives them.
+struct LedSurroundings {
+  Exchange* exchange = nullptr;
+  const Clock* clock = nullptr;
+  ConnectorOptions connectors;
+  std::string storage;  // folder of the cluster's jobs
+};
+
+class LedAttempt {
+ public:
+  // `observer` outlives it. `before`: slots of the attempt before, or empty.
+  LedAttempt(const LedSurroundings& surroundings, proto::JobRecord record,
+             std::vector<WorkerInfo> workers, SlotWorkers before, JobObserver* observer);
+  // What leads it ends at once.
+  ~LedAttempt();
+
+  // Blocks on the storage and on clients, until `giving_up` is set.
+  Status Prepare();
+  void GiveUp() { giving_up_ = true; }
+
+  PreparedAttempt Prepared() const;
+  proto::Deploy DeploymentFor() const;
+  const SlotWorkers& slots() const { return slots_; }
+  int32_t partitions() const { return partitions_; }
+  int32_t wanted() const;
+  int64_t attempt() const { return claim_->term(); }
+  // Before the first worker is told: its actors ask for permissions as soon as they are there.
+  void TakeTheLead();
+  // All workers have made their share.
+  void Launch();
+  void RequestStop();
+
+ private:
+  Status Claim();
+
+  const LedSurroundings surroundings_;
+  const proto::JobRecord record_;
+  const std::vector<WorkerInfo> workers_;
+  const SlotWorkers before_;
+  JobObserver* const observer_;
+  std::atomic<bool> giving_up_{false};
+
+  std::unique_ptr<CheckedJob> job_;
+  std::unique_ptr<JobClaim> claim_;
+  std::vector<OpenedSource> sources_;
+  int32_t partitions_ = 0;
+  int32_t parallelism_ = 1;
+  SlotWorkers slots_;
+  JobLayout layout_;
+  std::vector<std::string> placed_;
+  std::unique_ptr<ActorSystem> system_;
+  std::map<Address, caf::actor> proxies_;
+  std::unique_ptr<JobLeader> leader_;
+};
+
+}  // namespace millrace

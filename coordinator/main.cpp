@@ -1,0 +1,124 @@
+// `millrace-coordinator`: leads a cluster, or stands by. docs/cluster.md.
+#include <arrow/compute/initialize.h>
+
+#include <CLI/CLI.hpp>
+#include <atomic>
+#include <iostream>
+#include <thread>
+
+#include "coordinator/admin_api.h"
+#include "coordinator/cluster_coordinator.h"
+#include "engine/metrics/http_server.h"
+#include "engine/metrics/log.h"
+#include "engine/process/process.h"
+
+// As tools/millrace/main.cpp.
+extern "C" {
+extern const char* malloc_conf;
+const char* malloc_conf = "dirty_decay_ms:1000,muzzy_decay_ms:0,background_thread:true";
+}
+
+namespace millrace {
+namespace {
+
+constexpr int kExitError = 1;
+constexpr int kExitUsage = 2;
+constexpr auto kTurn = std::chrono::milliseconds(50);
+
+struct CoordinatorOptions {
+  ProcessOptions process;
+  std::string api = "127.0.0.1:8080";
+};
+
+int Fail(const Status& status) {
+  LogStatus(LogLevel::kError, "the coordinator ends", status);
+  return kExitError;
+}
+
+int Lead(const CoordinatorOptions& options, const sigset_t& signals, ClusterLog* log,
+         const Clock* clock, Metrics* metrics) {
+  ClusterCoordinatorOptions cluster;
+  auto link = LinkOptionsOf(options.process);
+  if (!link.ok()) return Fail(link.status());
+  cluster.link = *std::move(link);
+  cluster.metrics = metrics;
+  cluster.surroundings.clock = clock;
+  cluster.surroundings.connectors.brokers = options.process.brokers;
+  cluster.surroundings.connectors.data_dir = options.process.data_dir;
+  cluster.surroundings.storage = options.process.storage;
+  auto coordinator = ClusterCoordinator::Start(std::move(cluster), log);
+  if (!coordinator.ok()) return Fail(coordinator.status());
+  auto address = ParseLinkAddress(options.api);
+  if (!address.ok()) return Fail(address.status());
+  if (address->host != "localhost" && !address->host.starts_with("127.") &&
+      address->host != "::1") {
+    return Fail(
+        UserError("api_loopback_only",
+                  "--api " + options.api +
+                      ": the API asks nobody who they are, so it listens on loopback only"));
+  }
+  AdminApi api({address->host, int(address->port)}, coordinator->get());
+  if (const Status status = api.Start(); !status.ok()) return Fail(status);
+  LogInfo("leads the cluster", {{"cluster", options.process.cluster},
+                                {"term", log->term()},
+                                {"port", int64_t((*coordinator)->port())},
+                                {"api", api.address()}});
+  while (!TakeSignal(signals, kTurn)) {
+    if (const auto failure = (*coordinator)->failure(); failure.has_value()) {
+      return Fail(*failure);
+    }
+  }
+  LogInfo("ends; workers go on until another coordinator leads");
+  api.Stop();
+  return 0;
+}
+
+int Run(const CoordinatorOptions& options) {
+  const sigset_t signals = SetUpProcess(options.process);
+  if (const Status status = arrow::compute::Initialize(); !status.ok()) return Fail(status);
+  const SystemClock clock;
+  Metrics metrics;
+  metrics.SetBuildInfo(MILLRACE_VERSION);
+  HttpServer server({options.process.host, options.process.metrics_port}, &metrics,
+                    [] { return std::vector<std::string>(); });
+  if (const Status status = server.Start(); !status.ok()) return Fail(status);
+  LogInfo("coordinator is up",
+          {{"name", options.process.name}, {"metrics", server.address() + "/metrics"}});
+  std::atomic<bool> stopping{false};
+  std::atomic<bool> decided{false};
+  Result<std::unique_ptr<ClusterLog>> log = Status::Cancelled("not yet");
+  std::jthread standing_by([&] {
+    log = ClusterLog::Lead(options.process.storage, options.process.name, &clock, stopping);
+    decided = true;
+  });
+  while (!decided) {
+    if (TakeSignal(signals, kTurn)) stopping = true;
+  }
+  standing_by.join();
+  if (stopping) return 0;
+  if (!log.ok()) return Fail(log.status());
+  return Lead(options, signals, log->get(), &clock, &metrics);
+}
+
+int Main(int argc, char** argv) {
+  CLI::App app("The coordinator of a Millrace cluster: leads it, or stands by",
+               "millrace-coordinator");
+  app.set_version_flag("--version", std::string("millrace-coordinator " MILLRACE_VERSION));
+  CoordinatorOptions options;
+  options.process.listen = "127.0.0.1:7070";
+  options.process.metrics_port = 9090;
+  AddProcessOptions(&app, &options.process);
+  FromEnvironment(app.add_option("--api", options.api, "HOST:PORT of the admin API"))
+      ->capture_default_str();
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : kExitUsage;
+  }
+  return Run(options);
+}
+
+}  // namespace
+}  // namespace millrace
+
+int main(int argc, char** argv) { return millrace::Main(argc, argv); }

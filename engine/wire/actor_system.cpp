@@ -1,0 +1,23 @@
+#include "engine/wire/actor_system.h"
+
+#include <chrono>
+#include <thread>
+
+namespace millrace {
+
+ActorSystem::ActorSystem() {
+  // The default policy sleeps up to 10 ms when idle, and takes at least four threads.
+  config_.set("scheduler.policy", caf::atom("sharing"));
+  config_.set("scheduler.max-threads", size_t(1));
+  system_.emplace(config_);
+  own_threads_ = system_->detached_actors();
+}
+
+ActorSystem::~ActorSystem() {
+  // A thread is counted until its actor is gone. There is nothing to wait on but the count.
+  while (system_->detached_actors() > own_threads_) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+}
+
+}  // namespace millrace

@@ -1,0 +1,174 @@
+#include "worker/attempt.h"
+
+#include <arrow/filesystem/localfs.h>
+
+#include "engine/endpoints/job_sources.h"
+#include "engine/endpoints/plan_fingerprint.h"
+
+namespace millrace {
+
+Attempt::Attempt(const AttemptSurroundings& surroundings, proto::Deploy deploy,
+                 std::map<std::string, LinkSessionId> peers, LinkSessionId coordinator)
+    : surroundings_([&] {
+        AttemptSurroundings own = surroundings;
+        own.connectors.stopping = &giving_up_;
+        own.connectors.run_id = surroundings.worker + "-" + std::to_string(deploy.attempt());
+        return own;
+      }()),
+      deploy_(std::move(deploy)),
+      peers_(std::move(peers)),
+      coordinator_(coordinator),
+      id_{deploy_.job(), deploy_.attempt()} {}
+
+Attempt::~Attempt() {
+  giving_up_ = true;
+  surroundings_.exchange->Unregister(id_);
+  for (const auto& [address, proxy] : proxies_) caf::anon_send(proxy, Stop::value);
+  proxies_.clear();
+  host_.reset();
+}
+
+Status Attempt::Start() {
+  ARROW_RETURN_NOT_OK(ReadJob());
+  ARROW_RETURN_NOT_OK(OpenEndpoints());
+  return MakeActors();
+}
+
+Status Attempt::ReadJob() {
+  std::string warnings;
+  ARROW_ASSIGN_OR_RAISE(
+      job_, CheckJobText(deploy_.file_name(), deploy_.file(), SystemSecrets(), &warnings));
+  if (PlanFingerprint(job_->plan) != deploy_.plan_fingerprint()) {
+    return ExternalError("other_plan",
+                         "worker '" + surroundings_.worker +
+                             "' plans this job in another way than the coordinator: they are of "
+                             "different builds; finish the upgrade",
+                         Retry::kYes);
+  }
+  LayoutRequest request;
+  request.parallelism = deploy_.parallelism();
+  for (const proto::SourceDeployment& source : deploy_.sources()) {
+    for (const PlanNode& node : job_->plan.nodes) {
+      if (node.name != source.node()) continue;
+      if (std::holds_alternative<SourceNode>(node.kind))
+        request.readers[node.id] = source.readers();
+    }
+  }
+  size_t sources = 0;
+  for (const PlanNode& node : job_->plan.nodes) {
+    sources += std::holds_alternative<SourceNode>(node.kind) ? 1 : 0;
+  }
+  const bool whole = request.readers.size() == sources && deploy_.parallelism() >= 1 &&
+                     deploy_.parallelism() <= kKeyGroupCount;
+  if (whole) layout_ = LayOut(job_->spec, job_->plan, request);
+  const int32_t workers = deploy_.workers_size();
+  const auto is_one = [&](int32_t worker) { return worker >= 0 && worker < workers; };
+  if (!whole || deploy_.worker_of_size() != int32_t(layout_.actors.size()) ||
+      !std::ranges::all_of(deploy_.worker_of(), is_one)) {
+    return InternalError("bad_deployment", "the deployment does not fit its job");
+  }
+  return Status::OK();
+}
+
+int32_t Attempt::WorkerOf(Address address) const { return deploy_.worker_of(address.value()); }
+
+bool Attempt::IsHere(Address address) const {
+  return deploy_.workers(WorkerOf(address)).name() == surroundings_.worker;
+}
+
+Status Attempt::OpenEndpoints() {
+  const JobSpec& spec = job_->spec;
+  ARROW_ASSIGN_OR_RAISE(
+      storage_, CheckpointStorage::Open(std::make_shared<arrow::fs::LocalFileSystem>(),
+                                        surroundings_.storage + "/" + id_.job + "/checkpoints"));
+  ARROW_ASSIGN_OR_RAISE(lookups_, JobLookups::Open(spec, job_->plan, surroundings_.connectors,
+                                                   surroundings_.clock, giving_up_));
+  for (int32_t i = 0; i < int32_t(layout_.actors.size()); ++i) {
+    const ActorPlan& actor = layout_.at(Address(i));
+    if (actor.kind != ActorKind::kReader || !IsHere(Address(i))) continue;
+    if (sources_.contains(actor.node)) continue;
+    int32_t readers_here = 0;
+    for (const Address reader : layout_.ReadersOf(actor.node)) readers_here += IsHere(reader);
+    ARROW_ASSIGN_OR_RAISE(sources_[actor.node],
+                          MakeSource(spec, job_->plan.node(actor.node), surroundings_.connectors,
+                                     readers_here, surroundings_.clock));
+  }
+  return AttemptWithBackoff(*surroundings_.clock, giving_up_, "opening sinks", [&] {
+    ARROW_ASSIGN_OR_RAISE(sinks_, OpenJobSinks(spec, job_->plan, surroundings_.connectors,
+                                               /*leftovers=*/{}, surroundings_.clock));
+    return Status::OK();
+  });
+}
+
+Status Attempt::MakeActors() {
+  report_ = std::make_unique<WorkerReport>(surroundings_.metrics, surroundings_.clock);
+  TaskStatesOptions states;
+  states.folder = surroundings_.local_folder + "/" + id_.job;
+  states.attempt = id_.attempt;
+  states.memory_bytes = job_->spec.state_memory_bytes;
+  states.restored = deploy_.has_restored() ? &deploy_.restored() : nullptr;
+  states.storage = storage_.get();
+  states_ = std::make_unique<TaskStates>(std::move(states));
+
+  HostedJob hosted;
+  hosted.job = &job_->spec;
+  hosted.plan = &job_->plan;
+  hosted.layout = &layout_;
+  hosted.clock = surroundings_.clock;
+  hosted.observer = report_.get();
+  hosted.is_here = [this](Address address) { return IsHere(address); };
+  hosted.new_account = [this] { return &accounts_.emplace_back(job_->plan); };
+  hosted.lineage.job = id_.job;
+  hosted.lineage.generation = deploy_.generation();
+  hosted.lineage.ancestors.assign(deploy_.ancestors().begin(), deploy_.ancestors().end());
+  hosted.lineage.accept_foreign = deploy_.accept_foreign();
+  hosted.states = states_.get();
+  hosted.parallelism = deploy_.parallelism();
+  for (const proto::SourceDeployment& source : deploy_.sources()) {
+    for (const PlanNode& node : job_->plan.nodes) {
+      if (node.name == source.node()) {
+        hosted.watermarks[node.id] = EventTime(Micros(source.watermark()));
+      }
+    }
+  }
+  for (const auto& [node, source] : sources_) hosted.sources[node] = source.get();
+  hosted.sinks = sinks_.get();
+  hosted.lookups = lookups_->tables();
+  if (deploy_.end_when_idle() > 0) hosted.end_when_idle = Micros(deploy_.end_when_idle());
+  host_ = std::make_unique<JobHost>(std::move(hosted));
+  ARROW_RETURN_NOT_OK(host_->Spawn());
+
+  std::map<Address, caf::actor> here;
+  for (int32_t i = 0; i < int32_t(layout_.actors.size()); ++i) {
+    if (IsHere(Address(i))) here[Address(i)] = host_->ActorAt(Address(i));
+  }
+  // Before any channel is given: what comes over the link afterwards finds its receiver.
+  surroundings_.exchange->Register(id_, std::move(here));
+  host_->Connect([this](Address address) { return Proxy(address); });
+  return Status::OK();
+}
+
+caf::actor Attempt::Proxy(Address address) {
+  caf::actor& proxy = proxies_[address];
+  if (!proxy) {
+    const LinkSessionId session = address == kCoordinatorAddress
+                                      ? coordinator_
+                                      : peers_.at(deploy_.workers(WorkerOf(address)).name());
+    proxy = surroundings_.exchange->MakeProxy(host_->system(), session, id_, address);
+  }
+  return proxy;
+}
+
+proto::AttemptLoad Attempt::Load() const {
+  proto::AttemptLoad load;
+  load.set_job(id_.job);
+  load.set_attempt(id_.attempt);
+  const RunFigures figures = report_->figures();
+  int64_t lag = figures.lag.empty() ? -1 : 0;
+  for (const auto& [stream, records] : figures.lag) lag += records;
+  load.set_lag_records(lag);
+  load.set_state_bytes(figures.state_bytes);
+  return load;
+}
+
+}  // namespace millrace

@@ -1,0 +1,282 @@
+#include "worker/cluster_worker.h"
+
+#include "engine/metrics/log.h"
+#include "engine/wire/control_codec.h"
+
+namespace millrace {
+namespace {
+
+constexpr auto kBeatEvery = std::chrono::milliseconds(500);
+constexpr auto kTurn = std::chrono::milliseconds(50);
+// For sessions to the other workers of a deployment.
+constexpr auto kPeersTimeout = std::chrono::seconds(5);
+
+}  // namespace
+
+Result<std::unique_ptr<ClusterWorker>> ClusterWorker::Start(ClusterWorkerOptions options) {
+  std::unique_ptr<ClusterWorker> worker(new ClusterWorker(std::move(options)));
+  ClusterWorkerOptions& own = worker->options_;
+  own.link.self.role = LinkRole::kWorker;
+  own.link.accept_roles = {LinkRole::kWorker};
+  own.link.self.attributes = own.offer.SerializeAsString();
+  ARROW_ASSIGN_OR_RAISE(worker->exchange_,
+                        Exchange::Start(own.link, worker.get(), own.surroundings.clock));
+  own.surroundings.exchange = worker->exchange_.get();
+  worker->thread_ =
+      std::jthread([self = worker.get()](const std::stop_token& stop) { self->Run(stop); });
+  for (const LinkAddress& coordinator : own.coordinators) {
+    ARROW_RETURN_NOT_OK(worker->exchange_->network().Connect(coordinator, LinkRole::kCoordinator));
+  }
+  return worker;
+}
+
+ClusterWorker::~ClusterWorker() {
+  thread_ = {};
+  for (auto& [id, running] : attempts_) {
+    if (running->attempt != nullptr) running->attempt->GiveUp();
+  }
+  attempts_.clear();  // waits for their threads
+  if (exchange_ != nullptr) exchange_->network().Stop();
+}
+
+void ClusterWorker::Post(std::function<void()> event) {
+  {
+    const std::lock_guard lock(mutex_);
+    events_.push_back(std::move(event));
+  }
+  changed_.notify_all();
+}
+
+void ClusterWorker::Run(const std::stop_token& stop) {
+  const Clock& clock = *options_.surroundings.clock;
+  MonotonicTime beat{0};
+  while (!stop.stop_requested()) {
+    std::deque<std::function<void()>> events;
+    {
+      std::unique_lock lock(mutex_);
+      changed_.wait_for(lock, stop, kTurn, [this] { return !events_.empty(); });
+      events.swap(events_);
+    }
+    for (const auto& event : events) event();
+    StartWhenPeersAreThere();
+    if (clock.Monotonic() - beat < kBeatEvery) continue;
+    beat = clock.Monotonic();
+    Beat();
+  }
+}
+
+void ClusterWorker::Beat() {
+  if (!coordinator_.has_value()) return;
+  proto::ClusterMessage message;
+  message.mutable_beat()->set_sequence(++beats_);
+  for (const auto& [id, running] : attempts_) {
+    if (running->started) *message.mutable_beat()->add_attempts() = running->attempt->Load();
+  }
+  Send(*coordinator_, message);
+  if (!leaving_) return;
+  message.mutable_leave();  // again, in case that another coordinator has come
+  Send(*coordinator_, message);
+}
+
+void ClusterWorker::RequestLeave() {
+  Post([this] {
+    leaving_ = true;
+    Beat();
+  });
+}
+
+bool ClusterWorker::MayLeaveWithin(std::chrono::milliseconds timeout) {
+  std::unique_lock lock(mutex_);
+  return changed_.wait_for(lock, timeout, [this] { return may_leave_; });
+}
+
+void ClusterWorker::OnPeerOpened(LinkSessionId session, const LinkPeer& peer) {
+  Post([this, session, peer] {
+    const LinkIdentity& of = peer.identity;
+    if (of.role == LinkRole::kCoordinator) {
+      LogInfo("registered with the coordinator", {{"coordinator", of.node}});
+      coordinator_ = session;
+      registered_ = true;
+      Beat();
+      return;
+    }
+    peers_[of.node] = {session, of.incarnation};
+  });
+}
+
+void ClusterWorker::OnPeerLost(LinkSessionId session, const LinkPeer& peer, const Status& why) {
+  Post([this, session, peer, why] {
+    const std::string& name = peer.identity.node;
+    LogStatus(LogLevel::kWarn, "a session is lost", why, {{"peer", name}});
+    if (coordinator_ == session) {
+      // What runs goes on: the next coordinator decides.
+      coordinator_.reset();
+      registered_ = false;
+      return;
+    }
+    if (const auto found = peers_.find(name); found != peers_.end()) {
+      if (found->second.first == session) peers_.erase(found);
+    }
+    for (const auto& [id, running] : attempts_) {
+      const bool concerned = std::ranges::any_of(
+          running->deploy.workers(), [&](const auto& worker) { return worker.name() == name; });
+      if (!concerned || running->ending || !coordinator_.has_value()) continue;
+      proto::ClusterMessage message;
+      proto::PeerLost& lost = *message.mutable_peer_lost();
+      lost.set_job(id.job);
+      lost.set_attempt(id.attempt);
+      lost.set_peer(name);
+      EncodeStatus(why, lost.mutable_why());
+      Send(*coordinator_, message);
+    }
+  });
+}
+
+void ClusterWorker::OnControl(LinkSessionId session, proto::ClusterMessage message) {
+  Post([this, session, message = std::move(message)]() mutable {
+    if (message.term() < term_) {
+      LogWarn("a coordinator that no longer leads is not listened to",
+              {{"term", message.term()}, {"known_term", term_}});
+      return;
+    }
+    term_ = message.term();
+    switch (message.kind_case()) {
+      case proto::ClusterMessage::kDeploy:
+        return TakeDeploy(session, std::move(*message.mutable_deploy()));
+      case proto::ClusterMessage::kEndAttempt:
+        return EndAttempt({message.end_attempt().job(), message.end_attempt().attempt()});
+      case proto::ClusterMessage::kMayLeave: {
+        {
+          const std::lock_guard lock(mutex_);
+          may_leave_ = true;
+        }
+        changed_.notify_all();
+        return;
+      }
+      default:
+        LogWarn("a message of the coordinator is not known here",
+                {{"kind", int64_t(message.kind_case())}});
+    }
+  });
+}
+
+void ClusterWorker::OnRefused(const std::string& address, const Status& why) {
+  LogStatus(LogLevel::kWarn, "a connection was refused", why, {{"address", address}});
+}
+
+void ClusterWorker::OnWarning(const Status& warning) {
+  LogStatus(LogLevel::kWarn, "link", warning);
+}
+
+void ClusterWorker::Send(LinkSessionId session, const proto::ClusterMessage& message) {
+  const Status status = exchange_->SendControl(session, message);
+  if (!status.ok()) LogStatus(LogLevel::kWarn, "the coordinator is not told", status);
+}
+
+void ClusterWorker::TakeDeploy(LinkSessionId session, proto::Deploy deploy) {
+  const AttemptId id{deploy.job(), deploy.attempt()};
+  if (attempts_.contains(id)) return;
+  // An older attempt of the job that nobody has ended: its coordinator is gone.
+  for (const auto& [other, running] : attempts_) {
+    if (other.job == id.job && !running->ending) EndAttempt(other);
+  }
+  const std::string& self = options_.surroundings.worker;
+  for (const proto::PeerWorker& peer : deploy.workers()) {
+    // Of two workers the one whose name is less dials.
+    if (peer.name() <= self) continue;
+    const auto address = ParseLinkAddress(peer.exchange_address());
+    Status status =
+        address.ok() ? exchange_->network().Connect(*address, LinkRole::kWorker) : address.status();
+    if (!status.ok()) LogStatus(LogLevel::kError, "a worker cannot be reached", status);
+  }
+  auto running = std::make_unique<Running>();
+  running->deploy = std::move(deploy);
+  running->coordinator = session;
+  running->asked = options_.surroundings.clock->Monotonic();
+  attempts_[id] = std::move(running);
+  StartWhenPeersAreThere();
+}
+
+void ClusterWorker::StartWhenPeersAreThere() {
+  const std::string& self = options_.surroundings.worker;
+  for (auto& [id, running] : attempts_) {
+    if (running->starting || running->ending) continue;
+    const bool before = std::ranges::any_of(attempts_, [&, &of = id](const auto& other) {
+      return other.first.job == of.job && other.first.attempt < of.attempt;
+    });
+    if (before) continue;  // until it has ended
+    std::map<std::string, LinkSessionId> sessions;
+    std::string missing;
+    for (const proto::PeerWorker& peer : running->deploy.workers()) {
+      if (peer.name() == self) continue;
+      const auto found = peers_.find(peer.name());
+      if (found == peers_.end() || found->second.second != peer.incarnation()) {
+        missing = peer.name();
+      } else {
+        sessions[peer.name()] = found->second.first;
+      }
+    }
+    if (!missing.empty()) {
+      const MonotonicTime now = options_.surroundings.clock->Monotonic();
+      if (now - running->asked < kPeersTimeout) continue;
+      running->starting = true;
+      TellDeployed(*running,
+                   ExternalError("peer_unreachable",
+                                 "worker '" + self + "' has no session to worker '" + missing + "'",
+                                 Retry::kYes));
+      continue;
+    }
+    running->starting = true;
+    running->attempt = std::make_unique<Attempt>(options_.surroundings, running->deploy,
+                                                 std::move(sessions), running->coordinator);
+    running->thread = std::jthread([this, of = id, attempt = running->attempt.get()] {
+      const Status status = attempt->Start();
+      Post([this, of, status] { OnStarted(of, status); });
+    });
+  }
+}
+
+void ClusterWorker::OnStarted(const AttemptId& id, const Status& status) {
+  const auto found = attempts_.find(id);
+  if (found == attempts_.end()) return;
+  Running& running = *found->second;
+  running.started = status.ok();
+  if (!running.ending) TellDeployed(running, status);
+}
+
+void ClusterWorker::TellDeployed(const Running& running, const Status& status) {
+  proto::ClusterMessage message;
+  proto::Deployed& deployed = *message.mutable_deployed();
+  deployed.set_job(running.deploy.job());
+  deployed.set_attempt(running.deploy.attempt());
+  if (!status.ok()) EncodeStatus(status, deployed.mutable_status());
+  Send(running.coordinator, message);
+}
+
+void ClusterWorker::EndAttempt(const AttemptId& id) {
+  const auto found = attempts_.find(id);
+  if (found == attempts_.end()) return OnEnded(id);
+  Running& running = *found->second;
+  if (std::exchange(running.ending, true)) return;
+  running.started = false;
+  if (running.attempt == nullptr) return OnEnded(id);
+  running.attempt->GiveUp();
+  // Its own thread is done with it first, then it is ended beside what goes on here.
+  running.thread = std::jthread([this, id, attempt = std::move(running.attempt),
+                                 starting = std::move(running.thread)]() mutable {
+    starting = {};
+    attempt.reset();
+    Post([this, id] { OnEnded(id); });
+  });
+}
+
+void ClusterWorker::OnEnded(const AttemptId& id) {
+  attempts_.erase(id);
+  if (!coordinator_.has_value()) return;
+  proto::ClusterMessage message;
+  message.mutable_attempt_ended()->set_job(id.job);
+  message.mutable_attempt_ended()->set_attempt(id.attempt);
+  Send(*coordinator_, message);
+}
+
+}  // namespace millrace

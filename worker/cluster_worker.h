@@ -1,0 +1,96 @@
+// A worker of a cluster: keeps a session to the coordinator, makes and ends attempts as it is told,
+// and says that it is alive. One thread decides; attempts start and end on threads of their own.
+// docs/cluster.md.
+#pragma once
+
+#include <condition_variable>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "worker/attempt.h"
+
+namespace millrace {
+
+struct ClusterWorkerOptions {
+  LinkOptions link;  // `self.attributes` is made of `offer`
+  std::vector<LinkAddress> coordinators;
+  proto::WorkerOffer offer;
+  AttemptSurroundings surroundings;  // but for the exchange
+};
+
+class ClusterWorker final : private ExchangeObserver {
+ public:
+  static Result<std::unique_ptr<ClusterWorker>> Start(ClusterWorkerOptions options);
+  // Every attempt ends where it stands.
+  ~ClusterWorker() override;
+
+  // Asks the coordinator to take what runs here; any thread.
+  void RequestLeave();
+  // Whether the coordinator has said that it may go, within `timeout`.
+  bool MayLeaveWithin(std::chrono::milliseconds timeout);
+  // A coordinator knows it; for readiness.
+  bool registered() const { return registered_; }
+  uint16_t port() const { return exchange_->network().port(); }
+
+ private:
+  // An attempt and the thread that starts it, then ends it.
+  struct Running {
+    proto::Deploy deploy;
+    LinkSessionId coordinator;
+    std::unique_ptr<Attempt> attempt;  // of the thread until `started`
+    bool starting = false;
+    bool started = false;
+    bool ending = false;
+    MonotonicTime asked{0};
+    std::jthread thread;
+  };
+  explicit ClusterWorker(ClusterWorkerOptions options) : options_(std::move(options)) {}
+
+  // ExchangeObserver: puts what happened before the thread that decides.
+  void OnPeerOpened(LinkSessionId session, const LinkPeer& peer) override;
+  void OnPeerLost(LinkSessionId session, const LinkPeer& peer, const Status& why) override;
+  void OnControl(LinkSessionId session, proto::ClusterMessage message) override;
+  void OnRefused(const std::string& address, const Status& why) override;
+  void OnWarning(const Status& warning) override;
+
+  void Post(std::function<void()> event);
+  void Run(const std::stop_token& stop);
+  void Beat();
+  void TakeDeploy(LinkSessionId session, proto::Deploy deploy);
+  void StartWhenPeersAreThere();
+  void OnStarted(const AttemptId& id, const Status& status);
+  void EndAttempt(const AttemptId& id);
+  void OnEnded(const AttemptId& id);
+  void TellDeployed(const Running& running, const Status& status);
+  void Send(LinkSessionId session, const proto::ClusterMessage& message);
+
+  ClusterWorkerOptions options_;
+  std::atomic<bool> registered_{false};
+
+  std::mutex mutex_;
+  std::condition_variable_any changed_;
+  // Guarded by mutex_.
+  std::deque<std::function<void()>> events_;
+  bool may_leave_ = false;
+
+  // Of the thread that decides.
+  std::optional<LinkSessionId> coordinator_;
+  int64_t term_ = 0;  // the highest that was seen: an older coordinator is not listened to
+  int64_t beats_ = 0;
+  bool leaving_ = false;
+  std::map<std::string, std::pair<LinkSessionId, std::string>>
+      peers_;  // name: session, incarnation
+  std::map<AttemptId, std::unique_ptr<Running>> attempts_;
+
+  std::unique_ptr<Exchange> exchange_;
+  std::jthread thread_;
+};
+
+}  // namespace millrace

@@ -1,0 +1,50 @@
+// What the actors of a job in this process tell, gathered for metrics, logs and summaries.
+#pragma once
+
+#include <map>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "engine/env/clock.h"
+#include "engine/metrics/metrics.h"
+#include "worker/actors.h"
+#include "worker/run_figures.h"
+
+namespace millrace {
+
+// Any thread.
+class WorkerReport final : public WorkerObserver {
+ public:
+  // Both outlive it.
+  WorkerReport(Metrics* metrics, const Clock* clock) : metrics_(metrics), clock_(clock) {}
+
+  // All but what is known of checkpoints.
+  RunFigures figures() const;
+
+  void OnWarning(const std::string& who, const std::string& message) override;
+  void OnDelivered(const std::string& sink, int64_t rows, MonotonicTime after) override;
+  void OnPublished(const std::string& sink, int64_t rows, int64_t bytes) override;
+  void OnSinkStats(const std::string& sink, const SinkStats& stats) override;
+  void OnRejected(const std::string& sink, const std::vector<DeadLetter>& letters) override;
+  void OnTaskStats(const std::string& task, const KeyedOperatorStats& stats,
+                   const TaskTimes& times) override;
+  void OnKeys(const std::string& stream, const std::string& task, const KeyCensus& census) override;
+  void OnAligned(const std::string& task, MonotonicTime took) override;
+  void OnCheckpointStall(const std::string& task, MonotonicTime took) override;
+  void OnLag(const std::string& reader, int64_t records) override;
+  void OnStateStored(const std::string& task, const TaskState::Figures& figures) override;
+  void OnNonFinite(const std::string& outbox, int64_t values) override;
+
+ private:
+  Metrics* const metrics_;
+  const Clock* const clock_;
+  mutable std::mutex mutex_;
+  // Guarded by mutex_.
+  RunFigures figures_;
+  std::map<std::string, KeyedOperatorStats> task_stats_;
+  std::map<std::string, int64_t> lag_;
+  std::map<std::string, MonotonicTime> keys_told_;  // by stream
+};
+
+}  // namespace millrace
