@@ -86,7 +86,7 @@ std::vector<std::string> fuzz::Seeds() {
     MessageEncoder encoder(protocol);
     std::string bytes(1, char(protocol));
     const auto add = [&](const WireMessage& message) {
-      const auto made = encoder.Encode({"job", 3, 4, -1}, message, kNow);
+      const auto made = encoder.Encode({"job", 3, Address(4), kCoordinatorAddress}, message, kNow);
       if (!made.ok()) Fail(made.status().ToString());
       if ((*made)->size() > 3000) return;
       const auto size = uint32_t((*made)->size());
