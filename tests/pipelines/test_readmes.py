@@ -18,12 +18,17 @@ from harness.waiting import wait_for
 from pipelines.pipeline import JOBS, RUN_SECONDS
 
 pipelines = pytest.mark.parametrize("pipeline", PIPELINES.values(), ids=list(PIPELINES))
-TOPIC = re.compile(r"(?:kafka: \{|\b)topics?: \[?([^\]}]+)[\]}]")
+# A list in brackets, or one name up to the next key of its sink.
+TOPIC = re.compile(r"\btopics?: (?:\[([^\]]+)\]|([\w.-]+))")
 
 
 def named_topics(job: Path) -> set[str]:
     """What stands behind `topic:` and `topics:`."""
-    return {name for found in TOPIC.findall(job.read_text()) for name in re.split(r"[,\s]+", found)}
+    return {
+        name
+        for several, one in TOPIC.findall(job.read_text())
+        for name in re.split(r"[,\s]+", several or one)
+    }
 
 
 def commands(readme: Path) -> list[list[str]]:
