@@ -24,12 +24,13 @@ class ClusterCoordinator::Observer final : public JobObserver {
     cluster_->options_.metrics->CheckpointDurationSeconds().Observe(
         std::chrono::duration<double>(checkpoint.completed - checkpoint.opened).count());
     cluster_->options_.metrics->Checkpoints("completed").Increment();
-    cluster_->Post([this_ = cluster_, job = job_, serial = serial_, epoch = checkpoint.epoch] {
-      const auto led = this_->led_.find(job);
-      if (led == this_->led_.end() || led->second.observer->serial() != serial) return;
-      ++led->second.checkpoints;
-      led->second.last_epoch = epoch.value();
-    });
+    cluster_->events_.Post(
+        [this_ = cluster_, job = job_, serial = serial_, epoch = checkpoint.epoch] {
+          const auto led = this_->led_.find(job);
+          if (led == this_->led_.end() || led->second.observer->serial() != serial) return;
+          ++led->second.checkpoints;
+          led->second.last_epoch = epoch.value();
+        });
   }
   void OnAbandoned(Epoch epoch, const std::string& why) override {
     cluster_->options_.metrics->Checkpoints("abandoned").Increment();
@@ -40,7 +41,7 @@ class ClusterCoordinator::Observer final : public JobObserver {
   void OnUnpublished(int64_t, int64_t) override {}
   void OnCheckpointsBlocked(Blocked, MonotonicTime) override {}
   void OnEnded(const Status& status) override {
-    cluster_->Post([this_ = cluster_, job = job_, serial = serial_, status] {
+    cluster_->events_.Post([this_ = cluster_, job = job_, serial = serial_, status] {
       this_->OnJobEnded(job, serial, status);
     });
   }
@@ -73,12 +74,7 @@ ClusterCoordinator::~ClusterCoordinator() {
   for (auto& [job, led] : led_) {
     if (led.attempt != nullptr) led.attempt->GiveUp();
   }
-  const auto end = [](Led* led) {
-    led->thread = {};
-    led->attempt.reset();
-  };
-  for (auto& [job, led] : led_) end(&led);
-  for (Led& led : ending_) end(&led);
+  led_.clear();  // waits for their threads
   if (exchange_ != nullptr) exchange_->network().Stop();
 }
 
@@ -87,17 +83,9 @@ std::optional<Status> ClusterCoordinator::failure() const {
   return failure_;
 }
 
-void ClusterCoordinator::Post(std::function<void()> event) {
-  {
-    const std::lock_guard lock(mutex_);
-    events_.push_back(std::move(event));
-  }
-  changed_.notify_all();
-}
-
 void ClusterCoordinator::Ask(const std::function<void()>& what) {
   std::promise<void> done;
-  Post([&] {
+  events_.Post([&] {
     what();
     done.set_value();
   });
@@ -106,24 +94,13 @@ void ClusterCoordinator::Ask(const std::function<void()>& what) {
 
 void ClusterCoordinator::Run(const std::stop_token& stop) {
   while (!stop.stop_requested()) {
-    std::deque<std::function<void()>> events;
-    {
-      std::unique_lock lock(mutex_);
-      changed_.wait_for(lock, stop, kTurn, [this] { return !events_.empty(); });
-      events.swap(events_);
-    }
-    for (const auto& event : events) event();
+    events_.RunWithin(kTurn, stop);
     LoseSilentWorkers();
     state_.OnTick(now(), this);
     UpdateMetrics();
   }
   // Who still asks is not left waiting.
-  std::deque<std::function<void()>> events;
-  {
-    const std::lock_guard lock(mutex_);
-    events.swap(events_);
-  }
-  for (const auto& event : events) event();
+  events_.RunWithin(std::chrono::milliseconds(0));
 }
 
 void ClusterCoordinator::UpdateMetrics() {
@@ -134,7 +111,7 @@ void ClusterCoordinator::UpdateMetrics() {
 // --------------------------------------------------------------------------------------
 
 void ClusterCoordinator::OnPeerOpened(LinkSessionId session, const LinkPeer& peer) {
-  Post([this, session, peer] {
+  events_.Post([this, session, peer] {
     proto::WorkerOffer offer;
     if (!offer.ParseFromString(peer.identity.attributes) || offer.slots() < 1) {
       LogWarn("a worker's offer cannot be read", {{"worker", peer.identity.node}});
@@ -156,7 +133,7 @@ void ClusterCoordinator::OnPeerOpened(LinkSessionId session, const LinkPeer& pee
 
 void ClusterCoordinator::OnPeerLost(LinkSessionId session, const LinkPeer& peer,
                                     const Status& why) {
-  Post([this, session, name = peer.identity.node, why] {
+  events_.Post([this, session, name = peer.identity.node, why] {
     LogStatus(LogLevel::kWarn, "a worker is lost", why, {{"worker", name}});
     state_.OnWorkerLost(name, session.value(), why.message(), now(), this);
     for (auto& [job, loads] : loads_) loads.erase(name);
@@ -183,7 +160,7 @@ const WorkerInfo* ClusterCoordinator::WorkerOf(LinkSessionId session) const {
 }
 
 void ClusterCoordinator::OnControl(LinkSessionId session, proto::ClusterMessage message) {
-  Post([this, session, message = std::move(message)] { TakeControl(session, message); });
+  events_.Post([this, session, message = std::move(message)] { TakeControl(session, message); });
 }
 
 void ClusterCoordinator::TakeControl(LinkSessionId session, const proto::ClusterMessage& message) {
@@ -226,14 +203,6 @@ void ClusterCoordinator::TakeBeat(LinkSessionId session, const proto::Beat& beat
   for (const proto::AttemptLoad& load : beat.attempts()) loads_[load.job()][worker->name] = load;
 }
 
-void ClusterCoordinator::OnRefused(const std::string& address, const Status& why) {
-  LogStatus(LogLevel::kWarn, "a connection was refused", why, {{"address", address}});
-}
-
-void ClusterCoordinator::OnWarning(const Status& warning) {
-  LogStatus(LogLevel::kWarn, "link", warning);
-}
-
 void ClusterCoordinator::Send(uint64_t session, proto::ClusterMessage message) {
   message.set_term(log_->term());
   const Status status = exchange_->SendControl(LinkSessionId(session), message);
@@ -254,7 +223,7 @@ void ClusterCoordinator::Prepare(const proto::JobRecord& job,
                                              led.observer.get());
   led.thread = std::jthread([this, name, serial, attempt = led.attempt.get()] {
     const Status status = attempt->Prepare();
-    Post([this, name, serial, status] {
+    events_.Post([this, name, serial, status] {
       const auto found = led_.find(name);
       if (found == led_.end() || found->second.observer->serial() != serial) return;
       if (!status.ok()) return state_.OnPrepareFailed(name, status, now(), this);
@@ -268,7 +237,7 @@ void ClusterCoordinator::Deploy(const std::string& job, int64_t attempt, const W
   LedAttempt& led = *led_.at(job).attempt;
   led.TakeTheLead();
   proto::ClusterMessage message;
-  *message.mutable_deploy() = led.DeploymentFor();
+  *message.mutable_deploy() = led.deployment();
   Send(worker.session, std::move(message));
 }
 
@@ -315,7 +284,7 @@ void ClusterCoordinator::MayLeave(const WorkerInfo& worker) {
 void ClusterCoordinator::Drop(const WorkerInfo& worker) {
   LogWarn("a worker does not end an attempt: it counts as lost", {{"worker", worker.name}});
   exchange_->network().Close(LinkSessionId(worker.session));
-  Post([this, worker] {
+  events_.Post([this, worker] {
     state_.OnWorkerLost(worker.name, worker.session, "it did not end an attempt", now(), this);
   });
 }

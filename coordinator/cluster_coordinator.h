@@ -2,8 +2,6 @@
 // ClusterState; what blocks has threads of its own. docs/cluster.md.
 #pragma once
 
-#include <condition_variable>
-#include <deque>
 #include <functional>
 #include <future>
 #include <map>
@@ -17,6 +15,7 @@
 #include "coordinator/cluster_log.h"
 #include "coordinator/cluster_state.h"
 #include "coordinator/led_attempt.h"
+#include "engine/env/event_queue.h"
 #include "engine/metrics/metrics.h"
 
 namespace millrace {
@@ -82,7 +81,6 @@ class ClusterCoordinator final : private ExchangeObserver, private ClusterHost {
   };
 
   ClusterCoordinator(ClusterCoordinatorOptions options, ClusterLog* log);
-  void Post(std::function<void()> event);
   // Runs `what` on the thread that decides, and waits for it.
   void Ask(const std::function<void()>& what);
   void Run(const std::stop_token& stop);
@@ -99,8 +97,6 @@ class ClusterCoordinator final : private ExchangeObserver, private ClusterHost {
   void OnPeerOpened(LinkSessionId session, const LinkPeer& peer) override;
   void OnPeerLost(LinkSessionId session, const LinkPeer& peer, const Status& why) override;
   void OnControl(LinkSessionId session, proto::ClusterMessage message) override;
-  void OnRefused(const std::string& address, const Status& why) override;
-  void OnWarning(const Status& warning) override;
 
   // ClusterHost
   void Prepare(const proto::JobRecord& job, const std::vector<WorkerInfo>& workers) override;
@@ -118,17 +114,14 @@ class ClusterCoordinator final : private ExchangeObserver, private ClusterHost {
   ClusterCoordinatorOptions options_;
   ClusterLog* const log_;
 
+  EventQueue events_;
   mutable std::mutex mutex_;
-  std::condition_variable_any changed_;
-  // Guarded by mutex_.
-  std::deque<std::function<void()>> events_;
-  std::optional<Status> failure_;
+  std::optional<Status> failure_;  // guarded by mutex_
 
   // Of the thread that decides.
   ClusterState state_;
   int64_t serial_ = 0;  // of attempts that were begun here
   std::map<std::string, Led> led_;
-  std::vector<Led> ending_;                   // whose thread is not done yet
   std::map<std::string, SlotWorkers> slots_;  // of each job's last attempt
   std::map<std::string, MonotonicTime> beats_;
   std::map<std::string, std::map<std::string, proto::AttemptLoad>> loads_;  // by job and worker

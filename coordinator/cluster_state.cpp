@@ -110,6 +110,7 @@ Result<ClusterState::Job*> ClusterState::Known(const std::string& name) {
   const auto found = jobs_.find(name);
   if (found != jobs_.end()) return &found->second;
   std::vector<std::string> names;
+  names.reserve(jobs_.size());
   for (const auto& [of, job] : jobs_) names.push_back(of);
   return JobUnknown(name, names);
 }
@@ -448,7 +449,7 @@ void ClusterState::Fail(Job* job, const Status& status, bool of_the_job, Monoton
     }
     job->backoff = job->backoff == MonotonicTime(0)
                        ? job->restart.backoff_min
-                       : std::min(job->backoff * 2, job->restart.backoff_max);
+                       : std::min<MonotonicTime>(job->backoff * 2, job->restart.backoff_max);
     job->not_before = now + job->backoff;
   }
   End(job, status.message(), now, host);

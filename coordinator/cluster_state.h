@@ -17,6 +17,7 @@
 
 #include "engine/base/status.h"
 #include "engine/base/time.h"
+#include "engine/model/job.h"
 #include "proto/cluster.pb.h"
 
 namespace millrace {
@@ -47,19 +48,12 @@ std::string_view JobPhaseName(JobPhase phase);  // "waiting"
 // Whether a job may go from one to the other.
 bool IsLegalTransition(JobPhase from, JobPhase to);
 
-struct RestartLimits {
-  int32_t attempts = 10;  // failures within `within`; 0: the first failure is final
-  MonotonicTime within = std::chrono::minutes(10);
-  MonotonicTime backoff_min = std::chrono::milliseconds(500);
-  MonotonicTime backoff_max = std::chrono::minutes(1);
-};
-
 // What an attempt runs on.
 struct PreparedAttempt {
   int64_t attempt = 0;
   std::vector<WorkerInfo> workers;  // those that have something of it
   bool finished = false;            // the job had ended: there is nothing to run
-  RestartLimits restart;
+  RestartSpec restart;
 };
 
 class ClusterHost {
@@ -101,7 +95,7 @@ class ClusterState {
     std::optional<MonotonicTime> rescale_at;
     std::deque<MonotonicTime> failures;
     MonotonicTime backoff{0};
-    RestartLimits restart;
+    RestartSpec restart;
     int64_t restarts = 0;
     bool abandon = false;  // once it is prepared: it is no longer wanted, or not like this
     Status last_failure;

@@ -4,16 +4,14 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <condition_variable>
 #include <filesystem>
-#include <mutex>
 
+#include "engine/endpoints/job_sinks.h"
+#include "engine/endpoints/job_sources.h"
 #include "engine/metrics/log.h"
 
 namespace millrace {
 namespace {
-
-constexpr auto kBeat = std::chrono::milliseconds(500);
 
 std::string Owner() {
   char host[256] = "";
@@ -37,17 +35,9 @@ Result<std::unique_ptr<JobClaim>> JobClaim::Open(JobClaimOptions options, const 
     return UserError("unwritable_path", "cannot make the state folder '" + claim->Folder("") +
                                             "': " + error.message());
   }
-  ARROW_ASSIGN_OR_RAISE(claim->lease_,
-                        Lease::Acquire(claim->Folder("lease"), Owner(), kLease, *clock, stopping));
-  claim->heart_ = std::jthread([lease = claim->lease_.get()](const std::stop_token& stop) {
-    std::mutex mutex;
-    std::condition_variable_any stopped;
-    std::unique_lock lock(mutex);
-    while (!stop.stop_requested()) {
-      lease->Beat();
-      stopped.wait_for(lock, stop, kBeat, [] { return false; });
-    }
-  });
+  ARROW_ASSIGN_OR_RAISE(claim->lease_, Lease::Acquire(claim->Folder("lease"), Owner(), Lease::kTime,
+                                                      *clock, stopping));
+  claim->heart_ = Lease::KeepBeating(claim->lease_.get());
   ARROW_ASSIGN_OR_RAISE(claim->storage_,
                         CheckpointStorage::Open(std::make_shared<arrow::fs::LocalFileSystem>(),
                                                 claim->Folder("checkpoints")));
@@ -85,6 +75,47 @@ std::vector<std::string> JobClaim::Dropped(const JobPlan& plan) const {
     }
   }
   return dropped;
+}
+
+Result<std::unique_ptr<JobClaim>> ClaimJob(const JobSpec& job, const JobPlan& plan,
+                                           const ConnectorOptions& connectors,
+                                           JobClaimOptions options, const Clock* clock,
+                                           const std::atomic<bool>& stopping) {
+  options.job = job.name;
+  options.retain = size_t(job.checkpoint.retain);
+  options.registers = [&](bool fence) -> Result<std::map<int32_t, proto::Register>> {
+    std::map<int32_t, proto::Register> registers;
+    ARROW_RETURN_NOT_OK(
+        AttemptWithBackoff(*clock, stopping, "reading what was published before", [&] {
+          ARROW_ASSIGN_OR_RAISE(registers, ReadJobRegisters(job, connectors, fence));
+          return Status::OK();
+        }));
+    return registers;
+  };
+  options.file_registers = [&] { return ReadFileRegisters(job, plan, connectors); };
+  ARROW_ASSIGN_OR_RAISE(auto claim, JobClaim::Open(std::move(options), clock, stopping));
+  const proto::Manifest* const restored = claim->restored();
+  if (restored == nullptr || claim->finished()) return claim;
+  const bool same = restored->generation() == claim->plan().generation;
+  if (same && restored->sink_shards() != job.sink_shards) {
+    return UserError("sink_shards_changed",
+                     "sink_shards is " + std::to_string(job.sink_shards) +
+                         ", but the job began with " + std::to_string(restored->sink_shards()) +
+                         ": it is fixed; to change it, stop with a savepoint and start from that");
+  }
+  if (const auto orphaned = OrphanedSinks(job, *restored); !orphaned.empty()) {
+    return UserError("unpublished_output",
+                     "the checkpoint holds rows for '" + orphaned.front() +
+                         "', which the job no longer has: run it as it was, once, until it is "
+                         "stopped, or go on from a savepoint");
+  }
+  for (const std::string& operator_id : claim->Dropped(plan)) {
+    LogWarn("the checkpoint holds state that this job no longer has: it is dropped",
+            {{"operator", operator_id}});
+  }
+  LogInfo("going on from a checkpoint",
+          {{"epoch", restored->epoch()}, {"generation", claim->plan().generation.substr(0, 8)}});
+  return claim;
 }
 
 }  // namespace millrace

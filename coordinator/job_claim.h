@@ -16,7 +16,9 @@
 #include <vector>
 
 #include "coordinator/recovery.h"
+#include "engine/endpoints/connectors.h"
 #include "engine/env/clock.h"
+#include "engine/model/job.h"
 #include "engine/plan/plan.h"
 
 namespace millrace {
@@ -40,6 +42,8 @@ class JobClaim {
                                                 const std::atomic<bool>& stopping);
 
   const RecoveryPlan& plan() const { return recovered_.plan; }
+  // The checkpoint says that the job ended with every window closed: there is nothing to run.
+  bool finished() const { return plan().kind == RecoveryPlan::Kind::kFinished; }
   int64_t term() const { return recovered_.committer.term; }
   // The checkpoint that the job goes on from; null: a fresh start.
   const proto::Manifest* restored() const;
@@ -50,8 +54,6 @@ class JobClaim {
   std::string Folder(const std::string& part) const;
   // Operators of the checkpoint that the plan no longer has.
   std::vector<std::string> Dropped(const JobPlan& plan) const;
-
-  static constexpr auto kLease = std::chrono::seconds(3);
 
  private:
   explicit JobClaim(JobClaimOptions options) : options_(std::move(options)) {}
@@ -64,5 +66,13 @@ class JobClaim {
   std::unique_ptr<CheckpointCommitter> committer_;
   Recovered recovered_;
 };
+
+// As JobClaim::Open, for a job with its endpoints: `options` lacks the job and what is read from
+// them. Also fails where the job as it is now cannot go on from the checkpoint:
+// "sink_shards_changed", "unpublished_output" (user). Says what is dropped.
+Result<std::unique_ptr<JobClaim>> ClaimJob(const JobSpec& job, const JobPlan& plan,
+                                           const ConnectorOptions& connectors,
+                                           JobClaimOptions options, const Clock* clock,
+                                           const std::atomic<bool>& stopping);
 
 }  // namespace millrace

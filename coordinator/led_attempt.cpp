@@ -4,7 +4,6 @@
 
 #include "engine/endpoints/job_sinks.h"
 #include "engine/endpoints/plan_fingerprint.h"
-#include "engine/metrics/log.h"
 
 namespace millrace {
 
@@ -33,11 +32,16 @@ Status LedAttempt::Prepare() {
   std::string warnings;
   ARROW_ASSIGN_OR_RAISE(
       job_, CheckJobText(record_.file_name(), record_.file(), SystemSecrets(), &warnings));
-  ARROW_RETURN_NOT_OK(Claim());
-  if (Prepared().finished) return Status::OK();
+  ARROW_ASSIGN_OR_RAISE(const Leftovers leftovers,
+                        ListLeftovers(job_->spec, job_->plan, surroundings_.connectors));
+  JobClaimOptions claim;
+  claim.folder = surroundings_.storage;
+  ARROW_ASSIGN_OR_RAISE(claim_, ClaimJob(job_->spec, job_->plan, surroundings_.connectors,
+                                         std::move(claim), surroundings_.clock, giving_up_));
+  if (claim_->finished()) return Status::OK();
   // Once here, so that workers do not make the same topics at the same time.
   ARROW_RETURN_NOT_OK(AttemptWithBackoff(*surroundings_.clock, giving_up_, "opening sinks", [&] {
-    return OpenJobSinks(job_->spec, job_->plan, surroundings_.connectors, /*leftovers=*/{},
+    return OpenJobSinks(job_->spec, job_->plan, surroundings_.connectors, leftovers,
                         surroundings_.clock)
         .status();
   }));
@@ -54,48 +58,7 @@ Status LedAttempt::Prepare() {
   layout_ = LayOut(job_->spec, job_->plan, request);
   slots_ = PlaceSlots(parallelism_, workers_, before_);
   placed_ = PlaceActors(layout_, slots_);
-  return Status::OK();
-}
-
-Status LedAttempt::Claim() {
-  const JobSpec& spec = job_->spec;
-  JobClaimOptions options;
-  options.folder = surroundings_.storage;
-  options.job = record_.name();
-  options.retain = size_t(spec.checkpoint.retain);
-  options.registers = [this](bool fence) -> Result<std::map<int32_t, proto::Register>> {
-    std::map<int32_t, proto::Register> registers;
-    ARROW_RETURN_NOT_OK(AttemptWithBackoff(
-        *surroundings_.clock, giving_up_, "reading what was published before", [&] {
-          ARROW_ASSIGN_OR_RAISE(registers,
-                                ReadJobRegisters(job_->spec, surroundings_.connectors, fence));
-          return Status::OK();
-        }));
-    return registers;
-  };
-  options.file_registers = [this] {
-    return ReadFileRegisters(job_->spec, job_->plan, surroundings_.connectors);
-  };
-  ARROW_ASSIGN_OR_RAISE(claim_,
-                        JobClaim::Open(std::move(options), surroundings_.clock, giving_up_));
-  const proto::Manifest* const restored = claim_->restored();
-  if (restored == nullptr) return Status::OK();
-  if (restored->generation() == claim_->plan().generation &&
-      restored->sink_shards() != spec.sink_shards) {
-    return UserError("sink_shards_changed", "sink_shards is " + std::to_string(spec.sink_shards) +
-                                                ", but the job began with " +
-                                                std::to_string(restored->sink_shards()) +
-                                                ": it is fixed");
-  }
-  if (const auto orphaned = OrphanedSinks(spec, *restored); !orphaned.empty()) {
-    return UserError("unpublished_output",
-                     "the checkpoint holds rows for '" + orphaned.front() +
-                         "', which the job no longer has: apply it as it was until it is paused");
-  }
-  for (const std::string& operator_id : claim_->Dropped(job_->plan)) {
-    LogWarn("the checkpoint holds state that this job no longer has: it is dropped",
-            {{"job", record_.name()}, {"operator", operator_id}});
-  }
+  MakeDeployment();
   return Status::OK();
 }
 
@@ -107,21 +70,19 @@ int32_t LedAttempt::wanted() const {
 PreparedAttempt LedAttempt::Prepared() const {
   PreparedAttempt prepared;
   prepared.attempt = claim_->term();
-  prepared.finished = claim_->plan().kind == RecoveryPlan::Kind::kFinished;
+  prepared.finished = claim_->finished();
   for (const WorkerInfo& worker : workers_) {
     if (std::ranges::find(placed_, worker.name) != placed_.end()) {
       prepared.workers.push_back(worker);
     }
   }
-  const RestartSpec& restart = job_->spec.restart;
-  prepared.restart = {int32_t(restart.attempts), restart.within, restart.backoff_min,
-                      restart.backoff_max};
+  prepared.restart = job_->spec.restart;
   return prepared;
 }
 
-proto::Deploy LedAttempt::DeploymentFor() const {
+void LedAttempt::MakeDeployment() {
   const RecoveryPlan& recovery = claim_->plan();
-  proto::Deploy deploy;
+  proto::Deploy& deploy = deployment_;
   deploy.set_job(record_.name());
   deploy.set_attempt(claim_->term());
   deploy.set_file_name(record_.file_name());
@@ -147,7 +108,6 @@ proto::Deploy LedAttempt::DeploymentFor() const {
   deploy.mutable_ancestors()->Assign(recovery.ancestors.begin(), recovery.ancestors.end());
   deploy.set_accept_foreign(recovery.accept_foreign);
   if (claim_->restored() != nullptr) *deploy.mutable_restored() = *claim_->restored();
-  return deploy;
 }
 
 void LedAttempt::TakeTheLead() {

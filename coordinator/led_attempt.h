@@ -1,5 +1,5 @@
 // One start of a job of a cluster, on the side that leads it: its state is claimed and its sources
-// are found (Prepare), its workers are told what they have of it (DeploymentFor), and its readers
+// are found (Prepare), its workers are told what they have of it (deployment), and its readers
 // begin (Launch). docs/cluster.md.
 #pragma once
 
@@ -41,7 +41,8 @@ class LedAttempt {
   void GiveUp() { giving_up_ = true; }
 
   PreparedAttempt Prepared() const;
-  proto::Deploy DeploymentFor() const;
+  // What each of its workers is told.
+  const proto::Deploy& deployment() const { return deployment_; }
   const SlotWorkers& slots() const { return slots_; }
   int32_t partitions() const { return partitions_; }
   int32_t wanted() const;
@@ -53,7 +54,7 @@ class LedAttempt {
   void RequestStop();
 
  private:
-  Status Claim();
+  void MakeDeployment();
 
   const LedSurroundings surroundings_;
   const proto::JobRecord record_;
@@ -70,6 +71,7 @@ class LedAttempt {
   SlotWorkers slots_;
   JobLayout layout_;
   std::vector<std::string> placed_;
+  proto::Deploy deployment_;
   std::unique_ptr<ActorSystem> system_;
   std::map<Address, caf::actor> proxies_;
   std::unique_ptr<JobLeader> leader_;

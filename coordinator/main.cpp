@@ -12,17 +12,9 @@
 #include "engine/metrics/log.h"
 #include "engine/process/process.h"
 
-// As tools/millrace/main.cpp.
-extern "C" {
-extern const char* malloc_conf;
-const char* malloc_conf = "dirty_decay_ms:1000,muzzy_decay_ms:0,background_thread:true";
-}
-
 namespace millrace {
 namespace {
 
-constexpr int kExitError = 1;
-constexpr int kExitUsage = 2;
 constexpr auto kTurn = std::chrono::milliseconds(50);
 
 struct CoordinatorOptions {
@@ -30,10 +22,7 @@ struct CoordinatorOptions {
   std::string api = "127.0.0.1:8080";
 };
 
-int Fail(const Status& status) {
-  LogStatus(LogLevel::kError, "the coordinator ends", status);
-  return kExitError;
-}
+int Fail(const Status& status) { return millrace::Fail("the coordinator ends", status); }
 
 int Lead(const CoordinatorOptions& options, const sigset_t& signals, ClusterLog* log,
          const Clock* clock, Metrics* metrics) {
@@ -70,7 +59,7 @@ int Lead(const CoordinatorOptions& options, const sigset_t& signals, ClusterLog*
   }
   LogInfo("ends; workers go on until another coordinator leads");
   api.Stop();
-  return 0;
+  return kExitOk;
 }
 
 int Run(const CoordinatorOptions& options) {
@@ -95,7 +84,7 @@ int Run(const CoordinatorOptions& options) {
     if (TakeSignal(signals, kTurn)) stopping = true;
   }
   standing_by.join();
-  if (stopping) return 0;
+  if (stopping) return kExitOk;
   if (!log.ok()) return Fail(log.status());
   return Lead(options, signals, log->get(), &clock, &metrics);
 }
@@ -110,11 +99,7 @@ int Main(int argc, char** argv) {
   AddProcessOptions(&app, &options.process);
   FromEnvironment(app.add_option("--api", options.api, "HOST:PORT of the admin API"))
       ->capture_default_str();
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? 0 : kExitUsage;
-  }
+  if (const auto code = ParseArguments(&app, argc, argv); code.has_value()) return *code;
   return Run(options);
 }
 

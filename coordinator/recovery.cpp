@@ -14,34 +14,6 @@ namespace {
 constexpr int kClaimAttempts = 8;
 constexpr size_t kVerifyThreads = 4;
 
-struct Claimed {
-  int64_t term = 0;
-  int64_t next_index = 0;
-  std::vector<IndexedEntry> entries;  // before the claim, oldest first
-};
-
-Result<Claimed> Claim(MetadataLog* log, const std::string& owner) {
-  for (int attempt = 0; attempt < kClaimAttempts; ++attempt) {
-    Claimed claimed;
-    ARROW_ASSIGN_OR_RAISE(claimed.entries, log->Read());
-    int64_t index = 1;
-    for (const IndexedEntry& entry : claimed.entries) {
-      claimed.term = std::max(claimed.term, entry.entry.term());
-      index = entry.index + 1;
-    }
-    ++claimed.term;
-    proto::LogEntry claim;
-    claim.set_term(claimed.term);
-    claim.mutable_claim()->set_owner(owner);
-    ARROW_ASSIGN_OR_RAISE(const AppendResult appended, log->Append(index, claim));
-    if (appended == AppendResult::kTaken) continue;
-    CrashPoint("claimed");
-    claimed.next_index = index + 1;
-    return claimed;
-  }
-  return Superseded("claiming the job");
-}
-
 std::vector<proto::StoredFile> AllFiles(const proto::Manifest& manifest) {
   std::vector<proto::StoredFile> files;
   ForEachStoredFile(manifest, [&](const proto::StoredFile& file) { files.push_back(file); });
@@ -54,6 +26,7 @@ Status VerifyAll(const proto::Manifest& manifest, CheckpointStorage* storage) {
   std::atomic<size_t> next{0};
   std::vector<Status> found(std::min(kVerifyThreads, files.size()));
   std::vector<std::thread> threads;
+  threads.reserve(found.size());
   for (Status& status : found) {
     threads.emplace_back([&files, &next, &status, storage] {
       for (size_t i = next++; i < files.size() && status.ok(); i = next++) {
@@ -143,10 +116,32 @@ Status RemoveLeftovers(const RetainedCheckpoints& retained, std::vector<std::str
 
 }  // namespace
 
+Result<ClaimedTerm> ClaimTerm(MetadataLog* log, const std::string& owner, const std::string& what) {
+  for (int attempt = 0; attempt < kClaimAttempts; ++attempt) {
+    ClaimedTerm claimed;
+    ARROW_ASSIGN_OR_RAISE(claimed.entries, log->Read());
+    int64_t index = 1;
+    for (const IndexedEntry& entry : claimed.entries) {
+      claimed.term = std::max(claimed.term, entry.entry.term());
+      index = entry.index + 1;
+    }
+    ++claimed.term;
+    proto::LogEntry claim;
+    claim.set_term(claimed.term);
+    claim.mutable_claim()->set_owner(owner);
+    ARROW_ASSIGN_OR_RAISE(const AppendResult appended, log->Append(index, claim));
+    if (appended == AppendResult::kTaken) continue;
+    CrashPoint("claimed");
+    claimed.next_index = index + 1;
+    return claimed;
+  }
+  return Superseded("claiming " + what);
+}
+
 Result<Recovered> Recover(const RecoveryRequest& request, CheckpointStorage* storage,
                           MetadataLog* log) {
   ARROW_ASSIGN_OR_RAISE(std::vector<std::string> present, storage->List());
-  ARROW_ASSIGN_OR_RAISE(const Claimed claimed, Claim(log, request.owner));
+  ARROW_ASSIGN_OR_RAISE(const ClaimedTerm claimed, ClaimTerm(log, request.owner, "the job"));
   ARROW_ASSIGN_OR_RAISE(const RecoveryFacts facts, Gather(request, claimed.entries, storage));
   RecoveryWish wish;
   wish.new_generation = request.new_generation;

@@ -36,6 +36,16 @@ struct Recovered {
   CommitterOptions committer;  // term, next index, retained
 };
 
+// A term that this process leads by, and what the log held before it, oldest first.
+struct ClaimedTerm {
+  int64_t term = 0;
+  int64_t next_index = 0;
+  std::vector<IndexedEntry> entries;
+};
+// Adds a claim of the next term to a log. `what` is for people. "superseded" where others claim at
+// the same time, again and again.
+Result<ClaimedTerm> ClaimTerm(MetadataLog* log, const std::string& owner, const std::string& what);
+
 // "superseded" where others claim at the same time, and what PlanRecovery fails with. Every file of
 // the checkpoint that is gone on from was read and found whole.
 Result<Recovered> Recover(const RecoveryRequest& request, CheckpointStorage* storage,

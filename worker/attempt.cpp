@@ -48,17 +48,13 @@ Status Attempt::ReadJob() {
   LayoutRequest request;
   request.parallelism = deploy_.parallelism();
   for (const proto::SourceDeployment& source : deploy_.sources()) {
-    for (const PlanNode& node : job_->plan.nodes) {
-      if (node.name != source.node()) continue;
-      if (std::holds_alternative<SourceNode>(node.kind))
-        request.readers[node.id] = source.readers();
-    }
+    if (const PlanNode* const node = SourceOf(source)) request.readers[node->id] = source.readers();
   }
-  size_t sources = 0;
-  for (const PlanNode& node : job_->plan.nodes) {
-    sources += std::holds_alternative<SourceNode>(node.kind) ? 1 : 0;
-  }
-  const bool whole = request.readers.size() == sources && deploy_.parallelism() >= 1 &&
+  const auto sources = std::ranges::count_if(job_->plan.nodes, [](const PlanNode& node) {
+    return std::holds_alternative<SourceNode>(node.kind);
+  });
+  const bool whole = deploy_.sources_size() == sources &&
+                     int64_t(request.readers.size()) == sources && deploy_.parallelism() >= 1 &&
                      deploy_.parallelism() <= kKeyGroupCount;
   if (whole) layout_ = LayOut(job_->spec, job_->plan, request);
   const int32_t workers = deploy_.workers_size();
@@ -68,6 +64,13 @@ Status Attempt::ReadJob() {
     return InternalError("bad_deployment", "the deployment does not fit its job");
   }
   return Status::OK();
+}
+
+const PlanNode* Attempt::SourceOf(const proto::SourceDeployment& source) const {
+  const auto found = std::ranges::find_if(job_->plan.nodes, [&](const PlanNode& node) {
+    return node.name == source.node() && std::holds_alternative<SourceNode>(node.kind);
+  });
+  return found == job_->plan.nodes.end() ? nullptr : &*found;
 }
 
 int32_t Attempt::WorkerOf(Address address) const { return deploy_.worker_of(address.value()); }
@@ -125,16 +128,11 @@ Status Attempt::MakeActors() {
   hosted.states = states_.get();
   hosted.parallelism = deploy_.parallelism();
   for (const proto::SourceDeployment& source : deploy_.sources()) {
-    for (const PlanNode& node : job_->plan.nodes) {
-      if (node.name == source.node()) {
-        hosted.watermarks[node.id] = EventTime(Micros(source.watermark()));
-      }
-    }
+    hosted.watermarks[SourceOf(source)->id] = EventTime(Micros(source.watermark()));
   }
   for (const auto& [node, source] : sources_) hosted.sources[node] = source.get();
   hosted.sinks = sinks_.get();
   hosted.lookups = lookups_->tables();
-  if (deploy_.end_when_idle() > 0) hosted.end_when_idle = Micros(deploy_.end_when_idle());
   host_ = std::make_unique<JobHost>(std::move(hosted));
   ARROW_RETURN_NOT_OK(host_->Spawn());
 

@@ -51,6 +51,8 @@ class Attempt {
   proto::AttemptLoad Load() const;
 
  private:
+  // Null where the plan has no such source.
+  const PlanNode* SourceOf(const proto::SourceDeployment& source) const;
   // An index into the deployment's workers.
   int32_t WorkerOf(Address address) const;
   bool IsHere(Address address) const;

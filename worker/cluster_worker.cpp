@@ -39,25 +39,11 @@ ClusterWorker::~ClusterWorker() {
   if (exchange_ != nullptr) exchange_->network().Stop();
 }
 
-void ClusterWorker::Post(std::function<void()> event) {
-  {
-    const std::lock_guard lock(mutex_);
-    events_.push_back(std::move(event));
-  }
-  changed_.notify_all();
-}
-
 void ClusterWorker::Run(const std::stop_token& stop) {
   const Clock& clock = *options_.surroundings.clock;
   MonotonicTime beat{0};
   while (!stop.stop_requested()) {
-    std::deque<std::function<void()>> events;
-    {
-      std::unique_lock lock(mutex_);
-      changed_.wait_for(lock, stop, kTurn, [this] { return !events_.empty(); });
-      events.swap(events_);
-    }
-    for (const auto& event : events) event();
+    events_.RunWithin(kTurn, stop);
     StartWhenPeersAreThere();
     if (clock.Monotonic() - beat < kBeatEvery) continue;
     beat = clock.Monotonic();
@@ -79,7 +65,7 @@ void ClusterWorker::Beat() {
 }
 
 void ClusterWorker::RequestLeave() {
-  Post([this] {
+  events_.Post([this] {
     leaving_ = true;
     Beat();
   });
@@ -91,7 +77,7 @@ bool ClusterWorker::MayLeaveWithin(std::chrono::milliseconds timeout) {
 }
 
 void ClusterWorker::OnPeerOpened(LinkSessionId session, const LinkPeer& peer) {
-  Post([this, session, peer] {
+  events_.Post([this, session, peer] {
     const LinkIdentity& of = peer.identity;
     if (of.role == LinkRole::kCoordinator) {
       LogInfo("registered with the coordinator", {{"coordinator", of.node}});
@@ -105,7 +91,7 @@ void ClusterWorker::OnPeerOpened(LinkSessionId session, const LinkPeer& peer) {
 }
 
 void ClusterWorker::OnPeerLost(LinkSessionId session, const LinkPeer& peer, const Status& why) {
-  Post([this, session, peer, why] {
+  events_.Post([this, session, peer, why] {
     const std::string& name = peer.identity.node;
     LogStatus(LogLevel::kWarn, "a session is lost", why, {{"peer", name}});
     if (coordinator_ == session) {
@@ -133,7 +119,7 @@ void ClusterWorker::OnPeerLost(LinkSessionId session, const LinkPeer& peer, cons
 }
 
 void ClusterWorker::OnControl(LinkSessionId session, proto::ClusterMessage message) {
-  Post([this, session, message = std::move(message)]() mutable {
+  events_.Post([this, session, message = std::move(message)]() mutable {
     if (message.term() < term_) {
       LogWarn("a coordinator that no longer leads is not listened to",
               {{"term", message.term()}, {"known_term", term_}});
@@ -158,14 +144,6 @@ void ClusterWorker::OnControl(LinkSessionId session, proto::ClusterMessage messa
                 {{"kind", int64_t(message.kind_case())}});
     }
   });
-}
-
-void ClusterWorker::OnRefused(const std::string& address, const Status& why) {
-  LogStatus(LogLevel::kWarn, "a connection was refused", why, {{"address", address}});
-}
-
-void ClusterWorker::OnWarning(const Status& warning) {
-  LogStatus(LogLevel::kWarn, "link", warning);
 }
 
 void ClusterWorker::Send(LinkSessionId session, const proto::ClusterMessage& message) {
@@ -231,7 +209,7 @@ void ClusterWorker::StartWhenPeersAreThere() {
                                                  std::move(sessions), running->coordinator);
     running->thread = std::jthread([this, of = id, attempt = running->attempt.get()] {
       const Status status = attempt->Start();
-      Post([this, of, status] { OnStarted(of, status); });
+      events_.Post([this, of, status] { OnStarted(of, status); });
     });
   }
 }
@@ -266,7 +244,7 @@ void ClusterWorker::EndAttempt(const AttemptId& id) {
                                  starting = std::move(running.thread)]() mutable {
     starting = {};
     attempt.reset();
-    Post([this, id] { OnEnded(id); });
+    events_.Post([this, id] { OnEnded(id); });
   });
 }
 

@@ -4,8 +4,6 @@
 #pragma once
 
 #include <condition_variable>
-#include <deque>
-#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -14,6 +12,7 @@
 #include <thread>
 #include <vector>
 
+#include "engine/env/event_queue.h"
 #include "worker/attempt.h"
 
 namespace millrace {
@@ -57,10 +56,7 @@ class ClusterWorker final : private ExchangeObserver {
   void OnPeerOpened(LinkSessionId session, const LinkPeer& peer) override;
   void OnPeerLost(LinkSessionId session, const LinkPeer& peer, const Status& why) override;
   void OnControl(LinkSessionId session, proto::ClusterMessage message) override;
-  void OnRefused(const std::string& address, const Status& why) override;
-  void OnWarning(const Status& warning) override;
 
-  void Post(std::function<void()> event);
   void Run(const std::stop_token& stop);
   void Beat();
   void TakeDeploy(LinkSessionId session, proto::Deploy deploy);
@@ -74,11 +70,10 @@ class ClusterWorker final : private ExchangeObserver {
   ClusterWorkerOptions options_;
   std::atomic<bool> registered_{false};
 
+  EventQueue events_;
   std::mutex mutex_;
-  std::condition_variable_any changed_;
-  // Guarded by mutex_.
-  std::deque<std::function<void()>> events_;
-  bool may_leave_ = false;
+  std::condition_variable changed_;
+  bool may_leave_ = false;  // guarded by mutex_
 
   // Of the thread that decides.
   std::optional<LinkSessionId> coordinator_;

@@ -31,6 +31,10 @@ JobHost::~JobHost() {
 }
 
 Status JobHost::Spawn() {
+  for (int32_t i = 0; i < hosted_.layout->participants; ++i) {
+    const bool task = hosted_.layout->at(Address(i)).kind == ActorKind::kTask;
+    tasks_here_ += task && IsHere(Address(i)) ? 1 : 0;
+  }
   // Publishers come last and are handed to their outboxes, so they are made first.
   for (int32_t i = int32_t(hosted_.layout->actors.size()) - 1; i >= 0; --i) {
     if (IsHere(Address(i))) ARROW_RETURN_NOT_OK(SpawnActor(Address(i)));
@@ -117,12 +121,7 @@ Status JobHost::SpawnTaskAt(Address address) {
           std::min(options.watermark, MovedBack(hosted_.watermarks.at(source), delay));
     }
   }
-  int32_t index = 0;
-  const size_t tasks_here =
-      size_t(std::ranges::count_if(hosted_.layout->actors, [&](const ActorPlan& actor) {
-        return IsHere(Address(index++)) && actor.kind == ActorKind::kTask;
-      }));
-  options.state_bytes_max = hosted_.states->StateBytesMax(tasks_here);
+  options.state_bytes_max = hosted_.states->StateBytesMax(tasks_here_);
   auto task = Task::Make(job, options, state->store(), hosted_.new_account(), hosted_.lookups);
   if (!task.ok()) return WithContext(task.status(), node.name);
   ARROW_RETURN_NOT_OK(hosted_.states->CheckQuery(node.name, (*task)->Fingerprint()));

@@ -75,6 +75,7 @@ class JobHost {
   OutboxOptions OutboxOf(const ActorPlan& actor);
 
   HostedJob hosted_;
+  size_t tasks_here_ = 0;
   ActorSystem system_;  // ends after all that refers to its actors
   std::map<Address, caf::actor> actors_;
 };

@@ -12,17 +12,9 @@
 #include "engine/process/process.h"
 #include "worker/cluster_worker.h"
 
-// As tools/millrace/main.cpp.
-extern "C" {
-extern const char* malloc_conf;
-const char* malloc_conf = "dirty_decay_ms:1000,muzzy_decay_ms:0,background_thread:true";
-}
-
 namespace millrace {
 namespace {
 
-constexpr int kExitError = 1;
-constexpr int kExitUsage = 2;
 constexpr auto kTurn = std::chrono::milliseconds(100);
 
 struct WorkerOptions {
@@ -34,10 +26,7 @@ struct WorkerOptions {
   int64_t leave_timeout_seconds = 30;
 };
 
-int Fail(const Status& status) {
-  LogStatus(LogLevel::kError, "the worker ends", status);
-  return kExitError;
-}
+int Fail(const Status& status) { return millrace::Fail("the worker ends", status); }
 
 Result<ClusterWorkerOptions> Configure(const WorkerOptions& options, const Clock* clock,
                                        Metrics* metrics) {
@@ -101,7 +90,7 @@ int Run(const WorkerOptions& options) {
     if (TakeSignal(signals, std::chrono::milliseconds(0))) _exit(130);
   }
   server.Stop();
-  return 0;
+  return kExitOk;
 }
 
 int Main(int argc, char** argv) {
@@ -129,11 +118,7 @@ int Main(int argc, char** argv) {
                                  "told to end"))
       ->check(CLI::Range(0, 3600))
       ->capture_default_str();
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? 0 : kExitUsage;
-  }
+  if (const auto code = ParseArguments(&app, argc, argv); code.has_value()) return *code;
   return Run(options);
 }
 

@@ -87,8 +87,8 @@ class OpenedJobSinks final : public JobSinks {
 std::vector<const KafkaSinkSpec*> TransactionalSinks(const JobSpec& job) {
   std::vector<const KafkaSinkSpec*> sinks;
   for (const SinkSpec& sink : job.sinks) {
-    const auto* kafka = std::get_if<KafkaSinkSpec>(&sink.target);
-    if (kafka != nullptr && sink.delivery == Delivery::kExactlyOnce) sinks.push_back(kafka);
+    if (RouteOf(sink) == SinkRoute::kRecords)
+      sinks.push_back(&std::get<KafkaSinkSpec>(sink.target));
   }
   if (job.dead_letters.has_value()) {
     const auto* kafka = std::get_if<KafkaSinkSpec>(&job.dead_letters->target);
@@ -197,24 +197,29 @@ Result<std::unique_ptr<JobSinks>> OpenJobSinks(const JobSpec& job, const JobPlan
         sinks->records.contains(index)) {
       continue;
     }
-    const auto* kafka = std::get_if<KafkaSinkSpec>(&sink->spec.target);
-    if (std::holds_alternative<ConsoleSinkSpec>(sink->spec.target) ||
-        sink->spec.delivery == Delivery::kAtLeastOnce) {
-      ARROW_ASSIGN_OR_RAISE(auto writer, MakeDirectSink(job, node, options, clock));
-      ARROW_RETURN_NOT_OK(writer->Open());
-      sinks->descriptions.push_back(writer->description());
-      sinks->direct[index] = std::move(writer);
-    } else if (kafka != nullptr) {
-      sinks->records[index] = {kafka->topic,      node.output,           sink->keys,
-                               sink->time_column, sink->takes_changes(), 0};
-      sinks->record_sinks.push_back(index);
-      sinks->topics.push_back(kafka->topic);
-      sinks->descriptions.push_back("kafka topic " + kafka->topic);
-    } else {
-      ARROW_ASSIGN_OR_RAISE(FileSinkParts parts, MakeFileSink(job, node, options));
-      ARROW_RETURN_NOT_OK(OpenFiles(parts, leftovers));
-      sinks->descriptions.push_back(parts.writer->description());
-      sinks->files[index] = std::move(parts);
+    switch (RouteOf(sink->spec)) {
+      case SinkRoute::kDirect: {
+        ARROW_ASSIGN_OR_RAISE(auto writer, MakeDirectSink(job, node, options, clock));
+        ARROW_RETURN_NOT_OK(writer->Open());
+        sinks->descriptions.push_back(writer->description());
+        sinks->direct[index] = std::move(writer);
+        break;
+      }
+      case SinkRoute::kRecords: {
+        const std::string& topic = std::get<KafkaSinkSpec>(sink->spec.target).topic;
+        sinks->records[index] = {
+            topic, node.output, sink->keys, sink->time_column, sink->takes_changes(), 0};
+        sinks->topics.push_back(topic);
+        sinks->descriptions.push_back("kafka topic " + topic);
+        break;
+      }
+      case SinkRoute::kFiles: {
+        ARROW_ASSIGN_OR_RAISE(FileSinkParts parts, MakeFileSink(job, node, options));
+        ARROW_RETURN_NOT_OK(OpenFiles(parts, leftovers));
+        sinks->descriptions.push_back(parts.writer->description());
+        sinks->files[index] = std::move(parts);
+        break;
+      }
     }
   }
   const auto* letters = job.dead_letters.has_value()
@@ -279,8 +284,7 @@ Status ForEachRollWriter(const JobSpec& job, const JobPlan& plan, const Connecto
   std::set<std::string> seen;
   for (const PlanNode& node : plan.nodes) {
     const auto* sink = std::get_if<SinkNode>(&node.kind);
-    if (sink == nullptr || std::holds_alternative<KafkaSinkSpec>(sink->spec.target) ||
-        std::holds_alternative<ConsoleSinkSpec>(sink->spec.target) ||
+    if (sink == nullptr || RouteOf(sink->spec) != SinkRoute::kFiles ||
         !seen.insert(SinkId(sink->spec)).second) {
       continue;
     }

@@ -47,11 +47,6 @@ class JobSinks {
   std::map<int32_t, FileSinkParts> files;
   std::optional<FileSinkParts> letter_files;  // none: dead letters are records
   std::vector<std::string> descriptions;      // for people
-  // Sink indexes of records.
-  std::vector<int32_t> record_sinks;
-
-  // Whether anything goes to Kafka through shards.
-  bool has_records() const { return !record_sinks.empty() || !letter_files.has_value(); }
 
   // What a shard needs; each call makes new ones.
   virtual std::map<int32_t, std::unique_ptr<RecordEncoder>> MakeEncoders() const = 0;

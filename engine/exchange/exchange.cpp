@@ -1,6 +1,6 @@
 #include "engine/exchange/exchange.h"
 
-#include <type_traits>
+#include "engine/metrics/log.h"
 
 namespace millrace {
 namespace {
@@ -92,7 +92,7 @@ void Exchange::SendToActor(LinkSessionId id, const MessageEnvelope& envelope,
     return;
   }
   // A message that is not sent is missing at the other end: nothing may go on as if it were there.
-  observer_->OnWarning(WithContext(status, "sending to '" + session->peer.identity.node + "'"));
+  OnWarning(WithContext(status, "sending to '" + session->peer.identity.node + "'"));
   network_->Close(id);
 }
 
@@ -140,39 +140,34 @@ void Exchange::TakeActorMessage(LinkSessionId id, const LinkBytes& frame) {
   if (session == nullptr) return;
   auto opened = session->decoder.Open(frame);
   if (!opened.ok()) return CloseForBadMessage(id, opened.status());
-  const MessageEnvelope& envelope = opened->envelope();
-  {
-    const std::lock_guard lock(mutex_);
-    if (!attempts_.contains({envelope.job, envelope.attempt})) {
-      ++stale_messages_;
-      return;
-    }
+  const caf::actor receiver = ReceiverOf(opened->envelope());
+  if (!receiver) {
+    ++stale_messages_;
+    return;
   }
   auto message = session->decoder.Decode(*opened, clock_->Monotonic());
   if (!message.ok()) return CloseForBadMessage(id, message.status());
   ++messages_in_;
-  Deliver(envelope, *std::move(message));
+  std::visit([&](auto& what) { caf::anon_send(receiver, std::move(what)); }, *message);
 }
 
-void Exchange::Deliver(const MessageEnvelope& envelope, WireMessage message) {
-  caf::actor receiver;
-  {
-    const std::lock_guard lock(mutex_);
-    const auto attempt = attempts_.find({envelope.job, envelope.attempt});
-    if (attempt == attempts_.end()) return;
-    const auto found = attempt->second.find(envelope.receiver);
-    if (found == attempt->second.end()) {
-      ++stale_messages_;
-      return;
-    }
-    receiver = found->second;
-  }
-  std::visit([&](auto& what) { caf::anon_send(receiver, std::move(what)); }, message);
+caf::actor Exchange::ReceiverOf(const MessageEnvelope& envelope) const {
+  const std::lock_guard lock(mutex_);
+  const auto attempt = attempts_.find({envelope.job, envelope.attempt});
+  if (attempt == attempts_.end()) return nullptr;
+  const auto found = attempt->second.find(envelope.receiver);
+  return found == attempt->second.end() ? nullptr : found->second;
 }
+
+void Exchange::OnRefused(const std::string& address, const Status& why) {
+  LogStatus(LogLevel::kWarn, "a connection was refused", why, {{"address", address}});
+}
+
+void Exchange::OnWarning(const Status& warning) { LogStatus(LogLevel::kWarn, "link", warning); }
 
 void Exchange::CloseForBadMessage(LinkSessionId session, const Status& why) {
   ++bad_messages_;
-  observer_->OnWarning(why);
+  OnWarning(why);
   network_->Close(session);
 }
 

@@ -29,15 +29,14 @@ struct AttemptId {
   friend auto operator<=>(const AttemptId&, const AttemptId&) = default;
 };
 
-// What the process does about its peers. Called in the link's thread: must not block.
+// What the process does about its peers; what else the link tells is logged. Called in the link's
+// thread: must not block.
 class ExchangeObserver {
  public:
   virtual ~ExchangeObserver() = default;
   virtual void OnPeerOpened(LinkSessionId session, const LinkPeer& peer) = 0;
   virtual void OnPeerLost(LinkSessionId session, const LinkPeer& peer, const Status& why) = 0;
   virtual void OnControl(LinkSessionId session, proto::ClusterMessage message) = 0;
-  virtual void OnRefused(const std::string& address, const Status& why) = 0;
-  virtual void OnWarning(const Status& warning) = 0;
 };
 
 struct ExchangeCounters {
@@ -88,17 +87,16 @@ class Exchange final : private LinkObserver {
                    const WireMessage& message);
   void TakeControl(LinkSessionId session, const LinkBytes& frame);
   void TakeActorMessage(LinkSessionId session, const LinkBytes& frame);
-  void Deliver(const MessageEnvelope& envelope, WireMessage message);
+  // Null where there is none, or none any more.
+  caf::actor ReceiverOf(const MessageEnvelope& envelope) const;
   void CloseForBadMessage(LinkSessionId session, const Status& why);
 
   // LinkObserver
   void OnOpened(LinkSessionId session, const LinkPeer& peer) override;
   void OnFrame(LinkSessionId session, LinkBytes frame) override;
   void OnLost(LinkSessionId session, const Status& why) override;
-  void OnRefused(const std::string& address, const Status& why) override {
-    observer_->OnRefused(address, why);
-  }
-  void OnWarning(const Status& warning) override { observer_->OnWarning(warning); }
+  void OnRefused(const std::string& address, const Status& why) override;
+  void OnWarning(const Status& warning) override;
 
   ExchangeObserver* const observer_;
   const Clock* const clock_;

@@ -12,6 +12,13 @@ int32_t ShardOfFiles(const std::string& id, int32_t shards) {
   return int32_t(hash % uint32_t(shards));
 }
 
+bool LettersAreRecords(const JobSpec& job) {
+  return job.dead_letters.has_value() &&
+         std::holds_alternative<KafkaSinkSpec>(job.dead_letters->target);
+}
+
+}  // namespace
+
 SinkRoute RouteOf(const SinkSpec& sink) {
   if (std::holds_alternative<ConsoleSinkSpec>(sink.target) ||
       sink.delivery == Delivery::kAtLeastOnce) {
@@ -20,13 +27,6 @@ SinkRoute RouteOf(const SinkSpec& sink) {
   return std::holds_alternative<KafkaSinkSpec>(sink.target) ? SinkRoute::kRecords
                                                             : SinkRoute::kFiles;
 }
-
-bool LettersAreRecords(const JobSpec& job) {
-  return job.dead_letters.has_value() &&
-         std::holds_alternative<KafkaSinkSpec>(job.dead_letters->target);
-}
-
-}  // namespace
 
 bool SinkRoutes::has_records() const {
   return !letter_files.has_value() || std::ranges::any_of(sinks, [](const auto& sink) {

@@ -20,6 +20,8 @@ enum class SinkRoute {
 // The sink index of dead letters.
 inline constexpr int32_t kDeadLetterSink = -2;
 
+SinkRoute RouteOf(const SinkSpec& sink);
+
 struct SinkRoutes {
   struct Sink {
     SinkRoute route = SinkRoute::kDirect;

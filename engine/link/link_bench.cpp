@@ -90,20 +90,12 @@ void BM_Link(benchmark::State& state, bool tls) {
   state.counters["CPU s/GB"] = (CpuSeconds() - cpu) / (double(sent) / 1e9);
   state.SetBytesProcessed(sent);
 }
-BENCHMARK_CAPTURE(BM_Link, plaintext, false)
-    ->Arg(200)
-    ->Arg(16 << 10)
-    ->Arg(256 << 10)
-    ->Arg(4 << 20)
-    ->Arg(64 << 20)
-    ->UseRealTime();
-BENCHMARK_CAPTURE(BM_Link, tls, true)
-    ->Arg(200)
-    ->Arg(16 << 10)
-    ->Arg(256 << 10)
-    ->Arg(4 << 20)
-    ->Arg(64 << 20)
-    ->UseRealTime();
+void FrameSizes(benchmark::internal::Benchmark* bench) {
+  for (const int64_t bytes : {200, 16 << 10, 256 << 10, 4 << 20, 64 << 20}) bench->Arg(bytes);
+  bench->UseRealTime();
+}
+BENCHMARK_CAPTURE(BM_Link, plaintext, false)->Apply(FrameSizes);
+BENCHMARK_CAPTURE(BM_Link, tls, true)->Apply(FrameSizes);
 
 }  // namespace
 }  // namespace millrace

@@ -56,21 +56,25 @@ void AddProcessOptions(CLI::App* app, ProcessOptions* options) {
       ->check(CLI::IsMember({"debug", "info", "warn", "error"}));
 }
 
+std::optional<int> ParseArguments(CLI::App* app, int argc, char** argv) {
+  try {
+    app->parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app->exit(error) == 0 ? kExitOk : kExitUsage;
+  }
+  return std::nullopt;
+}
+
 sigset_t SetUpProcess(const ProcessOptions& options) {
-  sigset_t signals;
-  sigemptyset(&signals);
-  sigaddset(&signals, SIGINT);
-  sigaddset(&signals, SIGTERM);
-  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
-  signal(SIGPIPE, SIG_IGN);
+  const sigset_t signals = BlockSignals();
   SetUpLogging(LogFormatFromName(options.log_format).value_or(LogFormat::kText),
                LogLevelFromName(options.log_level).value_or(LogLevel::kInfo));
   return signals;
 }
 
-bool TakeSignal(const sigset_t& signals, std::chrono::milliseconds timeout) {
-  const timespec wait{timeout.count() / 1000, (timeout.count() % 1000) * 1'000'000};
-  return sigtimedwait(&signals, nullptr, &wait) > 0;
+int Fail(const std::string& what, const Status& status) {
+  LogStatus(LogLevel::kError, what, status);
+  return kExitError;
 }
 
 Result<LinkOptions> LinkOptionsOf(const ProcessOptions& options) {

@@ -2,12 +2,11 @@
 // MILLRACE_<FLAG>, in upper case and with _ for -.
 #pragma once
 
-#include <signal.h>
-
-#include <chrono>
+#include <optional>
 #include <string>
 
 #include "engine/base/status.h"
+#include "engine/env/signals.h"
 #include "engine/link/link_network.h"
 
 namespace CLI {
@@ -39,10 +38,16 @@ void AddProcessOptions(CLI::App* app, ProcessOptions* options);
 // Lets the option be given by the environment too.
 CLI::Option* FromEnvironment(CLI::Option* option);
 
-// Sets the log up; SIGINT and SIGTERM are taken with TakeSignal alone from now on.
+inline constexpr int kExitOk = 0;
+inline constexpr int kExitError = 1;
+inline constexpr int kExitUsage = 2;
+
+// None: go on; else the process ends with this code, and was told why (or its help).
+std::optional<int> ParseArguments(CLI::App* app, int argc, char** argv);
+// Sets the log up and blocks signals.
 sigset_t SetUpProcess(const ProcessOptions& options);
-// Whether one came within `timeout`.
-bool TakeSignal(const sigset_t& signals, std::chrono::milliseconds timeout);
+// Tells why the process ends; its exit code.
+int Fail(const std::string& what, const Status& status);
 
 // User errors: "bad_address", "bad_tls_files" (not all three).
 Result<LinkOptions> LinkOptionsOf(const ProcessOptions& options);

@@ -16,6 +16,8 @@
 #include <algorithm>
 #include <cerrno>
 #include <charconv>
+#include <condition_variable>
+#include <mutex>
 #include <thread>
 
 #include "engine/storage/little_endian.h"
@@ -25,6 +27,7 @@
 namespace millrace {
 namespace {
 
+constexpr auto kBeat = std::chrono::milliseconds(500);
 constexpr std::string_view kLock = "lock.";
 constexpr std::string_view kAside = ".aside-lock-";
 constexpr size_t kBeatBytes = 8;
@@ -211,6 +214,18 @@ Result<std::unique_ptr<Lease>> Lease::Acquire(const std::string& folder, const s
                                               Micros lease, const Clock& clock,
                                               const std::atomic<bool>& stopping) {
   return LeaseTaker(folder, owner, lease, clock, stopping).Acquire();
+}
+
+std::jthread Lease::KeepBeating(Lease* lease) {
+  return std::jthread([lease](const std::stop_token& stop) {
+    std::mutex mutex;
+    std::condition_variable_any stopped;
+    std::unique_lock lock(mutex);
+    while (!stop.stop_requested()) {
+      lease->Beat();
+      stopped.wait_for(lock, stop, kBeat, [] { return false; });
+    }
+  });
 }
 
 }  // namespace millrace

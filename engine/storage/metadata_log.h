@@ -12,6 +12,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "engine/base/status.h"
@@ -63,6 +64,11 @@ class Lease {
   virtual ~Lease() = default;
   // To be called several times a lease. Any thread.
   virtual void Beat() = 0;
+
+  // How long a holder that does not beat keeps the lease.
+  static constexpr auto kTime = std::chrono::seconds(3);
+  // A thread that beats as often as that takes, until it is stopped. `lease` outlives it.
+  static std::jthread KeepBeating(Lease* lease);
 };
 
 }  // namespace millrace

@@ -59,48 +59,15 @@ Status EmbeddedJob::Start(const std::atomic<bool>* stopping) {
 Status EmbeddedJob::OpenState(const std::atomic<bool>* stopping) {
   JobClaimOptions options;
   options.folder = options_.state_dir;
-  options.job = job_.name;
   options.new_generation = options_.new_generation;
   options.savepoint = options_.savepoint;
   options.from = options_.from;
-  options.retain = size_t(job_.checkpoint.retain);
-  options.registers = [this, stopping](bool fence) -> Result<std::map<int32_t, proto::Register>> {
-    std::map<int32_t, proto::Register> registers;
-    ARROW_RETURN_NOT_OK(
-        AttemptWithBackoff(*clock_, *stopping, "reading what was published before", [&] {
-          ARROW_ASSIGN_OR_RAISE(registers, ReadJobRegisters(job_, options_.connectors, fence));
-          return Status::OK();
-        }));
-    return registers;
-  };
   ARROW_ASSIGN_OR_RAISE(leftovers_, ListLeftovers(job_, plan_, options_.connectors));
-  options.file_registers = [this] { return ReadFileRegisters(job_, plan_, options_.connectors); };
-  ARROW_ASSIGN_OR_RAISE(claim_, JobClaim::Open(std::move(options), clock_, *stopping));
+  ARROW_ASSIGN_OR_RAISE(
+      claim_, ClaimJob(job_, plan_, options_.connectors, std::move(options), clock_, *stopping));
   metrics_->CoordinatorTerm().Set(double(claim_->term()));
-  const proto::Manifest* const restored = claim_->restored();
-  if (restored == nullptr) return Status::OK();
-  accounts_.front().Add(restored->account());
-  already_finished_ = claim_->plan().kind == RecoveryPlan::Kind::kFinished;
-  if (already_finished_) return Status::OK();
-  const bool same = restored->generation() == claim_->plan().generation;
-  if (same && restored->sink_shards() != job_.sink_shards) {
-    return UserError("sink_shards_changed",
-                     "sink_shards is " + std::to_string(job_.sink_shards) +
-                         ", but the job began with " + std::to_string(restored->sink_shards()) +
-                         ": it is fixed; to change it, stop with a savepoint and start from that");
-  }
-  if (const auto orphaned = OrphanedSinks(job_, *restored); !orphaned.empty()) {
-    return UserError("unpublished_output",
-                     "the checkpoint holds rows for '" + orphaned.front() +
-                         "', which the job no longer has: run it as it was, once, until it is "
-                         "stopped, or go on from a savepoint");
-  }
-  for (const std::string& operator_id : claim_->Dropped(plan_)) {
-    LogWarn("the checkpoint holds state that this job no longer has: it is dropped",
-            {{"operator", operator_id}});
-  }
-  LogInfo("going on from a checkpoint",
-          {{"epoch", restored->epoch()}, {"generation", claim_->plan().generation.substr(0, 8)}});
+  if (claim_->restored() != nullptr) accounts_.front().Add(claim_->restored()->account());
+  already_finished_ = claim_->finished();
   return Status::OK();
 }
 

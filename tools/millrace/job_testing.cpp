@@ -387,7 +387,7 @@ class TestSinks final : public JobSinks {
   }
   std::unique_ptr<DeadLetterEncoder> MakeLetterEncoder() const override { return nullptr; }
   Result<std::unique_ptr<PublisherOutput>> MakeOutput(int32_t shard) const override {
-    Target* const target = &world_->sinks[size_t(record_sinks.front())];
+    Target* const target = &world_->sinks[size_t(records.begin()->first)];
     return std::make_unique<TestOutput>(shard, target, world_);
   }
 
@@ -509,7 +509,7 @@ Status Life::OpenState() {
   ARROW_ASSIGN_OR_RAISE(claim_, JobClaim::Open(std::move(options), &system_clock_, stopping_));
   accounts_.emplace_back(plan_);
   if (claim_->restored() != nullptr) accounts_.front().Add(claim_->restored()->account());
-  already_finished_ = claim_->plan().kind == RecoveryPlan::Kind::kFinished;
+  already_finished_ = claim_->finished();
   if (already_finished_) SumAccounts();
   return Status::OK();
 }
@@ -554,7 +554,6 @@ Status Life::OpenSinks() {
                             OpenFiles(files->path, *files, &node.output, target));
     } else if (std::holds_alternative<KafkaSinkSpec>(sink->spec.target)) {
       sinks->records[index] = node.output;
-      sinks->record_sinks.push_back(index);
     } else {
       sinks->direct[index] = std::make_unique<FakeSink>(target, world_);
     }

@@ -9,13 +9,6 @@
 #include "tools/millrace/state_commands.h"
 #include "tools/simulator/simulate_command.h"
 
-// jemalloc's options. By default what is freed stays resident for ten seconds: with tables that
-// grow and go, a fourth of what a job may use.
-extern "C" {
-extern const char* malloc_conf;
-const char* malloc_conf = "dirty_decay_ms:1000,muzzy_decay_ms:0,background_thread:true";
-}
-
 namespace millrace {
 namespace {
 

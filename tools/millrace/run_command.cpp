@@ -1,7 +1,6 @@
 #include "tools/millrace/run_command.h"
 
 #include <arrow/compute/initialize.h>
-#include <signal.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -10,6 +9,7 @@
 #include <random>
 #include <thread>
 
+#include "engine/env/signals.h"
 #include "engine/metrics/http_server.h"
 #include "engine/metrics/log.h"
 #include "tools/millrace/embedded_job.h"
@@ -26,22 +26,6 @@ constexpr auto kPoll = std::chrono::milliseconds(100);
 constexpr auto kStopTimeout = std::chrono::milliseconds(4500);
 // While it starts, nothing is there to be delivered: only what blocks in a client is waited for.
 constexpr auto kStopStartingTimeout = std::chrono::milliseconds(200);
-
-// Signals are taken by this thread alone, with sigtimedwait.
-sigset_t BlockSignals() {
-  sigset_t signals;
-  sigemptyset(&signals);
-  sigaddset(&signals, SIGINT);
-  sigaddset(&signals, SIGTERM);
-  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
-  signal(SIGPIPE, SIG_IGN);
-  return signals;
-}
-
-bool TakeSignal(const sigset_t& signals, std::chrono::milliseconds timeout) {
-  const timespec wait{timeout.count() / 1000, (timeout.count() % 1000) * 1'000'000};
-  return sigtimedwait(&signals, nullptr, &wait) > 0;
-}
 
 std::string RandomId() {
   std::random_device device;

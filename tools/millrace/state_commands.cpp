@@ -63,8 +63,8 @@ Status CreateSavepoint(const StateOptions& options, const std::string& job) {
   ARROW_ASSIGN_OR_RAISE(const OpenedState state, OpenState(options, job));
   const SystemClock clock;
   const std::atomic<bool> stopping{false};
-  const auto lease = Lease::Acquire(state.folder + "/lease", "millrace savepoint", JobClaim::kLease,
-                                    clock, stopping);
+  const auto lease =
+      Lease::Acquire(state.folder + "/lease", "millrace savepoint", Lease::kTime, clock, stopping);
   if (lease.ok()) return MakeSavepoint(state, options.savepoint);
   const ErrorDetail* const detail = ErrorDetail::Of(lease.status());
   if (detail == nullptr || detail->code() != "job_is_running") return lease.status();
