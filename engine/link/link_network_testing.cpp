@@ -250,6 +250,7 @@ bool LinkProxy::Forward(Pair* pair) {
 
 void LinkProxy::Run() {
   while (!stopped_) {
+    const bool down = down_;
     std::vector<pollfd> polled = {{listener_, POLLIN, 0}};
     for (const Pair& pair : pairs_) {
       polled.push_back({pair.client, POLLIN, 0});
@@ -263,6 +264,8 @@ void LinkProxy::Run() {
       ::close(pair.target);
       return true;
     });
+    down_applied_ = down;
+    down_applied_.notify_all();
   }
   for (const Pair& pair : pairs_) {
     ::close(pair.client);

@@ -81,8 +81,12 @@ class LinkProxy {
   bool broken() const { return break_after_ < 0; }
   // Swallows what comes from one side, or both; connections stay open.
   void Swallow(bool from_client, bool from_target);
-  // Accepts nothing and breaks what there is, until told again.
-  void SetDown(bool down) { down_ = down; }
+  // Accepts nothing and breaks what there is, until told again. It is so when this returns: nothing
+  // that is sent afterwards passes.
+  void SetDown(bool down) {
+    down_ = down;
+    down_applied_.wait(!down);
+  }
 
  private:
   struct Pair;
@@ -97,6 +101,7 @@ class LinkProxy {
   std::atomic<bool> swallow_client_{false};
   std::atomic<bool> swallow_target_{false};
   std::atomic<bool> down_{false};
+  std::atomic<bool> down_applied_{false};
   std::atomic<bool> stopped_{false};
   std::vector<Pair> pairs_;
   std::thread thread_;
