@@ -1,5 +1,6 @@
 #include "coordinator/cluster_coordinator.h"
 
+#include "engine/layout/sink_routes.h"
 #include "engine/metrics/log.h"
 #include "engine/wire/control_codec.h"
 
@@ -10,6 +11,13 @@ constexpr auto kTurn = std::chrono::milliseconds(20);
 // Workers beat twice a second. The link tells of a lost one sooner; this finds those whose link
 // lives while they do not.
 constexpr auto kBeatTimeout = std::chrono::milliseconds(2500);
+// What was told lately is shown for so long.
+constexpr MonotonicTime kLately = std::chrono::seconds(30);
+constexpr MonotonicTime kWatchEvery = std::chrono::seconds(1);
+constexpr MonotonicTime kWatchedFor = std::chrono::seconds(5);
+constexpr MonotonicTime kBlockedGone = std::chrono::seconds(1);
+constexpr size_t kLineBytesMax = 4096;
+constexpr size_t kWarnersMax = 1000;
 
 }  // namespace
 
@@ -26,20 +34,41 @@ class ClusterCoordinator::Observer final : public JobObserver {
     cluster_->options_.metrics->Checkpoints("completed").Increment();
     cluster_->events_.Post(
         [this_ = cluster_, job = job_, serial = serial_, epoch = checkpoint.epoch] {
-          const auto led = this_->led_.find(job);
-          if (led == this_->led_.end() || led->second.observer->serial() != serial) return;
-          ++led->second.checkpoints;
-          led->second.last_epoch = epoch.value();
+          Led* const led = this_->LedOf(job, serial);
+          if (led == nullptr) return;
+          ++led->checkpoints;
+          led->last_epoch = epoch.value();
+          led->last_checkpoint = this_->now();
         });
   }
   void OnAbandoned(Epoch epoch, const std::string& why) override {
     cluster_->options_.metrics->Checkpoints("abandoned").Increment();
     LogWarn("a checkpoint was given up; the next one makes up for it",
             {{"job", job_}, {"epoch", epoch.value()}, {"why", why}});
+    cluster_->events_.Post([this_ = cluster_, job = job_, why] {
+      this_->Tell(job, /*is_warning=*/true, "coordinator", "a checkpoint was given up: " + why);
+    });
   }
-  void OnSavepoint(const std::string&, const Status&) override {}
-  void OnUnpublished(int64_t, int64_t) override {}
-  void OnCheckpointsBlocked(Blocked, MonotonicTime) override {}
+  void OnSavepoint(const std::string& name, const Status& status) override {
+    cluster_->events_.Post(
+        [this_ = cluster_, job = job_, name, status] { this_->OnSavepoint(job, name, status); });
+  }
+  void OnUnpublished(int64_t epochs, int64_t bytes) override {
+    OnLed([epochs, bytes](Led* led) {
+      led->unpublished_epochs = epochs;
+      led->unpublished_bytes = bytes;
+    });
+  }
+  void OnCheckpointsBlocked(Blocked why, MonotonicTime since) override {
+    OnLed([why, since, told = cluster_->now()](Led* led) {
+      led->blocked = why;
+      led->blocked_since = since;
+      led->blocked_told = told;
+    });
+  }
+  void OnSources(const std::vector<SourceProgress>& sources) override {
+    OnLed([sources](Led* led) { led->sources = sources; });
+  }
   void OnEnded(const Status& status) override {
     cluster_->events_.Post([this_ = cluster_, job = job_, serial = serial_, status] {
       this_->OnJobEnded(job, serial, status);
@@ -47,6 +76,14 @@ class ClusterCoordinator::Observer final : public JobObserver {
   }
 
  private:
+  // On the thread that decides, if the attempt is not over by then.
+  template <typename What>
+  void OnLed(What what) {
+    cluster_->events_.Post([this_ = cluster_, job = job_, serial = serial_, what] {
+      if (Led* const led = this_->LedOf(job, serial)) what(led);
+    });
+  }
+
   ClusterCoordinator* const cluster_;
   const std::string job_;
   const int64_t serial_;
@@ -75,6 +112,7 @@ ClusterCoordinator::~ClusterCoordinator() {
     if (led.attempt != nullptr) led.attempt->GiveUp();
   }
   led_.clear();  // waits for their threads
+  endings_.clear();
   if (exchange_ != nullptr) exchange_->network().Stop();
 }
 
@@ -97,6 +135,7 @@ void ClusterCoordinator::Run(const std::stop_token& stop) {
     events_.RunWithin(kTurn, stop);
     LoseSilentWorkers();
     state_.OnTick(now(), this);
+    WatchJobs();
     UpdateMetrics();
   }
   // Who still asks is not left waiting.
@@ -125,6 +164,7 @@ void ClusterCoordinator::OnPeerOpened(LinkSessionId session, const LinkPeer& pee
     worker.slots = offer.slots();
     worker.exchange_address = offer.exchange_address();
     worker.build = offer.build();
+    worker.metrics_address = offer.metrics_address();
     LogInfo("a worker has come", {{"worker", worker.name}, {"slots", worker.slots}});
     beats_[worker.name] = now();
     state_.OnWorker(std::move(worker), now(), this);
@@ -190,6 +230,8 @@ void ClusterCoordinator::TakeControl(LinkSessionId session, const proto::Cluster
                                         "': " + DecodeStatus(lost.why()).message(),
                                     now(), this);
     }
+    case proto::ClusterMessage::kWatchedRows:
+      return TakeRows(message.watched_rows());
     default:
       LogWarn("a message of a worker is not known here",
               {{"worker", worker.name}, {"kind", int64_t(message.kind_case())}});
@@ -200,7 +242,73 @@ void ClusterCoordinator::TakeBeat(LinkSessionId session, const proto::Beat& beat
   const WorkerInfo* const worker = WorkerOf(session);
   beats_[worker->name] = now();
   for (auto& [job, loads] : loads_) loads.erase(worker->name);
-  for (const proto::AttemptLoad& load : beat.attempts()) loads_[load.job()][worker->name] = load;
+  for (const proto::AttemptLoad& load : beat.attempts()) {
+    loads_[load.job()][worker->name] = load;
+    const auto led = led_.find(load.job());
+    if (led == led_.end()) continue;
+    for (const proto::SinkLoad& sink : load.sinks()) {
+      if (sink.latency() < 0) continue;
+      auto& [longest, until] = led->second.latencies[sink.name()];
+      longest = until < now() ? sink.latency() : std::max(longest, sink.latency());
+      until = now() + kLately;
+    }
+  }
+  TakeLines(worker->name, beat);
+}
+
+void ClusterCoordinator::TakeLines(const std::string& worker, const proto::Beat& beat) {
+  for (const proto::WorkerLine& line : beat.lines()) {
+    const auto told = told_.find(line.job());
+    if (told == told_.end()) continue;
+    const std::string message = line.message().substr(0, kLineBytesMax);
+    told->second.log.Add({EventTime(Micros(line.wall())), /*is_warning=*/true, worker, message});
+    const auto led = led_.find(line.job());
+    const size_t end = message.find(": ");
+    if (led == led_.end() || end == std::string::npos) continue;
+    auto& warnings = led->second.warnings;
+    const std::string who = message.substr(0, end);
+    if (warnings.size() < kWarnersMax || warnings.contains(who)) {
+      warnings[who] = {message.substr(end + 2), now() + kLately};
+    }
+  }
+}
+
+void ClusterCoordinator::TakeRows(const proto::WatchedRows& watched) {
+  const auto told = told_.find(watched.job());
+  if (told == told_.end()) return;
+  for (const proto::WatchedRow& row : watched.rows()) {
+    told->second.rows.Add({row.sink(), row.row()});
+  }
+  told->second.rows.Skip(watched.dropped());
+}
+
+// Workers show rows for a few seconds each time that they are asked.
+void ClusterCoordinator::WatchJobs() {
+  if (now() - watches_sent_ < kWatchEvery) return;
+  watches_sent_ = now();
+  for (const auto& [name, told] : told_) {
+    if (told.watched == MonotonicTime(0) || now() - told.watched > kWatchedFor) continue;
+    const auto job = state_.jobs().find(name);
+    if (job == state_.jobs().end() || job->second.phase != JobPhase::kRunning) continue;
+    for (const auto& [of, worker] : job->second.workers) {
+      proto::ClusterMessage message;
+      message.mutable_watch_rows()->set_job(name);
+      message.mutable_watch_rows()->set_attempt(job->second.attempt);
+      Send(worker.session, std::move(message));
+    }
+  }
+}
+
+void ClusterCoordinator::Tell(const std::string& job, bool is_warning, const std::string& where,
+                              std::string message) {
+  if (message.size() > kLineBytesMax) message.resize(kLineBytesMax);
+  told_[job].log.Add({options_.surroundings.clock->Wall(), is_warning, where, std::move(message)});
+}
+
+ClusterCoordinator::Led* ClusterCoordinator::LedOf(const std::string& job, int64_t serial) {
+  const auto led = led_.find(job);
+  if (led == led_.end() || led->second.observer->serial() != serial) return nullptr;
+  return &led->second;
 }
 
 void ClusterCoordinator::Send(uint64_t session, proto::ClusterMessage message) {
@@ -221,14 +329,18 @@ void ClusterCoordinator::Prepare(const proto::JobRecord& job,
   led.observer = std::make_unique<Observer>(this, name, serial);
   led.attempt = std::make_unique<LedAttempt>(options_.surroundings, job, workers, slots_[name],
                                              led.observer.get());
-  led.thread = std::jthread([this, name, serial, attempt = led.attempt.get()] {
+  const auto ending = endings_.find(name);
+  const std::shared_future<void> ended =
+      ending == endings_.end() ? std::shared_future<void>() : ending->second.done;
+  led.thread = std::jthread([this, name, serial, ended, attempt = led.attempt.get()] {
+    if (ended.valid()) ended.wait();
     const Status status = attempt->Prepare();
     events_.Post([this, name, serial, status] {
-      const auto found = led_.find(name);
-      if (found == led_.end() || found->second.observer->serial() != serial) return;
+      Led* const prepared = LedOf(name, serial);
+      if (prepared == nullptr) return;
       if (!status.ok()) return state_.OnPrepareFailed(name, status, now(), this);
-      found->second.prepared = true;
-      state_.OnPrepared(name, found->second.attempt->Prepared(), now(), this);
+      prepared->prepared = true;
+      state_.OnPrepared(name, prepared->attempt->Prepared(), now(), this);
     });
   });
 }
@@ -255,8 +367,24 @@ void ClusterCoordinator::EndLeading(const std::string& job) {
   const auto found = led_.find(job);
   if (found == led_.end()) return;
   if (found->second.attempt != nullptr) found->second.attempt->GiveUp();
-  found->second.thread = {};
+  // Not here: it waits for clients and actors.
+  Ending& ending = endings_[job];
+  std::promise<void> done;
+  std::shared_future<void> future = done.get_future().share();
+  ending.thread = std::jthread([done = std::move(done), led = std::move(found->second),
+                                before = std::move(ending.thread)]() mutable {
+    before = {};
+    led.thread = {};
+    led.attempt.reset();  // before the observer, whom it tells
+    done.set_value();
+  });
+  ending.done = std::move(future);
   led_.erase(found);
+  for (auto& [name, savepoint] : told_[job].savepoints) {
+    if (savepoint.state() != "in_progress") continue;
+    savepoint.set_state("failed");
+    savepoint.set_why("the attempt ended before it was complete; ask again");
+  }
 }
 
 void ClusterCoordinator::EndOnWorker(const std::string& job, int64_t attempt,
@@ -298,81 +426,241 @@ void ClusterCoordinator::Persist() {
 }
 
 void ClusterCoordinator::OnPhase(const std::string& job, JobPhase phase, const std::string& why) {
-  LogInfo("job", {{"job", job}, {"state", std::string(JobPhaseName(phase))}, {"why", why}});
+  const std::string state(JobPhaseName(phase));
+  LogInfo("job", {{"job", job}, {"state", state}, {"why", why}});
+  Tell(job, /*is_warning=*/phase == JobPhase::kFailed, "coordinator",
+       state + (why.empty() ? "" : ": " + why));
 }
 
 void ClusterCoordinator::OnJobEnded(const std::string& job, int64_t serial, const Status& status) {
-  const auto led = led_.find(job);
-  if (led == led_.end() || led->second.observer->serial() != serial) return;
-  state_.OnAttemptDone(job, led->second.attempt->attempt(), status, now(), this);
+  const Led* const led = LedOf(job, serial);
+  if (led == nullptr) return;
+  if (!status.ok()) Tell(job, /*is_warning=*/true, "coordinator", status.message());
+  state_.OnAttemptDone(job, led->attempt->attempt(), status, now(), this);
 }
 
 // ---- what people ask
 // --------------------------------------------------------------------------------
 
-Status ClusterCoordinator::Apply(const std::string& name, const std::string& file_name,
-                                 const std::string& file) {
+Result<ApplyAction> ClusterCoordinator::Apply(const std::string& name, const std::string& file_name,
+                                              const std::string& file, bool dry_run) {
+  Result<ApplyAction> action = ApplyAction::kUnchanged;
   Ask([&] {
+    const auto found = state_.jobs().find(name);
+    if (found == state_.jobs().end()) {
+      action = ApplyAction::kCreated;
+      if (state_.jobs().size() >= kJobsMax) {
+        action = UserError("too_many_jobs", "a cluster has at most 1000 jobs; delete ended ones");
+        return;
+      }
+    } else if (found->second.record.file() != file) {
+      action = ApplyAction::kChanged;
+    }
+    if (dry_run) return;
     const int64_t wall = options_.surroundings.clock->Wall().time_since_epoch().count();
     state_.Apply(name, file_name, file, wall, now(), this);
   });
-  return failure().value_or(Status::OK());
+  ARROW_RETURN_NOT_OK(failure().value_or(Status::OK()));
+  return action;
 }
 
 Status ClusterCoordinator::SetDesire(const std::string& name, proto::JobDesire desire) {
   Status status;
   Ask([&] { status = state_.SetDesire(name, desire, now(), this); });
-  return status;
+  return status.ok() ? failure().value_or(Status::OK()) : status;
 }
 
 Status ClusterCoordinator::Rescale(const std::string& name, int32_t parallelism) {
   Status status;
   Ask([&] { status = state_.Rescale(name, parallelism, now(), this); });
-  return status;
+  return status.ok() ? failure().value_or(Status::OK()) : status;
+}
+
+Status ClusterCoordinator::Restore(const std::string& name, const proto::RestorePoint& point) {
+  Status status;
+  Ask([&] { status = state_.Restore(name, point, now(), this); });
+  return status.ok() ? failure().value_or(Status::OK()) : status;
 }
 
 Status ClusterCoordinator::Remove(const std::string& name) {
   Status status;
-  Ask([&] { status = state_.Remove(name, this); });
-  return status;
+  Ask([&] {
+    status = state_.Remove(name, this);
+    if (!status.ok()) return;
+    told_.erase(name);
+    loads_.erase(name);
+    slots_.erase(name);
+  });
+  return status.ok() ? failure().value_or(Status::OK()) : status;
+}
+
+void ClusterCoordinator::ViewAttempt(const Led& led, JobView* view) {
+  if (!led.prepared || view->phase == JobPhase::kFinished) return;
+  view->slots = led.attempt->slots();
+  view->checkpoints = led.checkpoints;
+  view->last_epoch = led.last_epoch;
+  if (led.last_checkpoint.has_value()) view->since_checkpoint = now() - *led.last_checkpoint;
+  const CheckedJob& job = led.attempt->job();
+  view->checkpoint_interval = job.spec.checkpoint.interval;
+  view->unpublished_epochs = led.unpublished_epochs;
+  view->unpublished_bytes = led.unpublished_bytes;
+  if (now() - led.blocked_told < kBlockedGone) {
+    view->blocked = led.blocked;
+    view->blocked_for = now() - led.blocked_since;
+  }
+  for (const SourceProgress& source : led.sources) {
+    view->sources.push_back({job.plan.node(source.node).stream, source});
+  }
+  for (size_t i = 0; i < job.spec.sinks.size(); ++i) {
+    view->sinks[SinkName(int32_t(i))] = TargetOf(job.spec.sinks[i]);
+  }
+  for (const auto& [sink, latency] : led.latencies) {
+    if (latency.second >= now()) view->longest_latencies[sink] = latency.first;
+  }
+  for (const auto& [who, warning] : led.warnings) {
+    if (warning.second >= now()) view->last_warnings[who] = warning.first;
+  }
+}
+
+JobView ClusterCoordinator::ViewOf(const std::string& name, const ClusterState::Job& job) {
+  JobView view;
+  view.record = job.record;
+  view.phase = job.phase;
+  view.why = job.why;
+  view.attempt = job.attempt;
+  view.restarts = job.restarts;
+  if (!job.last_failure.ok()) view.last_failure = job.last_failure.message();
+  view.in_phase = now() - job.since;
+  view.wall = options_.surroundings.clock->Wall();
+  if (const auto led = led_.find(name); led != led_.end()) ViewAttempt(led->second, &view);
+  if (const auto loads = loads_.find(name); loads != loads_.end()) {
+    for (const auto& [worker, load] : loads->second) {
+      if (load.attempt() == job.attempt) view.loads[worker] = load;
+    }
+  }
+  return view;
 }
 
 std::vector<JobView> ClusterCoordinator::Jobs() {
   std::vector<JobView> views;
   Ask([&] {
-    for (const auto& [name, job] : state_.jobs()) {
-      JobView view;
-      view.record = job.record;
-      view.phase = job.phase;
-      view.why = job.why;
-      view.attempt = job.attempt;
-      view.restarts = job.restarts;
-      if (!job.last_failure.ok()) view.last_failure = job.last_failure.message();
-      for (const auto& [worker, info] : job.workers) view.workers.push_back(worker);
-      view.in_phase = now() - job.since;
-      if (const auto led = led_.find(name); led != led_.end()) {
-        if (led->second.prepared) view.slots = led->second.attempt->slots();
-        view.checkpoints = led->second.checkpoints;
-        view.last_epoch = led->second.last_epoch;
-      }
-      for (const auto& [worker, load] : loads_[name]) {
-        if (load.attempt() != job.attempt) continue;
-        if (load.lag_records() >= 0) {
-          view.lag_records = std::max<int64_t>(view.lag_records, 0) + load.lag_records();
-        }
-        view.state_bytes += load.state_bytes();
-      }
-      views.push_back(std::move(view));
-    }
+    for (const auto& [name, job] : state_.jobs()) views.push_back(ViewOf(name, job));
   });
   return views;
+}
+
+std::optional<JobView> ClusterCoordinator::Job(const std::string& name) {
+  std::optional<JobView> view;
+  Ask([&] {
+    const auto found = state_.jobs().find(name);
+    if (found != state_.jobs().end()) view = ViewOf(name, found->second);
+  });
+  return view;
+}
+
+std::vector<std::string> ClusterCoordinator::JobNames() {
+  std::vector<std::string> names;
+  Ask([&] {
+    for (const auto& [name, job] : state_.jobs()) names.push_back(name);
+  });
+  return names;
+}
+
+JobLog::Page ClusterCoordinator::LogOf(const std::string& name, int64_t after, size_t limit,
+                                       bool warnings_only) {
+  JobLog::Page page;
+  Ask([&] {
+    const auto told = told_.find(name);
+    if (told == told_.end()) return;
+    page = told->second.log.After(
+        after, limit, [&](const JobLine& line) { return line.is_warning || !warnings_only; });
+  });
+  return page;
+}
+
+std::vector<JobLog::Entry> ClusterCoordinator::LastLines(const std::string& name, size_t count) {
+  std::vector<JobLog::Entry> lines;
+  Ask([&] {
+    const auto told = told_.find(name);
+    if (told != told_.end()) lines = told->second.log.Last(count);
+  });
+  return lines;
+}
+
+JobRows::Page ClusterCoordinator::RowsOf(const std::string& name, int64_t after, size_t limit,
+                                         const std::string& sink) {
+  JobRows::Page page;
+  Ask([&] {
+    if (!state_.jobs().contains(name)) return;
+    Told& told = told_[name];
+    told.watched = now();
+    page = told.rows.After(after, limit,
+                           [&](const JobRow& row) { return sink.empty() || row.sink == sink; });
+  });
+  return page;
+}
+
+Status ClusterCoordinator::BeginSavepoint(const std::string& name, const std::string& savepoint) {
+  Status status;
+  Ask([&] {
+    const auto job = state_.jobs().find(name);
+    if (job == state_.jobs().end()) {
+      status = UserError("job_unknown", "there is no job '" + name + "'");
+      return;
+    }
+    const auto led = led_.find(name);
+    if (job->second.phase != JobPhase::kRunning || led == led_.end()) {
+      status = UserError("job_not_running", "job '" + name + "' is " +
+                                                std::string(JobPhaseName(job->second.phase)) +
+                                                ": ask again when it runs, or pause it first");
+      return;
+    }
+    auto& savepoints = told_[name].savepoints;
+    while (savepoints.size() >= kSavepointsTold) savepoints.erase(savepoints.begin());
+    proto::SavepointStatus& begun = savepoints[savepoint];
+    if (begun.state() == "in_progress") return;  // it is the one that was asked for
+    begun.set_name(savepoint);
+    begun.set_state("in_progress");
+    begun.clear_why();
+    led->second.attempt->RequestSavepoint(savepoint);
+    Tell(name, /*is_warning=*/false, "coordinator", "savepoint '" + savepoint + "' is begun");
+  });
+  return status;
+}
+
+void ClusterCoordinator::OnSavepoint(const std::string& job, const std::string& savepoint,
+                                     const Status& status) {
+  const auto told = told_.find(job);
+  if (told == told_.end()) return;
+  const auto found = told->second.savepoints.find(savepoint);
+  if (found == told->second.savepoints.end()) return;
+  found->second.set_state(status.ok() ? "complete" : "failed");
+  if (!status.ok()) found->second.set_why(status.message());
+  Tell(job, !status.ok(), "coordinator",
+       "savepoint '" + savepoint + "' " +
+           (status.ok() ? "is complete" : "failed: " + status.message()));
+}
+
+std::map<std::string, proto::SavepointStatus> ClusterCoordinator::SavepointsOf(
+    const std::string& name) {
+  std::map<std::string, proto::SavepointStatus> savepoints;
+  Ask([&] {
+    if (const auto told = told_.find(name); told != told_.end()) {
+      savepoints = told->second.savepoints;
+    }
+  });
+  return savepoints;
 }
 
 std::vector<WorkerView> ClusterCoordinator::Workers() {
   std::vector<WorkerView> views;
   Ask([&] {
     for (const auto& [name, worker] : state_.workers()) {
-      views.push_back({worker, now() - beats_[name]});
+      WorkerView view{worker, now() - beats_[name], {}};
+      for (const auto& [of, job] : state_.jobs()) {
+        if (job.workers.contains(name)) view.jobs.push_back(of);
+      }
+      views.push_back(std::move(view));
     }
   });
   return views;

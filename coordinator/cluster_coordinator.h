@@ -14,6 +14,7 @@
 
 #include "coordinator/cluster_log.h"
 #include "coordinator/cluster_state.h"
+#include "coordinator/job_view.h"
 #include "coordinator/led_attempt.h"
 #include "engine/env/event_queue.h"
 #include "engine/metrics/metrics.h"
@@ -26,27 +27,13 @@ struct ClusterCoordinatorOptions {
   Metrics* metrics = nullptr;
 };
 
-// A job as people see it.
-struct JobView {
-  proto::JobRecord record;
-  JobPhase phase = JobPhase::kWaiting;
-  std::string why;
-  int64_t attempt = 0;
-  int64_t restarts = 0;
-  std::string last_failure;
-  std::vector<std::string> workers;  // of the attempt
-  std::vector<std::string> slots;    // each slot's worker, while an attempt lives
-  MonotonicTime in_phase{0};
-  int64_t checkpoints = 0;  // of the attempt
-  int64_t last_epoch = 0;
-  int64_t lag_records = -1;  // -1: not known
-  int64_t state_bytes = 0;
-};
-
 struct WorkerView {
   WorkerInfo info;
   MonotonicTime beat_ago{0};
+  std::vector<std::string> jobs;  // that have something there
 };
+
+enum class ApplyAction { kCreated, kChanged, kUnchanged };
 
 class ClusterCoordinator final : private ExchangeObserver, private ClusterHost {
  public:
@@ -60,12 +47,31 @@ class ClusterCoordinator final : private ExchangeObserver, private ClusterHost {
   // It no longer leads, or cannot write its log: the process must end.
   std::optional<Status> failure() const;
 
-  // Any thread; they wait for the thread that decides.
-  Status Apply(const std::string& name, const std::string& file_name, const std::string& file);
+  int64_t term() const { return log_->term(); }
+
+  // Any thread; they wait for the thread that decides. User errors: what ClusterState's are,
+  // "too_many_jobs".
+  Result<ApplyAction> Apply(const std::string& name, const std::string& file_name,
+                            const std::string& file, bool dry_run);
   Status SetDesire(const std::string& name, proto::JobDesire desire);
   Status Rescale(const std::string& name, int32_t parallelism);
+  Status Restore(const std::string& name, const proto::RestorePoint& point);
   Status Remove(const std::string& name);
   std::vector<JobView> Jobs();
+  // None: there is no such job.
+  std::optional<JobView> Job(const std::string& name);
+  std::vector<std::string> JobNames();
+  // Lines of a job's log, and rows on their way to its sinks (`sink`: of that one only), which are
+  // shown for a while from the first request on. Empty where there is no such job.
+  JobLog::Page LogOf(const std::string& name, int64_t after, size_t limit, bool warnings_only);
+  std::vector<JobLog::Entry> LastLines(const std::string& name, size_t count);
+  JobRows::Page RowsOf(const std::string& name, int64_t after, size_t limit,
+                       const std::string& sink);
+  // Begins a savepoint of a running job. User errors: "job_unknown", "job_not_running" (it has no
+  // attempt that runs).
+  Status BeginSavepoint(const std::string& name, const std::string& savepoint);
+  // Savepoints that were begun here, by name.
+  std::map<std::string, proto::SavepointStatus> SavepointsOf(const std::string& name);
   std::vector<WorkerView> Workers();
 
  private:
@@ -78,7 +84,28 @@ class ClusterCoordinator final : private ExchangeObserver, private ClusterHost {
     std::jthread thread;  // prepares it
     int64_t checkpoints = 0;
     int64_t last_epoch = 0;
+    std::optional<MonotonicTime> last_checkpoint;
+    int64_t unpublished_epochs = 0;
+    int64_t unpublished_bytes = 0;
+    Blocked blocked = Blocked::kNo;
+    MonotonicTime blocked_since{0};
+    MonotonicTime blocked_told{0};
+    std::vector<SourceProgress> sources;
+    // By sink and by who told it: until when it is shown.
+    std::map<std::string, std::pair<int64_t, MonotonicTime>> latencies;
+    std::map<std::string, std::pair<std::string, MonotonicTime>> warnings;
   };
+  // What stays of a job from attempt to attempt.
+  struct Told {
+    JobLog log{kLogLinesMax};
+    JobRows rows{kRowsMax};
+    MonotonicTime watched{0};  // when somebody last asked for rows
+    std::map<std::string, proto::SavepointStatus> savepoints;
+  };
+  static constexpr size_t kLogLinesMax = 2000;
+  static constexpr size_t kRowsMax = 1000;
+  static constexpr size_t kSavepointsTold = 100;
+  static constexpr size_t kJobsMax = 1000;
 
   ClusterCoordinator(ClusterCoordinatorOptions options, ClusterLog* log);
   // Runs `what` on the thread that decides, and waits for it.
@@ -91,6 +118,15 @@ class ClusterCoordinator final : private ExchangeObserver, private ClusterHost {
   const WorkerInfo* WorkerOf(LinkSessionId session) const;
   void Send(uint64_t session, proto::ClusterMessage message);
   void OnJobEnded(const std::string& job, int64_t serial, const Status& status);
+  // Of the attempt that began with `serial`; null where it is over.
+  Led* LedOf(const std::string& job, int64_t serial);
+  void Tell(const std::string& job, bool is_warning, const std::string& where, std::string message);
+  void TakeLines(const std::string& worker, const proto::Beat& beat);
+  void TakeRows(const proto::WatchedRows& watched);
+  void WatchJobs();
+  void OnSavepoint(const std::string& job, const std::string& savepoint, const Status& status);
+  JobView ViewOf(const std::string& name, const ClusterState::Job& job);
+  void ViewAttempt(const Led& led, JobView* view);
   void UpdateMetrics();
 
   // ExchangeObserver
@@ -122,6 +158,14 @@ class ClusterCoordinator final : private ExchangeObserver, private ClusterHost {
   ClusterState state_;
   int64_t serial_ = 0;  // of attempts that were begun here
   std::map<std::string, Led> led_;
+  // Attempts that are being ended, on a thread each: the next one of the job waits for it.
+  struct Ending {
+    std::shared_future<void> done;
+    std::jthread thread;
+  };
+  std::map<std::string, Ending> endings_;
+  std::map<std::string, Told> told_;
+  MonotonicTime watches_sent_{0};
   std::map<std::string, SlotWorkers> slots_;  // of each job's last attempt
   std::map<std::string, MonotonicTime> beats_;
   std::map<std::string, std::map<std::string, proto::AttemptLoad>> loads_;  // by job and worker

@@ -221,39 +221,50 @@ void ClusterState::Apply(const std::string& name, const std::string& file_name,
   record.set_file(file);
   record.set_version(record.version() + 1);
   record.set_desire(proto::JOB_RUNNING);
-  if (!same) {
-    record.set_finished(false);
-    record.clear_failure();
-    job.failures.clear();
-    job.backoff = MonotonicTime(0);
-    job.not_before = MonotonicTime(0);
-  }
+  const bool lives =
+      !IsOver(job.phase) && job.phase != JobPhase::kPaused && job.phase != JobPhase::kCanceled;
+  // What has finished stays so: a fresh start is a new generation.
+  const bool unchanged = same && (lives || job.phase == JobPhase::kFinished);
+  if (unchanged) return host->Persist();
+  BeginAnew(&job, is_new ? "applied" : "the job file has changed", now, host);
+}
+
+// The record has changed: the next attempt is by it, and what went wrong before counts no more.
+void ClusterState::BeginAnew(Job* job, const std::string& why, MonotonicTime now,
+                             ClusterHost* host) {
+  job->record.set_finished(false);
+  job->record.clear_failure();
+  job->failures.clear();
+  job->backoff = MonotonicTime(0);
+  job->not_before = MonotonicTime(0);
   host->Persist();
-  if (same && !IsOver(job.phase) && job.phase != JobPhase::kPaused &&
-      job.phase != JobPhase::kCanceled) {
-    return;
-  }
-  switch (job.phase) {
+  switch (job->phase) {
     case JobPhase::kPreparing:
-      job.abandon = true;
+      job->abandon = true;
       return;
     case JobPhase::kDeploying:
-      return End(&job, "the job file has changed", now, host);
+      return End(job, why, now, host);
     case JobPhase::kRunning:
-      return Stop(&job, "the job file has changed", now, host);
+      return Stop(job, why, now, host);
     case JobPhase::kFinished:
-      if (same) return;  // it has ended; a fresh start is a new generation
-      [[fallthrough]];
     case JobPhase::kFailed:
     case JobPhase::kPaused:
     case JobPhase::kCanceled:
-      record.clear_failure();
-      job.failures.clear();
-      Enter(&job, JobPhase::kWaiting, "applied", now, host);
+      Enter(job, JobPhase::kWaiting, why, now, host);
       [[fallthrough]];
     default:
-      StartIfPossible(&job, now, host);
+      StartIfPossible(job, now, host);
   }
+}
+
+Status ClusterState::Restore(const std::string& name, const proto::RestorePoint& point,
+                             MonotonicTime now, ClusterHost* host) {
+  ARROW_ASSIGN_OR_RAISE(Job* const job, Known(name));
+  *job->record.mutable_restore() = point;
+  job->record.set_version(job->record.version() + 1);
+  job->record.set_desire(proto::JOB_RUNNING);
+  BeginAnew(job, "restored", now, host);
+  return Status::OK();
 }
 
 Status ClusterState::SetDesire(const std::string& name, proto::JobDesire desire, MonotonicTime now,
@@ -357,6 +368,7 @@ void ClusterState::OnPrepared(const std::string& name, PreparedAttempt prepared,
   job.restart = prepared.restart;
   if (prepared.finished) {
     host->EndLeading(name);
+    job.record.clear_restore();
     job.record.set_finished(true);
     host->Persist();
     return Enter(&job, JobPhase::kFinished, "every source has ended", now, host);
@@ -370,6 +382,11 @@ void ClusterState::OnPrepared(const std::string& name, PreparedAttempt prepared,
     host->EndLeading(name);
     job.workers.clear();
     return AfterEnd(&job, now, host);
+  }
+  // The new generation is in the job's log: it is not begun again.
+  if (job.record.has_restore()) {
+    job.record.clear_restore();
+    host->Persist();
   }
   job.workers.clear();
   job.deploying.clear();

@@ -29,6 +29,7 @@ struct WorkerInfo {
   int32_t slots = 1;
   std::string exchange_address;
   std::string build;
+  std::string metrics_address;  // for people; may be empty
   bool leaving = false;
 };
 
@@ -120,6 +121,10 @@ class ClusterState {
   // 0: as the file says. User errors: "job_unknown".
   Status Rescale(const std::string& name, int32_t parallelism, MonotonicTime now,
                  ClusterHost* host);
+  // A new generation from a savepoint or an older checkpoint; the job is wanted again. User errors:
+  // "job_unknown".
+  Status Restore(const std::string& name, const proto::RestorePoint& point, MonotonicTime now,
+                 ClusterHost* host);
   // A job that has ended, for good. User errors: "job_unknown", "job_is_running".
   Status Remove(const std::string& name, ClusterHost* host);
 
@@ -155,6 +160,7 @@ class ClusterState {
   void Enter(Job* job, JobPhase phase, const std::string& why, MonotonicTime now,
              ClusterHost* host);
   bool IsWanted(const Job& job) const;
+  void BeginAnew(Job* job, const std::string& why, MonotonicTime now, ClusterHost* host);
   std::vector<WorkerInfo> StayingWorkers() const;
   void StartIfPossible(Job* job, MonotonicTime now, ClusterHost* host);
   void Stop(Job* job, const std::string& why, MonotonicTime now, ClusterHost* host);

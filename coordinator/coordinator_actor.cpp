@@ -4,6 +4,7 @@ namespace millrace {
 namespace {
 
 constexpr auto kTick = std::chrono::milliseconds(20);
+constexpr auto kSourcesEvery = std::chrono::seconds(1);
 
 class CoordinatorState final : public CoordinatorHost {
  public:
@@ -22,6 +23,7 @@ class CoordinatorState final : public CoordinatorHost {
           if (!std::exchange(started_, true)) job_.Start(this);
           self_->delayed_send(self_, kTick, Tick::value);
           job_.OnTick(now(), this);
+          TellSources();
         },
         [this](const WatermarkReport& report) { job_.OnReport(report, now(), this); },
         [this](const PartitionIdle& idle) { job_.OnIdle(idle, now(), this); },
@@ -110,6 +112,11 @@ class CoordinatorState final : public CoordinatorHost {
   void ToReader(ParticipantId reader, Message message) {
     self_->send(peers_.readers.at(reader), std::move(message));
   }
+  void TellSources() {
+    if (now() - sources_told_ < kSourcesEvery) return;
+    sources_told_ = now();
+    observer_->OnSources(job_.Sources());
+  }
   MonotonicTime now() const { return clock_->Monotonic(); }
   EventTime wall() const { return clock_->Wall(); }
 
@@ -117,6 +124,7 @@ class CoordinatorState final : public CoordinatorHost {
   JobCoordinator job_;
   CoordinatorPeers peers_;
   bool started_ = false;
+  MonotonicTime sources_told_{0};
   const Clock* clock_;
   JobObserver* observer_;
 };

@@ -19,6 +19,8 @@ class JobObserver {
   virtual void OnSavepoint(const std::string& name, const Status& status) = 0;
   virtual void OnUnpublished(int64_t epochs, int64_t bytes) = 0;
   virtual void OnCheckpointsBlocked(Blocked why, MonotonicTime since) = 0;
+  // Each second.
+  virtual void OnSources(const std::vector<SourceProgress>& sources) {}
   virtual void OnEnded(const Status& status) = 0;
 };
 

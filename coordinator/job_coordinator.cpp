@@ -90,6 +90,29 @@ void JobCoordinator::Abandon(Epoch epoch, const std::string& why, CoordinatorHos
   }
 }
 
+std::vector<SourceProgress> JobCoordinator::Sources() const {
+  std::vector<SourceProgress> sources;
+  for (const SourceState& source : sources_) {
+    SourceProgress& progress = sources.emplace_back();
+    progress.node = source.plan.node;
+    progress.watermark = source.told;
+    progress.partitions = int64_t(source.watermark.partitions().size());
+    progress.holder = source.watermark.Holder();
+    std::optional<EventTime> next;
+    for (const auto& [partition, state] : source.watermark.partitions()) {
+      if (state.idle && progress.idle.size() < SourceProgress::kIdleShown) {
+        progress.idle.push_back(partition);
+      }
+      if (state.idle || state.ended || partition == progress.holder) continue;
+      if (!next.has_value() || state.watermark < *next) next = state.watermark;
+    }
+    if (!next.has_value()) continue;
+    const EventTime held = source.watermark.partitions().at(*progress.holder).watermark;
+    if (held != kEventTimeMin) progress.holds_by = *next - held;
+  }
+  return sources;
+}
+
 void JobCoordinator::RequestSavepoint(const std::string& name, MonotonicTime now,
                                       CoordinatorHost* host) {
   if (state_ != State::kRunning || stop_wanted_) {

@@ -38,6 +38,18 @@ struct CoordinatorPlan {
   Epoch last_epoch;  // numbering goes on after it
 };
 
+// How far a source has come, for people.
+struct SourceProgress {
+  NodeId node;
+  EventTime watermark = kEventTimeMin;  // none yet; kEventTimeMax: it has ended
+  int64_t partitions = 0;
+  // The partition that holds the watermark, and by how much the next one is ahead of it.
+  std::optional<TopicPartition> holder;
+  Micros holds_by{0};
+  std::vector<TopicPartition> idle;  // at most kIdleShown
+  static constexpr size_t kIdleShown = 20;
+};
+
 class CoordinatorHost {
  public:
   virtual ~CoordinatorHost() = default;
@@ -96,6 +108,8 @@ class JobCoordinator {
   void RequestSavepoint(const std::string& name, MonotonicTime now, CoordinatorHost* host);
   // Ends the job after one more epoch; open windows are left for the next start.
   void RequestStop(MonotonicTime now, CoordinatorHost* host);
+
+  std::vector<SourceProgress> Sources() const;
 
   bool ended() const { return state_ == State::kEnded; }
   bool paused() const { return paused_; }

@@ -36,6 +36,8 @@ Status LedAttempt::Prepare() {
                         ListLeftovers(job_->spec, job_->plan, surroundings_.connectors));
   JobClaimOptions claim;
   claim.folder = surroundings_.storage;
+  if (!record_.restore().savepoint().empty()) claim.savepoint = record_.restore().savepoint();
+  if (record_.restore().epoch() > 0) claim.from = Epoch(record_.restore().epoch());
   ARROW_ASSIGN_OR_RAISE(claim_, ClaimJob(job_->spec, job_->plan, surroundings_.connectors,
                                          std::move(claim), surroundings_.clock, giving_up_));
   if (claim_->finished()) return Status::OK();
@@ -125,9 +127,12 @@ void LedAttempt::TakeTheLead() {
       LedJob{&job_->spec, &layout_, claim_.get(), surroundings_.clock, observer_, &sources_},
       **system_, proxy);
   surroundings_.exchange->Register(id, {{kCoordinatorAddress, leader_->coordinator()}});
+  ActorSystem::LeaveThread();
 }
 
 void LedAttempt::Launch() { leader_->Launch(); }
+
+void LedAttempt::RequestSavepoint(const std::string& name) { leader_->RequestSavepoint(name); }
 
 void LedAttempt::RequestStop() {
   if (leader_ != nullptr) leader_->RequestStop();

@@ -52,6 +52,10 @@ class LedAttempt {
   // All workers have made their share.
   void Launch();
   void RequestStop();
+  // Once it is launched; told by JobObserver::OnSavepoint.
+  void RequestSavepoint(const std::string& name);
+  // Once it is prepared.
+  const CheckedJob& job() const { return *job_; }
 
  private:
   void MakeDeployment();

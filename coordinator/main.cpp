@@ -20,6 +20,9 @@ constexpr auto kTurn = std::chrono::milliseconds(50);
 struct CoordinatorOptions {
   ProcessOptions process;
   std::string api = "127.0.0.1:8080";
+  std::string api_tokens;
+  std::string api_tls_certificate;
+  std::string api_tls_key;
 };
 
 int Fail(const Status& status) { return millrace::Fail("the coordinator ends", status); }
@@ -39,26 +42,30 @@ int Lead(const CoordinatorOptions& options, const sigset_t& signals, ClusterLog*
   if (!coordinator.ok()) return Fail(coordinator.status());
   auto address = ParseLinkAddress(options.api);
   if (!address.ok()) return Fail(address.status());
-  if (address->host != "localhost" && !address->host.starts_with("127.") &&
-      address->host != "::1") {
-    return Fail(
-        UserError("api_loopback_only",
-                  "--api " + options.api +
-                      ": the API asks nobody who they are, so it listens on loopback only"));
-  }
-  AdminApi api({address->host, int(address->port)}, coordinator->get());
-  if (const Status status = api.Start(); !status.ok()) return Fail(status);
+  AdminApiOptions configured;
+  configured.host = address->host;
+  configured.port = int(address->port);
+  configured.tokens = options.api_tokens;
+  configured.tls_certificate = options.api_tls_certificate;
+  configured.tls_key = options.api_tls_key;
+  configured.cluster = options.process.cluster;
+  configured.coordinator = options.process.name;
+  configured.build = MILLRACE_VERSION;
+  configured.storage = options.process.storage;
+  auto api = AdminApi::Make(std::move(configured), coordinator->get(), clock);
+  if (!api.ok()) return Fail(api.status());
+  if (const Status status = (*api)->Start(); !status.ok()) return Fail(status);
   LogInfo("leads the cluster", {{"cluster", options.process.cluster},
                                 {"term", log->term()},
                                 {"port", int64_t((*coordinator)->port())},
-                                {"api", api.address()}});
+                                {"api", (*api)->address()}});
   while (!TakeSignal(signals, kTurn)) {
     if (const auto failure = (*coordinator)->failure(); failure.has_value()) {
       return Fail(*failure);
     }
   }
   LogInfo("ends; workers go on until another coordinator leads");
-  api.Stop();
+  (*api)->Stop();
   return kExitOk;
 }
 
@@ -99,6 +106,13 @@ int Main(int argc, char** argv) {
   AddProcessOptions(&app, &options.process);
   FromEnvironment(app.add_option("--api", options.api, "HOST:PORT of the admin API"))
       ->capture_default_str();
+  FromEnvironment(app.add_option("--api-tokens", options.api_tokens,
+                                 "File of who may use the admin API: lines NAME ROLE TOKEN, of "
+                                 "the roles viewer and operator; default: anyone, on loopback"));
+  FromEnvironment(app.add_option("--api-tls-cert", options.api_tls_certificate,
+                                 "PEM file of the admin API's certificate"));
+  FromEnvironment(
+      app.add_option("--api-tls-key", options.api_tls_key, "PEM file of its private key"));
   if (const auto code = ParseArguments(&app, argc, argv); code.has_value()) return *code;
   return Run(options);
 }

@@ -105,6 +105,7 @@ Status Attempt::OpenEndpoints() {
 
 Status Attempt::MakeActors() {
   report_ = std::make_unique<WorkerReport>(surroundings_.metrics, surroundings_.clock);
+  tap_ = std::make_unique<RowTap>(job_->plan, surroundings_.clock);
   TaskStatesOptions states;
   states.folder = surroundings_.local_folder + "/" + id_.job;
   states.attempt = id_.attempt;
@@ -133,6 +134,7 @@ Status Attempt::MakeActors() {
   for (const auto& [node, source] : sources_) hosted.sources[node] = source.get();
   hosted.sinks = sinks_.get();
   hosted.lookups = lookups_->tables();
+  hosted.tap = tap_.get();
   host_ = std::make_unique<JobHost>(std::move(hosted));
   ARROW_RETURN_NOT_OK(host_->Spawn());
 
@@ -157,7 +159,41 @@ caf::actor Attempt::Proxy(Address address) {
   return proxy;
 }
 
-proto::AttemptLoad Attempt::Load() const {
+void Attempt::LoadStreams(const RunFigures& figures, proto::AttemptLoad* load) const {
+  std::map<std::string, proto::StreamLoad> streams;
+  for (const JobAccount& account : accounts_) {
+    for (const auto& [name, stream] : account.streams()) {
+      const auto [found, added] = streams.try_emplace(name);
+      proto::StreamLoad& sum = found->second;
+      if (added) {
+        sum.set_name(name);
+        sum.set_watermark(INT64_MIN);
+        sum.set_lag_records(-1);
+      }
+      sum.set_records_in(sum.records_in() + stream->rows_in);
+      sum.set_filtered(sum.filtered() + stream->filtered);
+      sum.set_late(sum.late() + stream->late);
+      sum.set_dead_letters(sum.dead_letters() + account.DeadLettersOf(name));
+      sum.set_windows_fired(sum.windows_fired() + stream->windows_fired);
+      sum.set_watermark(std::max<int64_t>(sum.watermark(), stream->watermark));
+    }
+  }
+  for (const auto& [name, records] : figures.lag) {
+    if (const auto found = streams.find(name); found != streams.end()) {
+      found->second.set_lag_records(records);
+    }
+  }
+  for (const auto& [name, census] : figures.KeysByStream()) {
+    const auto found = streams.find(name);
+    if (found == streams.end()) continue;
+    found->second.set_keys_behind(census.behind);
+    found->second.set_keys_offline(census.offline);
+    found->second.set_furthest_behind(FurthestBehind(census));
+  }
+  for (auto& [name, stream] : streams) *load->add_streams() = std::move(stream);
+}
+
+proto::AttemptLoad Attempt::Load() {
   proto::AttemptLoad load;
   load.set_job(id_.job);
   load.set_attempt(id_.attempt);
@@ -166,7 +202,34 @@ proto::AttemptLoad Attempt::Load() const {
   for (const auto& [stream, records] : figures.lag) lag += records;
   load.set_lag_records(lag);
   load.set_state_bytes(figures.state_bytes);
+  LoadStreams(figures, &load);
+  WorkerReport::News news = report_->TakeNews();
+  for (const auto& [name, stats] : figures.sinks) {
+    proto::SinkLoad& sink = *load.add_sinks();
+    sink.set_name(name);
+    sink.set_records_out(stats.rows_written);
+    const auto latency = news.latencies.find(name);
+    sink.set_latency(latency == news.latencies.end()
+                         ? -1
+                         : std::chrono::duration_cast<Micros>(latency->second).count());
+  }
+  for (WorkerReport::News::Warning& warning : news.warnings) {
+    proto::WorkerLine& line = lines_.emplace_back();
+    line.set_job(id_.job);
+    line.set_wall(warning.wall.time_since_epoch().count());
+    line.set_message(warning.who + ": " + warning.message);
+  }
+  if (news.dropped_warnings > 0) {
+    proto::WorkerLine& line = lines_.emplace_back();
+    line.set_job(id_.job);
+    line.set_wall(surroundings_.clock->Wall().time_since_epoch().count());
+    line.set_message("and " + std::to_string(news.dropped_warnings) + " more warnings");
+  }
   return load;
+}
+
+std::vector<proto::WorkerLine> Attempt::TakeLines() {
+  return std::exchange(lines_, std::vector<proto::WorkerLine>());
 }
 
 }  // namespace millrace

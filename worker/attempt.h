@@ -48,7 +48,13 @@ class Attempt {
   void GiveUp() { giving_up_ = true; }
 
   const AttemptId& id() const { return id_; }
-  proto::AttemptLoad Load() const;
+  // Once it has started. Latencies are those since it was asked last.
+  proto::AttemptLoad Load();
+  // What its actors told since this was asked last.
+  std::vector<proto::WorkerLine> TakeLines();
+  // Shows rows on their way to sinks for a while.
+  void Watch() { tap_->Open(); }
+  RowTap::Taken TakeRows() { return tap_->Take(); }
 
  private:
   // Null where the plan has no such source.
@@ -60,6 +66,7 @@ class Attempt {
   Status OpenEndpoints();
   Status MakeActors();
   caf::actor Proxy(Address address);
+  void LoadStreams(const RunFigures& figures, proto::AttemptLoad* load) const;
 
   const AttemptSurroundings surroundings_;
   const proto::Deploy deploy_;
@@ -72,6 +79,8 @@ class Attempt {
   JobLayout layout_;
   std::deque<JobAccount> accounts_;  // one a participant
   std::unique_ptr<WorkerReport> report_;
+  std::vector<proto::WorkerLine> lines_;
+  std::unique_ptr<RowTap> tap_;
   std::unique_ptr<CheckpointStorage> storage_;
   std::unique_ptr<TaskStates> states_;
   std::unique_ptr<JobLookups> lookups_;

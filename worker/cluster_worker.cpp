@@ -56,12 +56,36 @@ void ClusterWorker::Beat() {
   proto::ClusterMessage message;
   message.mutable_beat()->set_sequence(++beats_);
   for (const auto& [id, running] : attempts_) {
-    if (running->started) *message.mutable_beat()->add_attempts() = running->attempt->Load();
+    if (!running->started) continue;
+    *message.mutable_beat()->add_attempts() = running->attempt->Load();
+    for (proto::WorkerLine& line : running->attempt->TakeLines()) {
+      *message.mutable_beat()->add_lines() = std::move(line);
+    }
   }
   Send(*coordinator_, message);
+  SendWatchedRows();
   if (!leaving_) return;
   message.mutable_leave();  // again, in case that another coordinator has come
   Send(*coordinator_, message);
+}
+
+void ClusterWorker::SendWatchedRows() {
+  for (const auto& [id, running] : attempts_) {
+    if (!running->started) continue;
+    RowTap::Taken taken = running->attempt->TakeRows();
+    if (taken.rows.empty() && taken.dropped == 0) continue;
+    proto::ClusterMessage message;
+    proto::WatchedRows& rows = *message.mutable_watched_rows();
+    rows.set_job(id.job);
+    rows.set_attempt(id.attempt);
+    rows.set_dropped(taken.dropped);
+    for (RowTap::Row& row : taken.rows) {
+      proto::WatchedRow& watched = *rows.add_rows();
+      watched.set_sink(std::move(row.sink));
+      watched.set_row(std::move(row.json));
+    }
+    Send(*coordinator_, message);
+  }
 }
 
 void ClusterWorker::RequestLeave() {
@@ -131,6 +155,12 @@ void ClusterWorker::OnControl(LinkSessionId session, proto::ClusterMessage messa
         return TakeDeploy(session, std::move(*message.mutable_deploy()));
       case proto::ClusterMessage::kEndAttempt:
         return EndAttempt({message.end_attempt().job(), message.end_attempt().attempt()});
+      case proto::ClusterMessage::kWatchRows: {
+        const AttemptId id{message.watch_rows().job(), message.watch_rows().attempt()};
+        const auto found = attempts_.find(id);
+        if (found != attempts_.end() && found->second->started) found->second->attempt->Watch();
+        return;
+      }
       case proto::ClusterMessage::kMayLeave: {
         {
           const std::lock_guard lock(mutex_);

@@ -134,7 +134,7 @@ Status JobHost::SpawnTaskAt(Address address) {
 Status JobHost::SpawnDirectAt(Address address) {
   const ActorPlan& plan = hosted_.layout->at(address);
   auto publisher = std::make_unique<Publisher>(std::move(hosted_.sinks->direct.at(plan.sink)),
-                                               plan.inputs.size(), hosted_.clock);
+                                               plan.inputs.size(), hosted_.clock, hosted_.tap);
   actors_[address] =
       SpawnPublisher(*system_, {plan.name, ParticipantOf(address), std::move(publisher)},
                      hosted_.clock, hosted_.observer);
@@ -163,6 +163,7 @@ OutboxOptions JobHost::OutboxOf(const ActorPlan& actor) {
       std::to_string(hosted_.states->options().attempt) + "-" + std::to_string(actor.shard);
   if (restored != nullptr) options.next_row = restored->next_row();
   options.inputs = actor.inputs.size();
+  options.tap = hosted_.tap;
   options.records = hosted_.sinks->MakeEncoders();
   for (const auto& [index, sink] : routes.sinks) {
     if (sink.route != SinkRoute::kFiles || sink.shard != actor.shard) continue;

@@ -20,6 +20,7 @@
 #include "engine/wire/actor_system.h"
 #include "worker/account.h"
 #include "worker/actors.h"
+#include "worker/row_tap.h"
 #include "worker/task_states.h"
 
 namespace millrace {
@@ -42,6 +43,7 @@ struct HostedJob {
   std::map<NodeId, Source*> sources;       // of readers that run here
   JobSinks* sinks = nullptr;               // moved out, but for what makes more
   LookupTables lookups = {};               // those of the plan
+  RowTap* tap = nullptr;                   // of rows on their way to sinks; null: none
   // Partitions of an unbounded source count as ended when they have been idle for so long.
   std::optional<Micros> end_when_idle;
 };

@@ -5,6 +5,7 @@
 #include <arrow/compute/api.h>
 
 #include "engine/env/crash_point.h"
+#include "engine/layout/sink_routes.h"
 
 namespace millrace {
 namespace {
@@ -12,7 +13,6 @@ namespace {
 // Runs of rows kept for latency between two barriers; more rows share the last run.
 constexpr size_t kRunsMax = 4096;
 
-std::string SinkName(int32_t sink) { return "sink." + std::to_string(sink); }
 constexpr const char* kLettersName = "dead_letters";
 
 // The rows of a batch that are not listed in `refused` (ascending).
@@ -94,6 +94,7 @@ Status Outbox::Take(const Frame& frame, OutboxHost* host) {
 }
 
 Status Outbox::TakeRows(const DataFrame& data, OutboxHost* host) {
+  if (options_.tap != nullptr) options_.tap->Offer(data.sink, data.rows);
   std::vector<DeadLetter> refused;
   const int64_t bytes_before = unsealed_bytes();
   if (const auto encoder = options_.records.find(data.sink); encoder != options_.records.end()) {

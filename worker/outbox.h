@@ -21,6 +21,7 @@
 #include "engine/wire/messages.h"
 #include "worker/account.h"
 #include "worker/frame_aligner.h"
+#include "worker/row_tap.h"
 #include "worker/task.h"
 
 namespace millrace {
@@ -45,6 +46,7 @@ struct OutboxOptions {
   // Dead letters: one of them, or neither where another shard has them.
   std::unique_ptr<DeadLetterEncoder> letter_records;
   std::optional<OutboxFileSink> letter_files;
+  RowTap* tap = nullptr;  // outlives the outbox; null: nobody looks
 };
 
 class OutboxHost : public TaskHost {

@@ -8,8 +8,9 @@ constexpr size_t kWrittenMax = 4096;
 
 }  // namespace
 
-Publisher::Publisher(std::unique_ptr<SinkWriter> writer, size_t inputs, const Clock* clock)
-    : writer_(std::move(writer)), aligner_(inputs), clock_(clock) {}
+Publisher::Publisher(std::unique_ptr<SinkWriter> writer, size_t inputs, const Clock* clock,
+                     RowTap* tap)
+    : writer_(std::move(writer)), aligner_(inputs), clock_(clock), tap_(tap) {}
 
 void Publisher::Push(size_t input, std::shared_ptr<const Frame> frame) {
   aligner_.Push(input, std::move(frame));
@@ -42,6 +43,7 @@ Status Publisher::Take(const Frame& frame, PublisherHost* host) {
   if (data == nullptr) {
     return InternalError("unexpected_frame", "a publisher received a frame meant for a task");
   }
+  if (tap_ != nullptr) tap_->Offer(data->sink, data->rows);
   std::vector<DeadLetter> rejected;
   ARROW_RETURN_NOT_OK(writer_->Write(data->rows, &rejected));
   if (!rejected.empty()) {

@@ -14,6 +14,7 @@
 #include "engine/env/clock.h"
 #include "engine/wire/frame.h"
 #include "worker/frame_aligner.h"
+#include "worker/row_tap.h"
 #include "worker/task.h"
 
 namespace millrace {
@@ -30,7 +31,9 @@ class PublisherHost : public TaskHost {
 
 class Publisher {
  public:
-  Publisher(std::unique_ptr<SinkWriter> writer, size_t inputs, const Clock* clock);
+  // `tap` outlives it; null: nobody looks.
+  Publisher(std::unique_ptr<SinkWriter> writer, size_t inputs, const Clock* clock,
+            RowTap* tap = nullptr);
 
   void Push(size_t input, std::shared_ptr<const Frame> frame);
   // Returns whether there is more to do at once.
@@ -49,6 +52,7 @@ class Publisher {
   std::unique_ptr<SinkWriter> writer_;
   FrameAligner aligner_;
   const Clock* clock_;
+  RowTap* const tap_;
   struct Written {
     int64_t rows = 0;
     MonotonicTime fetched{0};

@@ -1,5 +1,8 @@
 #include "worker/worker_report.h"
 
+#include <algorithm>
+#include <utility>
+
 #include "engine/metrics/log.h"
 
 namespace millrace {
@@ -22,14 +25,27 @@ RunFigures WorkerReport::figures() const {
   return figures;
 }
 
+WorkerReport::News WorkerReport::TakeNews() {
+  const std::lock_guard lock(mutex_);
+  return std::exchange(news_, News());
+}
+
 void WorkerReport::OnWarning(const std::string& who, const std::string& message) {
   LogWarn(message, {{"who", who}});
+  const std::lock_guard lock(mutex_);
+  if (news_.warnings.size() < kWarningsMax) {
+    news_.warnings.push_back({clock_->Wall(), who, message});
+  } else {
+    ++news_.dropped_warnings;
+  }
 }
 
 void WorkerReport::OnDelivered(const std::string& sink, int64_t rows, MonotonicTime after) {
   metrics_->EndToEndLatencySeconds().Observe(std::chrono::duration<double>(after).count());
   const std::lock_guard lock(mutex_);
   figures_.latency.Record(std::chrono::duration_cast<Micros>(after), rows);
+  MonotonicTime& longest = news_.latencies[sink];
+  longest = std::max(longest, after);
 }
 
 void WorkerReport::OnSinkStats(const std::string& sink, const SinkStats& stats) {

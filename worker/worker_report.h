@@ -21,6 +21,20 @@ class WorkerReport final : public WorkerObserver {
 
   // All but what is known of checkpoints.
   RunFigures figures() const;
+  // What was told since it was asked last: warnings, the oldest first, and how long rows took to
+  // their sinks at most, by sink.
+  struct News {
+    struct Warning {
+      EventTime wall;
+      std::string who;  // "readings.reader.0"
+      std::string message;
+    };
+    std::vector<Warning> warnings;
+    int64_t dropped_warnings = 0;  // beyond kWarningsMax
+    std::map<std::string, MonotonicTime> latencies;
+  };
+  News TakeNews();
+  static constexpr size_t kWarningsMax = 50;
 
   void OnWarning(const std::string& who, const std::string& message) override;
   void OnDelivered(const std::string& sink, int64_t rows, MonotonicTime after) override;
@@ -45,6 +59,7 @@ class WorkerReport final : public WorkerObserver {
   std::map<std::string, KeyedOperatorStats> task_stats_;
   std::map<std::string, int64_t> lag_;
   std::map<std::string, MonotonicTime> keys_told_;  // by stream
+  News news_;
 };
 
 }  // namespace millrace

@@ -78,7 +78,7 @@ class LayoutMaker {
     const auto senders = SendersOfSinks();
     for (const auto& [index, sink] : layout_.routes.sinks) {
       if (sink.route != SinkRoute::kDirect) continue;
-      const Address address = Add(ActorKind::kDirectPublisher, "sink." + std::to_string(index));
+      const Address address = Add(ActorKind::kDirectPublisher, SinkName(index));
       At(address).sink = index;
       for (const Address sender : senders.at(index)) LinkSinks(sender, address, {index});
     }
@@ -176,7 +176,7 @@ class LayoutMaker {
     }
     for (const auto& [index, sink] : layout_.routes.sinks) {
       if (sink.route != SinkRoute::kFiles) continue;
-      AddRollPublisher("sink." + std::to_string(index), index, sink.shard);
+      AddRollPublisher(SinkName(index), index, sink.shard);
     }
     if (const auto& letters = layout_.routes.letter_files; letters.has_value()) {
       AddRollPublisher("dead_letters", kDeadLetterSink, letters->shard);

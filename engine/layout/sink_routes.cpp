@@ -19,6 +19,8 @@ bool LettersAreRecords(const JobSpec& job) {
 
 }  // namespace
 
+std::string SinkName(int32_t sink) { return "sink." + std::to_string(sink); }
+
 SinkRoute RouteOf(const SinkSpec& sink) {
   if (std::holds_alternative<ConsoleSinkSpec>(sink.target) ||
       sink.delivery == Delivery::kAtLeastOnce) {

@@ -35,6 +35,8 @@ struct SinkRoutes {
 
 SinkRoutes RoutesOf(const JobSpec& job, const JobPlan& plan);
 
+// For metrics and people: "sink.0".
+std::string SinkName(int32_t sink);
 // A sink's stable id: "minutes>parquet:lake/minutes".
 std::string SinkId(const SinkSpec& sink);
 // Where dead letters go that go to files, and the id of that sink.

@@ -3,11 +3,11 @@
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
-#include <sys/stat.h>
 
 #include <algorithm>
 #include <array>
-#include <compare>
+
+#include "engine/env/file_stamp.h"
 
 namespace millrace {
 
@@ -179,15 +179,7 @@ struct LinkTls::Context {
 };
 
 struct LinkTls::Stamp {
-  struct File {
-    bool exists = false;
-    ino_t inode = 0;
-    off_t bytes = 0;
-    int64_t seconds = 0;
-    int64_t nanoseconds = 0;
-    friend bool operator==(const File&, const File&) = default;
-  };
-  std::array<File, 3> files;
+  std::array<FileStamp, 3> files;
   friend bool operator==(const Stamp&, const Stamp&) = default;
 };
 
@@ -199,15 +191,7 @@ LinkTls::LinkTls(LinkTlsFiles files) : files_(std::move(files)) {}
 LinkTls::~LinkTls() = default;
 
 LinkTls::Stamp LinkTls::StampOf(const LinkTlsFiles& files) {
-  Stamp stamp;
-  const std::array<const std::string*, 3> paths = {&files.ca, &files.certificate, &files.key};
-  for (size_t i = 0; i < paths.size(); ++i) {
-    struct stat status = {};
-    if (::stat(paths[i]->c_str(), &status) != 0) continue;
-    stamp.files[i] = {true, status.st_ino, status.st_size, status.st_mtim.tv_sec,
-                      status.st_mtim.tv_nsec};
-  }
-  return stamp;
+  return {{FileStamp::Of(files.ca), FileStamp::Of(files.certificate), FileStamp::Of(files.key)}};
 }
 
 Result<std::shared_ptr<LinkTls::Context>> LinkTls::LoadContext(const LinkTlsFiles& files) {

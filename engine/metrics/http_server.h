@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "engine/base/status.h"
-#include "engine/metrics/http_service.h"
+#include "engine/http/http_service.h"
 #include "engine/metrics/metrics.h"
 
 namespace millrace {

@@ -10,8 +10,11 @@ ActorSystem::ActorSystem() {
   config_.set("scheduler.policy", caf::atom("sharing"));
   config_.set("scheduler.max-threads", size_t(1));
   system_.emplace(config_);
+  LeaveThread();
   own_threads_ = system_->detached_actors();
 }
+
+void ActorSystem::LeaveThread() { caf::logger::set_current_actor_system(nullptr); }
 
 ActorSystem::~ActorSystem() {
   // A thread is counted until its actor is gone. There is nothing to wait on but the count.

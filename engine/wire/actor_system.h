@@ -17,6 +17,11 @@ class ActorSystem {
   // actors than that in between, they wait for the clock and the destructor for them, for ever.
   ~ActorSystem();
 
+  // For a thread that has made actors, before a system of theirs ends on another one: CAF leaves a
+  // reference to the system's logger with each thread that makes actors, and the destructor waits
+  // for all but its own, for ever.
+  static void LeaveThread();
+
   caf::actor_system& operator*() { return *system_; }
 
  private:

@@ -33,5 +33,16 @@ TEST(ActorSystem, ManyActorsThatEndAtOnceEnd) {
   EXPECT_TRUE(all_left.try_wait());
 }
 
+// Where a thread that made actors lives on, the system ends on another one all the same.
+TEST(ActorSystem, EndsOnAnotherThread) {
+  auto system = std::make_unique<ActorSystem>();
+  caf::actor actor = (**system).spawn(
+      [](caf::event_based_actor* self) { return caf::behavior{[self](int) { self->quit(); }}; });
+  ActorSystem::LeaveThread();
+  caf::anon_send(std::exchange(actor, nullptr), 1);
+  std::thread([&] { system.reset(); }).join();
+  EXPECT_EQ(system, nullptr);
+}
+
 }  // namespace
 }  // namespace millrace

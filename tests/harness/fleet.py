@@ -37,16 +37,17 @@ class Fleet:
     def coordinator(self) -> Process:
         return self._coordinators[-1]
 
-    def start_coordinator(self) -> Process:
+    def start_coordinator(self, *more: str | Path, host: str = "127.0.0.1") -> Process:
         self._lives += 1
         process = Process(
             [
                 "--cluster", "test",
                 "--name", f"coordinator-{self._lives}",
                 "--listen", f"127.0.0.1:{self.port}",
-                "--api", f"127.0.0.1:{self.api_port}",
+                "--api", f"{host}:{self.api_port}",
                 "--metrics-port", "0",
                 *self._shared(),
+                *more,
             ],
             self.folder,
             name=f"coordinator-{self._lives}",

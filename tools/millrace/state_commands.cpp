@@ -1,19 +1,15 @@
 #include "tools/millrace/state_commands.h"
 
-#include <arrow/filesystem/localfs.h>
 #include <spdlog/fmt/fmt.h>
 
 #include <algorithm>
-#include <atomic>
 #include <iostream>
 #include <optional>
 #include <set>
 
-#include "coordinator/job_claim.h"
+#include "coordinator/job_files.h"
 #include "engine/endpoints/job_sinks.h"
 #include "engine/env/clock.h"
-#include "engine/storage/checkpoint_storage.h"
-#include "engine/storage/metadata_log.h"
 #include "tools/millrace/savepoint_requests.h"
 #include "worker/task.h"
 
@@ -25,50 +21,18 @@ int Fail(const Status& status) {
   return kExitError;
 }
 
-struct OpenedState {
-  std::string folder;
-  std::unique_ptr<CheckpointStorage> storage;
-  std::unique_ptr<MetadataLog> log;
-};
-
-Result<OpenedState> OpenState(const StateOptions& options, const std::string& job) {
-  OpenedState state;
-  state.folder = StateFolder(options.state_dir, options.data_dir) + "/" + job;
-  ARROW_ASSIGN_OR_RAISE(state.storage,
-                        CheckpointStorage::Open(std::make_shared<arrow::fs::LocalFileSystem>(),
-                                                state.folder + "/checkpoints"));
-  ARROW_ASSIGN_OR_RAISE(state.log, OpenLocalMetadataLog(state.folder + "/log"));
-  return state;
-}
-
-Result<proto::Manifest> LastManifest(const OpenedState& state) {
-  ARROW_ASSIGN_OR_RAISE(const auto entries, state.log->Read());
-  for (auto entry = entries.rbegin(); entry != entries.rend(); ++entry) {
-    if (entry->entry.has_manifest()) {
-      return state.storage->ReadManifest(entry->entry.manifest().file());
-    }
-  }
-  return UserError("checkpoint_missing", "the job has no checkpoint in " + state.folder);
-}
-
-// Nobody runs the job: its last checkpoint, which has to be complete in itself.
-Status MakeSavepoint(const OpenedState& state, const std::string& name) {
-  ARROW_ASSIGN_OR_RAISE(proto::Manifest manifest, LastManifest(state));
-  manifest.set_savepoint(name);
-  return state.storage->WriteSavepoint(name, manifest);
+Result<JobFiles> OpenState(const StateOptions& options, const std::string& job) {
+  return JobFiles::Open(StateFolder(options.state_dir, options.data_dir), job);
 }
 
 Status CreateSavepoint(const StateOptions& options, const std::string& job) {
   ARROW_ASSIGN_OR_RAISE(const Micros timeout, ParseDuration(options.timeout));
-  ARROW_ASSIGN_OR_RAISE(const OpenedState state, OpenState(options, job));
+  ARROW_ASSIGN_OR_RAISE(const JobFiles state, OpenState(options, job));
   const SystemClock clock;
-  const std::atomic<bool> stopping{false};
-  const auto lease =
-      Lease::Acquire(state.folder + "/lease", "millrace savepoint", Lease::kTime, clock, stopping);
-  if (lease.ok()) return MakeSavepoint(state, options.savepoint);
-  const ErrorDetail* const detail = ErrorDetail::Of(lease.status());
-  if (detail == nullptr || detail->code() != "job_is_running") return lease.status();
-  return AskForSavepoint(state.folder + "/requests", options.savepoint, clock, timeout);
+  const Status made = state.MakeSavepoint(options.savepoint, clock);
+  const ErrorDetail* const detail = ErrorDetail::Of(made);
+  if (detail == nullptr || detail->code() != "job_is_running") return made;
+  return AskForSavepoint(state.folder() + "/requests", options.savepoint, clock, timeout);
 }
 
 // ---- plan --from --------------------------------------------------------------------------------
@@ -177,10 +141,10 @@ int RunSavepointList(const StateOptions& options) {
   if (job == nullptr) return kExitError;
   const auto state = OpenState(options, job->spec.name);
   if (!state.ok()) return Fail(state.status());
-  const auto names = state->storage->ListSavepoints();
+  const auto names = state->storage()->ListSavepoints();
   if (!names.ok()) return Fail(names.status());
   for (const std::string& name : *names) {
-    const auto manifest = state->storage->ReadSavepoint(name);
+    const auto manifest = state->storage()->ReadSavepoint(name);
     if (!manifest.ok()) {
       std::cout << fmt::format("{:<24} damaged: {}\n", name, manifest.status().message());
       continue;
@@ -198,10 +162,10 @@ int RunSavepointDelete(const StateOptions& options) {
   const auto state = OpenState(options, job->spec.name);
   if (!state.ok()) return Fail(state.status());
   // It exists, or the nearest name is told.
-  const auto manifest = state->storage->ReadSavepoint(options.savepoint);
+  const auto manifest = state->storage()->ReadSavepoint(options.savepoint);
   const ErrorDetail* const detail = ErrorDetail::Of(manifest.status());
   if (detail != nullptr && detail->code() == "savepoint_missing") return Fail(manifest.status());
-  const Status removed = state->storage->RemoveSavepoint(options.savepoint);
+  const Status removed = state->storage()->RemoveSavepoint(options.savepoint);
   return removed.ok() ? kExitOk : Fail(removed);
 }
 
@@ -212,7 +176,7 @@ int RunPlanFrom(const StateOptions& options, const std::string& from) {
   const auto state = OpenState(options, job->spec.name);
   if (!state.ok()) return Fail(state.status());
   const auto manifest =
-      from == "latest" ? LastManifest(*state) : state->storage->ReadSavepoint(from);
+      from == "latest" ? state->LastManifest() : state->storage()->ReadSavepoint(from);
   if (!manifest.ok()) return Fail(manifest.status());
   auto verdicts = JudgeOperators(job->plan, *manifest);
   if (!verdicts.ok()) return Fail(verdicts.status());

@@ -1,5 +1,5 @@
 // An HTTP server with bounds: 4 threads, 32 connections waiting, one request a connection; what
-// does not fit waits in the kernel's backlog. Plain HTTP; loopback unless told otherwise.
+// does not fit waits in the kernel's backlog. Loopback and plain HTTP unless told otherwise.
 #pragma once
 
 #include <cstddef>
@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "engine/base/status.h"
+#include "engine/http/server_certificate.h"
 
 namespace httplib {
 class Server;
@@ -21,6 +22,7 @@ struct HttpServiceOptions {
   int port = 0;             // 0: any free one; port() says which
   int timeout_seconds = 2;  // a read or write
   size_t body_bytes_max = 4096;
+  ServerCertificate* certificate = nullptr;  // of HTTPS; outlives the service. Null: plain HTTP
 };
 
 class HttpService {
@@ -39,6 +41,8 @@ class HttpService {
   // The real port, once started.
   int port() const { return port_; }
   std::string address() const;  // "http://127.0.0.1:9464"
+  // For handlers: half as many wait as may, so that one that is slow should refuse.
+  static bool busy();
 
  private:
   const HttpServiceOptions options_;

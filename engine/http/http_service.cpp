@@ -1,4 +1,4 @@
-#include "engine/metrics/http_service.h"
+#include "engine/http/http_service.h"
 
 #include <httplib.h>
 #include <netinet/in.h>
@@ -16,6 +16,10 @@ namespace {
 
 constexpr size_t kThreads = 4;
 constexpr size_t kWaitingMax = 32;
+constexpr size_t kBusyWaiting = kWaitingMax / 2;
+
+// Whether what this thread serves was taken from a queue that is too long.
+thread_local bool is_busy = false;
 
 // httplib's own queue is unbounded. Here the accepting thread waits while the queue is full.
 class BoundedTaskQueue final : public httplib::TaskQueue {
@@ -50,6 +54,7 @@ class BoundedTaskQueue final : public httplib::TaskQueue {
         if (tasks_.empty()) return;
         task = std::move(tasks_.front());
         tasks_.pop_front();
+        is_busy = tasks_.size() >= kBusyWaiting;
       }
       changed_.notify_all();
       task();
@@ -99,7 +104,14 @@ HttpService::HttpService(HttpServiceOptions options) : options_(std::move(option
 HttpService::~HttpService() { Stop(); }
 
 Status HttpService::Start(const std::function<void(httplib::Server*)>& route) {
-  server_ = std::make_unique<httplib::Server>();
+  if (options_.certificate == nullptr) {
+    server_ = std::make_unique<httplib::Server>();
+  } else {
+    server_ = std::make_unique<httplib::SSLServer>([this](SSL_CTX& context) {
+      options_.certificate->Serve(&context);
+      return true;
+    });
+  }
   server_->new_task_queue = [] { return new BoundedTaskQueue(); };
   // httplib's default, SO_REUSEPORT, would let two processes share the port unnoticed.
   server_->set_socket_options([](socket_t socket) {
@@ -131,6 +143,8 @@ Status HttpService::Start(const std::function<void(httplib::Server*)>& route) {
   return Status::OK();
 }
 
+bool HttpService::busy() { return is_busy; }
+
 void HttpService::Stop() {
   if (!thread_.joinable()) return;
   server_->stop();
@@ -140,7 +154,8 @@ void HttpService::Stop() {
 
 std::string HttpService::address() const {
   const bool v6 = options_.host.find(':') != std::string::npos;
-  return "http://" + (v6 ? "[" + options_.host + "]" : options_.host) + ":" + std::to_string(port_);
+  const std::string scheme = options_.certificate == nullptr ? "http://" : "https://";
+  return scheme + (v6 ? "[" + options_.host + "]" : options_.host) + ":" + std::to_string(port_);
 }
 
 }  // namespace millrace
