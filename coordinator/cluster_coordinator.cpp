@@ -1,5 +1,6 @@
 #include "coordinator/cluster_coordinator.h"
 
+#include "coordinator/led_job_metrics.h"
 #include "engine/layout/sink_routes.h"
 #include "engine/metrics/log.h"
 #include "engine/wire/control_codec.h"
@@ -25,13 +26,14 @@ constexpr size_t kWarnersMax = 1000;
 class ClusterCoordinator::Observer final : public JobObserver {
  public:
   Observer(ClusterCoordinator* cluster, std::string job, int64_t serial)
-      : cluster_(cluster), job_(std::move(job)), serial_(serial) {}
+      : cluster_(cluster),
+        job_(std::move(job)),
+        serial_(serial),
+        metrics_(JobMetricFamilies(cluster->options_.metrics, job_)) {}
   int64_t serial() const { return serial_; }
 
   void OnCheckpoint(const CompletedCheckpoint& checkpoint) override {
-    cluster_->options_.metrics->CheckpointDurationSeconds().Observe(
-        std::chrono::duration<double>(checkpoint.completed - checkpoint.opened).count());
-    cluster_->options_.metrics->Checkpoints("completed").Increment();
+    metrics_.OnCheckpoint(checkpoint, cluster_->options_.surroundings.clock->Wall());
     cluster_->events_.Post(
         [this_ = cluster_, job = job_, serial = serial_, epoch = checkpoint.epoch] {
           Led* const led = this_->LedOf(job, serial);
@@ -42,7 +44,7 @@ class ClusterCoordinator::Observer final : public JobObserver {
         });
   }
   void OnAbandoned(Epoch epoch, const std::string& why) override {
-    cluster_->options_.metrics->Checkpoints("abandoned").Increment();
+    metrics_.OnAbandoned();
     LogWarn("a checkpoint was given up; the next one makes up for it",
             {{"job", job_}, {"epoch", epoch.value()}, {"why", why}});
     cluster_->events_.Post([this_ = cluster_, job = job_, why] {
@@ -87,6 +89,7 @@ class ClusterCoordinator::Observer final : public JobObserver {
   ClusterCoordinator* const cluster_;
   const std::string job_;
   const int64_t serial_;
+  LedJobMetrics metrics_;
 };
 
 ClusterCoordinator::ClusterCoordinator(ClusterCoordinatorOptions options, ClusterLog* log)

@@ -1,5 +1,7 @@
 #include "worker/account.h"
 
+#include <algorithm>
+
 namespace millrace {
 namespace {
 
@@ -142,6 +144,16 @@ void JobAccount::Add(const proto::AccountCounts& counts) {
   Load(counts.output_dead_letters(), &output_dead_letters_);
   Load(counts.alerts(), &alerts_);
   Load(counts.rows_by_sink(), &sink_rows_);
+}
+
+void JobAccount::Add(const JobAccount& other) {
+  Add(other.Counts());
+  for (const auto& [name, from] : other.streams_) {
+    const auto stream = streams_.find(name);
+    if (stream == streams_.end()) continue;
+    std::atomic<int64_t>& watermark = stream->second->watermark;
+    watermark = std::max(watermark.load(), from->watermark.load());
+  }
 }
 
 }  // namespace millrace

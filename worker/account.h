@@ -71,6 +71,8 @@ class JobAccount {
   // left out: they went with an edit of the job.
   proto::AccountCounts Counts() const;
   void Add(const proto::AccountCounts& counts);
+  // Its counts, and its watermarks where they are later.
+  void Add(const JobAccount& other);
 
  private:
   using Labels = std::map<std::pair<std::string, std::string>, int64_t>;

@@ -104,8 +104,8 @@ Status Attempt::OpenEndpoints() {
 }
 
 Status Attempt::MakeActors() {
-  report_ = std::make_unique<WorkerReport>(surroundings_.metrics, surroundings_.clock);
-  tap_ = std::make_unique<RowTap>(job_->plan, surroundings_.clock);
+  report_ = std::make_unique<WorkerReport>(JobMetricFamilies(surroundings_.metrics, id_.job),
+                                           surroundings_.clock);
   TaskStatesOptions states;
   states.folder = surroundings_.local_folder + "/" + id_.job;
   states.attempt = id_.attempt;

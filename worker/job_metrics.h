@@ -1,13 +1,15 @@
-// Copies a running job's account and figures into its metrics, now and then: nothing on the way of
-// rows touches a metric. Used by one thread.
+// Copies what the actors of a job in this process have done into the job's metrics, now and then:
+// nothing on the way of rows touches a metric. One for each start of the job, with accounts that
+// begin where the last ended or at zero: counters get what came since the last call, so that they
+// only rise, whoever else adds to them. Used by one thread at a time.
 #pragma once
 
 #include <map>
 #include <string>
 
-#include "engine/env/clock.h"
+#include "engine/base/time.h"
 #include "engine/lookups/lookup.h"
-#include "engine/metrics/metrics.h"
+#include "engine/metrics/job_metric_families.h"
 #include "worker/account.h"
 #include "worker/run_figures.h"
 
@@ -15,19 +17,25 @@ namespace millrace {
 
 class JobMetrics {
  public:
-  // `metrics` outlives it.
-  explicit JobMetrics(Metrics* metrics) : metrics_(metrics) {}
-  // `state`: "running", "finished" or "failed".
-  void Update(const JobAccount& account, const RunFigures& figures, const std::string& state,
-              EventTime wall);
-  void UpdateLookups(const LookupTables& lookups);
+  explicit JobMetrics(JobMetricFamilies families) : families_(std::move(families)) {}
+
+  void UpdateCounters(const JobAccount& account, const RunFigures& figures,
+                      const LookupTables& lookups);
+  // `wall`: now.
+  void UpdateGauges(const JobAccount& account, const RunFigures& figures,
+                    const LookupTables& lookups, EventTime wall);
+  // The start is over: what it held is not there any more.
+  void RemoveGauges() { families_.RemoveGauges(); }
 
  private:
-  // Counters only rise: adds what came since the last call.
+  // Adds what came since the last call.
   void Raise(const std::string& key, prometheus::Counter& counter, double value);
-  void UpdateStream(const std::string& name, const StreamAccount& stream, EventTime wall);
+  void CountStream(const std::string& name, const StreamAccount& stream);
+  void CountTasks(const RunFigures& figures);
+  void CountSinks(const RunFigures& figures);
+  void CountLookups(const LookupTables& lookups);
 
-  Metrics* metrics_;
+  JobMetricFamilies families_;
   std::map<std::string, double> exported_;
 };
 

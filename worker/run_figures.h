@@ -18,9 +18,6 @@ struct RunFigures {
   std::map<std::string, TaskTimes> task_times;  // by task name
   std::map<std::string, int64_t> lag;           // records behind the end, by stream, where known
   int64_t checkpoints = 0;
-  int64_t unpublished_epochs = 0;
-  int64_t unpublished_bytes = 0;
-  double stretched_seconds = 0;  // by how much the current period is longer than the interval
   std::map<std::string, int64_t> stored_state_bytes;  // by task, of the last checkpoint
   std::map<std::string, int64_t> non_finite_values;   // by outbox
   int64_t state_bytes = 0;

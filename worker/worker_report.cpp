@@ -41,7 +41,7 @@ void WorkerReport::OnWarning(const std::string& who, const std::string& message)
 }
 
 void WorkerReport::OnDelivered(const std::string& sink, int64_t rows, MonotonicTime after) {
-  metrics_->EndToEndLatencySeconds().Observe(std::chrono::duration<double>(after).count());
+  families_.EndToEndLatencySeconds().Observe(std::chrono::duration<double>(after).count());
   const std::lock_guard lock(mutex_);
   figures_.latency.Record(std::chrono::duration_cast<Micros>(after), rows);
   MonotonicTime& longest = news_.latencies[sink];
@@ -93,11 +93,11 @@ void WorkerReport::OnKeys(const std::string& stream, const std::string& task,
 }
 
 void WorkerReport::OnAligned(const std::string& task, MonotonicTime took) {
-  metrics_->CheckpointAlignmentSeconds().Observe(std::chrono::duration<double>(took).count());
+  families_.CheckpointAlignmentSeconds().Observe(std::chrono::duration<double>(took).count());
 }
 
 void WorkerReport::OnCheckpointStall(const std::string& task, MonotonicTime took) {
-  metrics_->CheckpointStallSeconds().Observe(std::chrono::duration<double>(took).count());
+  families_.CheckpointStallSeconds().Observe(std::chrono::duration<double>(took).count());
   const std::lock_guard lock(mutex_);
   figures_.stalls.Record(std::chrono::duration_cast<Micros>(took), 1);
 }

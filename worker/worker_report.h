@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "engine/env/clock.h"
-#include "engine/metrics/metrics.h"
+#include "engine/metrics/job_metric_families.h"
 #include "worker/actors.h"
 #include "worker/run_figures.h"
 
@@ -16,8 +16,9 @@ namespace millrace {
 // Any thread.
 class WorkerReport final : public WorkerObserver {
  public:
-  // Both outlive it.
-  WorkerReport(Metrics* metrics, const Clock* clock) : metrics_(metrics), clock_(clock) {}
+  // `clock` outlives it.
+  WorkerReport(JobMetricFamilies families, const Clock* clock)
+      : families_(std::move(families)), clock_(clock) {}
 
   // All but what is known of checkpoints.
   RunFigures figures() const;
@@ -51,7 +52,7 @@ class WorkerReport final : public WorkerObserver {
   void OnNonFinite(const std::string& outbox, int64_t values) override;
 
  private:
-  Metrics* const metrics_;
+  const JobMetricFamilies families_;
   const Clock* const clock_;
   mutable std::mutex mutex_;
   // Guarded by mutex_.

@@ -7,6 +7,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "engine/metrics/job_metric_families.h"
+
 namespace millrace {
 namespace {
 
@@ -34,7 +36,7 @@ int ConnectAndSend(int port, const std::string& text) {
 }
 
 TEST_F(HttpServerTest, ServesMetricsHealthAndReadiness) {
-  metrics_.RecordsIn("readings").Increment(7);
+  JobMetricFamilies(&metrics_, "fleet").RecordsIn("readings").Increment(7);
   HttpServer server({}, &metrics_, Ready());
   ASSERT_TRUE(server.Start().ok());
   ASSERT_GT(server.port(), 0);
@@ -45,7 +47,8 @@ TEST_F(HttpServerTest, ServesMetricsHealthAndReadiness) {
   ASSERT_TRUE(metrics);
   EXPECT_EQ(metrics->status, 200);
   EXPECT_EQ(metrics->body, metrics_.Text());
-  EXPECT_THAT(metrics->body, HasSubstr("millrace_records_in_total{stream=\"readings\"} 7\n"));
+  EXPECT_THAT(metrics->body,
+              HasSubstr("millrace_records_in_total{job=\"fleet\",stream=\"readings\"} 7\n"));
   EXPECT_EQ(metrics->get_header_value("Content-Type"), "text/plain; version=0.0.4; charset=utf-8");
 
   auto health = client.Get("/healthz");

@@ -249,3 +249,13 @@ class Metrics:
             if sample == name and labels.items() <= has.items()
         ]
         return sum(values) if values else None
+
+
+def documented_metrics() -> set[str]:
+    """The names in the tables of docs/metrics.md."""
+    return {
+        word.split("{")[0]
+        for line in (paths.ROOT / "docs" / "metrics.md").read_text().splitlines()
+        if line.startswith("| `millrace_")
+        for word in line.split("|")[1].replace("`", "").replace(", millrace", " millrace").split()
+    }

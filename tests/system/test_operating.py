@@ -10,10 +10,9 @@ from pathlib import Path
 import pytest
 
 from conftest import unique_name
-from devtool import paths
 from harness import millrace
 from harness.kafka import Kafka, Record
-from harness.millrace import Job
+from harness.millrace import Job, documented_metrics
 from harness.waiting import wait_for
 from oracle.jobs import ALERTS, DEAD_LETTERS, INPUT, METRICS, SMOKE
 from oracle.jobs import write_job as write_smoke_job
@@ -55,18 +54,6 @@ def exposition(text: str) -> dict[str, tuple[str, list[tuple[str, str]]]]:
     return families
 
 
-def documented() -> set[str]:
-    """The names in the table of docs/operations.md."""
-    text = (paths.ROOT / "docs" / "operations.md").read_text()
-    table = text.split("## Metrics")[1].split("\n## ")[0]
-    return {
-        word.split("{")[0]
-        for line in table.splitlines()
-        if line.startswith("| `millrace_")
-        for word in line.split("|")[1].replace("`", "").replace(", millrace", " millrace").split()
-    }
-
-
 def test_metrics_are_right_and_documented(
     kafka: Kafka, topic: Callable[..., str], tmp_path: Path
 ) -> None:
@@ -77,7 +64,8 @@ def test_metrics_are_right_and_documented(
     produce(kafka, source, late)
     kafka.produce(source, [Record(b"{", partition=0), Record(b"null", partition=1)])
     total = len(readings) + len(late) + 2
-    job_file = write_job(tmp_path, source, idle_after="60s", sink=kafka_sink(topic()))
+    name = unique_name("fleet")
+    job_file = write_job(tmp_path, source, idle_after="60s", sink=kafka_sink(topic()), name=name)
     with Job(job_file, tmp_path, brokers=kafka.bootstrap) as job:
         health = wait_for("health", lambda: job.get("/healthz"))
         assert health.status_code == 200
@@ -95,6 +83,10 @@ def test_metrics_are_right_and_documented(
         assert response.headers["Content-Type"].startswith("text/plain; version=0.0.4")
         families = exposition(response.text)
         metrics = millrace.Metrics(response.text)
+        # Everything is of this job but what is of the process.
+        of_process = {"millrace_build_info", "millrace_coordinator_term"}
+        of_jobs = [labels for sample, labels, _ in metrics.samples if sample not in of_process]
+        assert {labels.get("job") for labels in of_jobs} == {name}
         # A reading is late for the windows of a stream, malformed for its source.
         dead = "millrace_dead_letter_records_total"
         assert metrics.total(dead, stream="minutes", reason="late") == 3
@@ -123,10 +115,13 @@ def test_metrics_are_right_and_documented(
     rare = {"millrace_lost_offsets_total", "millrace_filtered_records_total",
             "millrace_non_finite_values_total", "millrace_empty_records_total"}  # fmt: skip
     # Of jobs with lookups and per_key: test_lookups.py, test_per_key.py.
-    rare |= {name for name in documented() if name.startswith("millrace_lookup_")}
+    documented = documented_metrics()
+    rare |= {name for name in documented if name.startswith("millrace_lookup_")}
     rare.add("millrace_keys")
-    assert set(families) - documented() == set()
-    assert documented() - set(families) <= rare
+    # Of clusters: cluster/test_cluster_metrics.py.
+    rare |= {"millrace_workers", "millrace_job_restarts_total"}
+    assert set(families) - documented == set()
+    assert documented - set(families) <= rare
 
 
 def test_log_lines_are_json(kafka: Kafka, topic: Callable[..., str], tmp_path: Path) -> None:

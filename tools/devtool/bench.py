@@ -237,9 +237,9 @@ class _Watch:
             stat = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         except OSError:
             return  # not yet there, or gone
-        read = re.search(r'(?m)^millrace_records_in_total\{stream="readings"\} (\S+)$', text)
+        read = re.search(r'(?m)^millrace_records_in_total\{.*stream="readings"\} (\S+)$', text)
         stalls = re.findall(
-            r'(?m)^millrace_checkpoint_stall_seconds_bucket\{le="([0-9.e+-]+)"\} (\d+)$', text
+            r'(?m)^millrace_checkpoint_stall_seconds_bucket\{.*le="([0-9.e+-]+)"\} (\d+)$', text
         )
         self._samples.append(
             _Sample(

@@ -18,8 +18,10 @@ EmbeddedJob::EmbeddedJob(const JobSpec& job, const JobPlan& plan, EmbeddedJobOpt
       options_(std::move(options)),
       clock_(clock),
       metrics_(metrics),
-      job_metrics_(metrics),
-      report_(metrics, clock) {
+      families_(metrics, job.name),
+      job_metrics_(families_),
+      led_metrics_(families_),
+      report_(families_, clock) {
   accounts_.emplace_back(plan);
 }
 
@@ -84,13 +86,7 @@ JobAccount* EmbeddedJob::NewAccount() { return &accounts_.emplace_back(plan_); }
 std::unique_ptr<JobAccount> EmbeddedJob::account() const {
   auto sum = std::make_unique<JobAccount>(plan_);
   if (!running_ && !already_finished_) return sum;
-  for (const JobAccount& account : accounts_) {
-    sum->Add(account.Counts());
-    for (const auto& [name, stream] : account.streams()) {
-      auto& watermark = sum->stream(name).watermark;
-      if (stream->watermark > watermark) watermark = stream->watermark.load();
-    }
-  }
+  for (const JobAccount& account : accounts_) sum->Add(account);
   return sum;
 }
 
@@ -111,10 +107,7 @@ Status EmbeddedJob::status() const {
 RunFigures EmbeddedJob::figures() const {
   RunFigures figures = report_.figures();
   const std::lock_guard lock(mutex_);
-  figures.checkpoints = figures_.checkpoints;
-  figures.unpublished_epochs = figures_.unpublished_epochs;
-  figures.unpublished_bytes = figures_.unpublished_bytes;
-  figures.stretched_seconds = figures_.stretched_seconds;
+  figures.checkpoints = checkpoints_;
   return figures;
 }
 
@@ -123,12 +116,7 @@ std::vector<std::string> EmbeddedJob::Describe() const {
 }
 
 void EmbeddedJob::OnCheckpoint(const CompletedCheckpoint& checkpoint) {
-  metrics_->CheckpointDurationSeconds().Observe(
-      std::chrono::duration<double>(checkpoint.completed - checkpoint.opened).count());
-  metrics_->Checkpoints("completed").Increment();
-  metrics_->LastCheckpointTimestampSeconds().Set(
-      std::chrono::duration<double>(clock_->Wall().time_since_epoch()).count());
-  metrics_->CheckpointSizeBytes().Set(double(checkpoint.bytes));
+  led_metrics_.OnCheckpoint(checkpoint, clock_->Wall());
   LogDebug("checkpoint complete",
            {{"epoch", checkpoint.epoch.value()},
             {"bytes", checkpoint.bytes},
@@ -136,8 +124,7 @@ void EmbeddedJob::OnCheckpoint(const CompletedCheckpoint& checkpoint) {
             {"seconds",
              std::chrono::duration<double>(checkpoint.completed - checkpoint.opened).count()}});
   const std::lock_guard lock(mutex_);
-  ++figures_.checkpoints;
-  figures_.stretched_seconds = 0;
+  ++checkpoints_;
 }
 
 void EmbeddedJob::PollRequests() {
@@ -159,23 +146,21 @@ void EmbeddedJob::OnSavepoint(const std::string& name, const Status& status) {
 }
 
 void EmbeddedJob::OnAbandoned(Epoch epoch, const std::string& why) {
-  metrics_->Checkpoints("abandoned").Increment();
+  led_metrics_.OnAbandoned();
   LogWarn("a checkpoint was given up; the next one makes up for it",
           {{"epoch", epoch.value()}, {"why", why}});
 }
 
 void EmbeddedJob::OnUnpublished(int64_t epochs, int64_t bytes) {
-  const std::lock_guard lock(mutex_);
-  figures_.unpublished_epochs = epochs;
-  figures_.unpublished_bytes = bytes;
+  led_metrics_.OnUnpublished(epochs, bytes);
 }
 
 void EmbeddedJob::OnCheckpointsBlocked(Blocked why, MonotonicTime since) {
   const MonotonicTime now = clock_->Monotonic();
   const double seconds = std::chrono::duration<double>(now - since).count();
+  if (why == Blocked::kPending) led_metrics_.OnDelayed(now - since);
   {
     const std::lock_guard lock(mutex_);
-    if (why == Blocked::kPending) figures_.stretched_seconds = seconds;
     if (now - since < kBlockedToldAfter || now - blocked_told_ < kBlockedToldEvery) return;
     blocked_told_ = now;
   }
@@ -205,13 +190,17 @@ void EmbeddedJob::OnEnded(const Status& status) {
 }
 
 void EmbeddedJob::UpdateMetrics() {
-  std::string state = "running";
+  if (!running_) return;
+  JobPhase phase = JobPhase::kRunning;
   {
     const std::lock_guard lock(mutex_);
-    if (ended_) state = status_.ok() ? "finished" : "failed";
+    if (ended_) phase = status_.ok() ? JobPhase::kFinished : JobPhase::kFailed;
   }
-  job_metrics_.Update(*account(), figures(), state, clock_->Wall());
-  if (running_) job_metrics_.UpdateLookups(lookups_->tables());
+  ShowJobState(families_, phase);
+  const auto sum = account();
+  const RunFigures now = figures();
+  job_metrics_.UpdateCounters(*sum, now, lookups_->tables());
+  job_metrics_.UpdateGauges(*sum, now, lookups_->tables(), clock_->Wall());
 }
 
 }  // namespace millrace

@@ -14,6 +14,7 @@
 
 #include "coordinator/coordinator_actor.h"
 #include "coordinator/job_claim.h"
+#include "coordinator/led_job_metrics.h"
 #include "engine/endpoints/connectors.h"
 #include "engine/endpoints/job_lookups.h"
 #include "engine/endpoints/job_sinks.h"
@@ -68,7 +69,7 @@ class EmbeddedJob final : private JobObserver {
   // The job's account since its generation began: what was restored and what was done since.
   std::unique_ptr<JobAccount> account() const;
   RunFigures figures() const;
-  // Copies counters into the metrics; called now and then, by one thread.
+  // Brings the metrics up to date; called now and then, by one thread.
   void UpdateMetrics();
   // "sink.0: kafka topic smoke_alerts", for people.
   std::vector<std::string> Describe() const;
@@ -90,8 +91,10 @@ class EmbeddedJob final : private JobObserver {
   const JobPlan& plan_;
   EmbeddedJobOptions options_;
   const Clock* clock_;
-  Metrics* metrics_;
+  Metrics* const metrics_;
+  const JobMetricFamilies families_;
   JobMetrics job_metrics_;  // of UpdateMetrics's thread
+  LedJobMetrics led_metrics_;
   WorkerReport report_;
   std::deque<JobAccount> accounts_;  // the restored one, then one a participant; fixed by Start
   bool bounded_ = true;
@@ -110,7 +113,7 @@ class EmbeddedJob final : private JobObserver {
   // Guarded by mutex_.
   bool ended_ = false;
   Status status_;
-  RunFigures figures_;  // of checkpoints
+  int64_t checkpoints_ = 0;
   MonotonicTime blocked_told_{0};
 };
 
