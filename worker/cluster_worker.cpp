@@ -248,8 +248,9 @@ void ClusterWorker::OnStarted(const AttemptId& id, const Status& status) {
   const auto found = attempts_.find(id);
   if (found == attempts_.end()) return;
   Running& running = *found->second;
+  if (running.ending) return;  // it is another thread's already
   running.started = status.ok();
-  if (!running.ending) TellDeployed(running, status);
+  TellDeployed(running, status);
 }
 
 void ClusterWorker::TellDeployed(const Running& running, const Status& status) {
