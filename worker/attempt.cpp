@@ -18,14 +18,18 @@ Attempt::Attempt(const AttemptSurroundings& surroundings, proto::Deploy deploy,
       deploy_(std::move(deploy)),
       peers_(std::move(peers)),
       coordinator_(coordinator),
-      id_{deploy_.job(), deploy_.attempt()} {}
+      id_{deploy_.job(), deploy_.attempt()},
+      families_(surroundings_.metrics, id_.job),
+      metrics_(families_) {}
 
 Attempt::~Attempt() {
   giving_up_ = true;
   surroundings_.exchange->Unregister(id_);
   for (const auto& [address, proxy] : proxies_) caf::anon_send(proxy, Stop::value);
   proxies_.clear();
+  if (host_ == nullptr) return;
   host_.reset();
+  metrics_.UpdateCounters(*Account(), report_->figures(), lookups_->tables());
 }
 
 Status Attempt::Start() {
@@ -104,8 +108,8 @@ Status Attempt::OpenEndpoints() {
 }
 
 Status Attempt::MakeActors() {
-  report_ = std::make_unique<WorkerReport>(JobMetricFamilies(surroundings_.metrics, id_.job),
-                                           surroundings_.clock);
+  report_ = std::make_unique<WorkerReport>(families_, surroundings_.clock);
+  tap_ = std::make_unique<RowTap>(job_->plan, surroundings_.clock);
   TaskStatesOptions states;
   states.folder = surroundings_.local_folder + "/" + id_.job;
   states.attempt = id_.attempt;
@@ -159,24 +163,32 @@ caf::actor Attempt::Proxy(Address address) {
   return proxy;
 }
 
+std::unique_ptr<JobAccount> Attempt::Account() const {
+  auto sum = std::make_unique<JobAccount>(job_->plan);
+  for (const JobAccount& account : accounts_) sum->Add(account);
+  return sum;
+}
+
+void Attempt::UpdateMetrics() {
+  const auto account = Account();
+  const RunFigures figures = report_->figures();
+  metrics_.UpdateCounters(*account, figures, lookups_->tables());
+  metrics_.UpdateGauges(*account, figures, lookups_->tables(), surroundings_.clock->Wall());
+}
+
 void Attempt::LoadStreams(const RunFigures& figures, proto::AttemptLoad* load) const {
   std::map<std::string, proto::StreamLoad> streams;
-  for (const JobAccount& account : accounts_) {
-    for (const auto& [name, stream] : account.streams()) {
-      const auto [found, added] = streams.try_emplace(name);
-      proto::StreamLoad& sum = found->second;
-      if (added) {
-        sum.set_name(name);
-        sum.set_watermark(INT64_MIN);
-        sum.set_lag_records(-1);
-      }
-      sum.set_records_in(sum.records_in() + stream->rows_in);
-      sum.set_filtered(sum.filtered() + stream->filtered);
-      sum.set_late(sum.late() + stream->late);
-      sum.set_dead_letters(sum.dead_letters() + account.DeadLettersOf(name));
-      sum.set_windows_fired(sum.windows_fired() + stream->windows_fired);
-      sum.set_watermark(std::max<int64_t>(sum.watermark(), stream->watermark));
-    }
+  const auto account = Account();
+  for (const auto& [name, stream] : account->streams()) {
+    proto::StreamLoad& of = streams[name];
+    of.set_name(name);
+    of.set_records_in(stream->rows_in);
+    of.set_filtered(stream->filtered);
+    of.set_late(stream->late);
+    of.set_dead_letters(account->DeadLettersOf(name));
+    of.set_windows_fired(stream->windows_fired);
+    of.set_watermark(stream->watermark);
+    of.set_lag_records(-1);
   }
   for (const auto& [name, records] : figures.lag) {
     if (const auto found = streams.find(name); found != streams.end()) {

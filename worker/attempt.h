@@ -12,9 +12,10 @@
 #include "engine/endpoints/connectors.h"
 #include "engine/endpoints/job_lookups.h"
 #include "engine/exchange/exchange.h"
-#include "engine/metrics/metrics.h"
+#include "engine/metrics/job_metric_families.h"
 #include "engine/plan/checked_job.h"
 #include "worker/job_host.h"
+#include "worker/job_metrics.h"
 #include "worker/worker_report.h"
 
 namespace millrace {
@@ -55,6 +56,10 @@ class Attempt {
   // Shows rows on their way to sinks for a while.
   void Watch() { tap_->Open(); }
   RowTap::Taken TakeRows() { return tap_->Take(); }
+  // Brings the job's metrics up to date; now and then, once it has started.
+  void UpdateMetrics();
+  // It is to end: what it holds is not shown any more. What it still does is counted at its end.
+  void RemoveGauges() { metrics_.RemoveGauges(); }
 
  private:
   // Null where the plan has no such source.
@@ -66,6 +71,8 @@ class Attempt {
   Status OpenEndpoints();
   Status MakeActors();
   caf::actor Proxy(Address address);
+  // Of what its actors have done: what they go on from was counted by others.
+  std::unique_ptr<JobAccount> Account() const;
   void LoadStreams(const RunFigures& figures, proto::AttemptLoad* load) const;
 
   const AttemptSurroundings surroundings_;
@@ -74,6 +81,8 @@ class Attempt {
   const LinkSessionId coordinator_;
   const AttemptId id_;
   std::atomic<bool> giving_up_{false};
+  const JobMetricFamilies families_;
+  JobMetrics metrics_;
 
   std::unique_ptr<CheckedJob> job_;
   JobLayout layout_;

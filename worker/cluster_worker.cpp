@@ -7,6 +7,7 @@ namespace millrace {
 namespace {
 
 constexpr auto kBeatEvery = std::chrono::milliseconds(500);
+constexpr auto kMetricsEvery = std::chrono::milliseconds(500);
 constexpr auto kTurn = std::chrono::milliseconds(50);
 // For sessions to the other workers of a deployment.
 constexpr auto kPeersTimeout = std::chrono::seconds(5);
@@ -42,12 +43,26 @@ ClusterWorker::~ClusterWorker() {
 void ClusterWorker::Run(const std::stop_token& stop) {
   const Clock& clock = *options_.surroundings.clock;
   MonotonicTime beat{0};
+  MonotonicTime updated{0};
   while (!stop.stop_requested()) {
     events_.RunWithin(kTurn, stop);
     StartWhenPeersAreThere();
-    if (clock.Monotonic() - beat < kBeatEvery) continue;
-    beat = clock.Monotonic();
-    Beat();
+    const MonotonicTime now = clock.Monotonic();
+    if (now - beat >= kBeatEvery) {
+      beat = now;
+      Beat();
+    }
+    if (now - updated >= kMetricsEvery) {
+      updated = now;
+      UpdateMetrics();
+    }
+  }
+}
+
+// Also of what runs on without a coordinator.
+void ClusterWorker::UpdateMetrics() {
+  for (const auto& [id, running] : attempts_) {
+    if (running->started) running->attempt->UpdateMetrics();
   }
 }
 
@@ -270,6 +285,7 @@ void ClusterWorker::EndAttempt(const AttemptId& id) {
   running.started = false;
   if (running.attempt == nullptr) return OnEnded(id);
   running.attempt->GiveUp();
+  running.attempt->RemoveGauges();
   // Its own thread is done with it first, then it is ended beside what goes on here.
   running.thread = std::jthread([this, id, attempt = std::move(running.attempt),
                                  starting = std::move(running.thread)]() mutable {

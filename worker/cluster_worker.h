@@ -60,6 +60,7 @@ class ClusterWorker final : private ExchangeObserver {
   void Run(const std::stop_token& stop);
   void Beat();
   void SendWatchedRows();
+  void UpdateMetrics();
   void TakeDeploy(LinkSessionId session, proto::Deploy deploy);
   void StartWhenPeersAreThere();
   void OnStarted(const AttemptId& id, const Status& status);
