@@ -93,7 +93,7 @@ class ClusterCoordinator::Observer final : public JobObserver {
 };
 
 ClusterCoordinator::ClusterCoordinator(ClusterCoordinatorOptions options, ClusterLog* log)
-    : options_(std::move(options)), log_(log), state_(log->catalog()) {}
+    : options_(std::move(options)), log_(log), state_(log->catalog()), metrics_(options_.metrics) {}
 
 Result<std::unique_ptr<ClusterCoordinator>> ClusterCoordinator::Start(
     ClusterCoordinatorOptions options, ClusterLog* log) {
@@ -139,14 +139,10 @@ void ClusterCoordinator::Run(const std::stop_token& stop) {
     LoseSilentWorkers();
     state_.OnTick(now(), this);
     WatchJobs();
-    UpdateMetrics();
+    metrics_.Update(state_, log_->term(), now());
   }
   // Who still asks is not left waiting.
   events_.RunWithin(std::chrono::milliseconds(0));
-}
-
-void ClusterCoordinator::UpdateMetrics() {
-  options_.metrics->CoordinatorTerm().Set(double(log_->term()));
 }
 
 // ---- workers
@@ -407,6 +403,7 @@ bool ClusterCoordinator::WouldMove(const std::string& job, const std::vector<Wor
 }
 
 void ClusterCoordinator::MayLeave(const WorkerInfo& worker) {
+  metrics_.OnMayLeave(worker);
   proto::ClusterMessage message;
   message.mutable_may_leave();
   Send(worker.session, std::move(message));
@@ -433,6 +430,7 @@ void ClusterCoordinator::OnPhase(const std::string& job, JobPhase phase, const s
   LogInfo("job", {{"job", job}, {"state", state}, {"why", why}});
   Tell(job, /*is_warning=*/phase == JobPhase::kFailed, "coordinator",
        state + (why.empty() ? "" : ": " + why));
+  metrics_.OnPhase(state_.jobs().at(job));
 }
 
 void ClusterCoordinator::OnJobEnded(const std::string& job, int64_t serial, const Status& status) {
@@ -488,11 +486,20 @@ Status ClusterCoordinator::Restore(const std::string& name, const proto::Restore
 Status ClusterCoordinator::Remove(const std::string& name) {
   Status status;
   Ask([&] {
+    // What is shown of a job goes with it, and its last attempt still shows something.
+    const auto ending = endings_.find(name);
+    if (ending != endings_.end() &&
+        ending->second.done.wait_for(std::chrono::seconds(0)) != std::future_status::ready) {
+      status = UserError("job_is_running", "the last attempt of job '" + name +
+                                               "' is still being ended: ask again");
+      return;
+    }
     status = state_.Remove(name, this);
     if (!status.ok()) return;
     told_.erase(name);
     loads_.erase(name);
     slots_.erase(name);
+    endings_.erase(name);
   });
   return status.ok() ? failure().value_or(Status::OK()) : status;
 }

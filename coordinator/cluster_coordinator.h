@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "coordinator/cluster_log.h"
+#include "coordinator/cluster_metrics.h"
 #include "coordinator/cluster_state.h"
 #include "coordinator/job_view.h"
 #include "coordinator/led_attempt.h"
@@ -127,7 +128,6 @@ class ClusterCoordinator final : private ExchangeObserver, private ClusterHost {
   void OnSavepoint(const std::string& job, const std::string& savepoint, const Status& status);
   JobView ViewOf(const std::string& name, const ClusterState::Job& job);
   void ViewAttempt(const Led& led, JobView* view);
-  void UpdateMetrics();
 
   // ExchangeObserver
   void OnPeerOpened(LinkSessionId session, const LinkPeer& peer) override;
@@ -156,6 +156,7 @@ class ClusterCoordinator final : private ExchangeObserver, private ClusterHost {
 
   // Of the thread that decides.
   ClusterState state_;
+  ClusterMetrics metrics_;
   int64_t serial_ = 0;  // of attempts that were begun here
   std::map<std::string, Led> led_;
   // Attempts that are being ended, on a thread each: the next one of the job waits for it.

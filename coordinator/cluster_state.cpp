@@ -16,6 +16,10 @@ bool HasAttempt(JobPhase phase) {
 
 bool IsOver(JobPhase phase) { return phase == JobPhase::kFinished || phase == JobPhase::kFailed; }
 
+void Blame(ClusterState::Job* job, RestartCause cause) {
+  if (job->cause == RestartCause::kOther) job->cause = cause;
+}
+
 Status JobUnknown(const std::string& name, const std::vector<std::string>& names) {
   const std::string nearest = NearestName(name, names);
   return UserError("job_unknown", "there is no job '" + name + "'" +
@@ -174,6 +178,7 @@ void ClusterState::OnWorkerLeaving(const std::string& name, uint64_t session, Mo
   found->second.leaving = true;
   for (auto& [of, job] : jobs_) {
     if (job.workers.contains(name) && job.phase == JobPhase::kRunning) {
+      Blame(&job, RestartCause::kWorkerLeft);
       Stop(&job, "worker '" + name + "' leaves", now, host);
     }
   }
@@ -238,6 +243,7 @@ void ClusterState::BeginAnew(Job* job, const std::string& why, MonotonicTime now
   job->backoff = MonotonicTime(0);
   job->not_before = MonotonicTime(0);
   host->Persist();
+  Blame(job, RestartCause::kApplied);
   switch (job->phase) {
     case JobPhase::kPreparing:
       job->abandon = true;
@@ -281,6 +287,7 @@ Status ClusterState::SetDesire(const std::string& name, proto::JobDesire desire,
   job->record.set_version(job->record.version() + 1);
   job->record.clear_failure();
   host->Persist();
+  Blame(job, RestartCause::kResumed);
   const bool wanted = desire == proto::JOB_RUNNING;
   const char* const why = wanted ? "resumed" : desire == proto::JOB_PAUSED ? "paused" : "canceled";
   switch (job->phase) {
@@ -322,6 +329,7 @@ Status ClusterState::Rescale(const std::string& name, int32_t parallelism, Monot
   job->record.set_parallelism(parallelism);
   job->record.set_version(job->record.version() + 1);
   host->Persist();
+  Blame(job, RestartCause::kRescaled);
   if (job->phase == JobPhase::kPreparing) job->abandon = true;
   if (job->phase == JobPhase::kDeploying) End(job, "rescaled", now, host);
   if (job->phase == JobPhase::kRunning) Stop(job, "rescaled", now, host);
@@ -351,6 +359,7 @@ void ClusterState::StartIfPossible(Job* job, MonotonicTime now, ClusterHost* hos
     return;
   }
   job->abandon = false;
+  job->cause = RestartCause::kOther;
   job->rescale_at.reset();
   Enter(job, JobPhase::kPreparing, "finding its state and its sources", now, host);
   host->Prepare(job->record, staying);
@@ -379,6 +388,7 @@ void ClusterState::OnPrepared(const std::string& name, PreparedAttempt prepared,
            !known->second.leaving;
   });
   if (job.abandon || !IsWanted(job) || !all_there) {
+    Blame(&job, RestartCause::kWorkersChanged);
     host->EndLeading(name);
     job.workers.clear();
     return AfterEnd(&job, now, host);
@@ -419,7 +429,9 @@ void ClusterState::OnDeployed(const std::string& name, int64_t attempt, const st
     const auto known = workers_.find(entry.first);
     return known == workers_.end() || known->second.leaving;
   });
-  if (leaves) Stop(job, "a worker leaves", now, host);
+  if (!leaves) return;
+  Blame(job, RestartCause::kWorkerLeft);
+  Stop(job, "a worker leaves", now, host);
 }
 
 void ClusterState::OnAttemptDone(const std::string& name, int64_t attempt, const Status& status,
@@ -453,6 +465,7 @@ void ClusterState::Stop(Job* job, const std::string& why, MonotonicTime now, Clu
 // seconds.
 void ClusterState::Fail(Job* job, const Status& status, bool of_the_job, MonotonicTime now,
                         ClusterHost* host) {
+  Blame(job, RestartCauseOf(status));
   job->last_failure = status;
   job->not_before = now;
   if (of_the_job) {
@@ -531,6 +544,7 @@ void ClusterState::OnTick(MonotonicTime now, ClusterHost* host) {
     if (job.phase == JobPhase::kRunning && job.rescale_at.has_value() && now >= *job.rescale_at) {
       job.rescale_at.reset();
       if (host->WouldMove(name, StayingWorkers())) {
+        Blame(&job, RestartCause::kWorkersChanged);
         Stop(&job, "the workers have changed", now, host);
       }
     }

@@ -15,6 +15,7 @@
 #include <string>
 #include <vector>
 
+#include "coordinator/restart_cause.h"
 #include "engine/base/status.h"
 #include "engine/base/time.h"
 #include "engine/model/job.h"
@@ -98,6 +99,7 @@ class ClusterState {
     MonotonicTime backoff{0};
     RestartSpec restart;
     int64_t restarts = 0;
+    RestartCause cause = RestartCause::kOther;  // of the attempt's end: the first that came up
     bool abandon = false;  // once it is prepared: it is no longer wanted, or not like this
     Status last_failure;
   };

@@ -8,7 +8,7 @@ from typing import Any, Self
 import requests
 
 from devtool import processes
-from harness.millrace import Process, program
+from harness.millrace import Metrics, Process, program
 from harness.waiting import wait_for
 
 HTTP_TIMEOUT_SECONDS = 5.0
@@ -82,6 +82,15 @@ class Fleet:
             "--data-dir", self.folder / "data",
             "--brokers", self.brokers,
         ]  # fmt: skip
+
+    # ---- the operating ports
+
+    def metrics(self, process: Process) -> Metrics:
+        """One scrape of a coordinator or worker that is up."""
+        address = process.wait_for_line(r"metrics=(http://\S+)")[1]
+        answer = requests.get(address, timeout=HTTP_TIMEOUT_SECONDS)
+        assert answer.ok, answer.text
+        return Metrics(answer.text)
 
     # ---- the admin API
 
