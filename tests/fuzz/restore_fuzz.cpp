@@ -6,6 +6,7 @@
 
 #include "engine/checkpoint/manifest.h"
 #include "engine/checkpoint/recovery_plan.h"
+#include "engine/joins/join_testing.h"
 #include "engine/outbox/segment.h"
 #include "engine/over/over_testing.h"
 #include "engine/storage/checksum.h"
@@ -32,6 +33,7 @@ enum Kind : uint8_t {
   kRecordsInside,
   kRows,
   kOver,
+  kJoin,
   kKinds
 };
 
@@ -111,10 +113,12 @@ std::string EntriesAsInput(StateStore* store) {
   return input;
 }
 
-void DrainSome(KeyedOperator* aggregate) {
+// `always_gives`: whatever is due brings rows. What a join has to do may be to drop some.
+void DrainSome(KeyedOperator* aggregate, bool always_gives = true) {
   for (int64_t i = 0; i < kOutputBatchesMax && aggregate->HasOutput(); ++i) {
     const auto output = aggregate->NextOutput(64);
     if (!output.ok()) return;  // an entry that only now was read
+    if (output->batch == nullptr && !always_gives) continue;
     if (output->batch == nullptr) fuzz::Fail("it says that there is output and gives none");
     const Status valid = output->batch->ValidateFull();
     if (!valid.ok()) fuzz::Fail("a batch that is none: " + valid.ToString());
@@ -166,10 +170,10 @@ void AddSome(OverOperator* over, const std::vector<TestRow>& rows) {
   if (!AddTo(over, SomeOver(), rows).ok()) fuzz::Fail("rows are refused");
 }
 
-bool WriteSome(OverOperator* over) {
-  if (!over->Seal().ok()) return false;
+bool WriteSome(KeyedOperator* keyed) {
+  if (!keyed->Seal().ok()) return false;
   for (;;) {
-    const auto more = over->WriteSealed(4);
+    const auto more = keyed->WriteSealed(4);
     if (!more.ok()) return false;
     if (!*more) return true;
   }
@@ -187,6 +191,132 @@ void GoOnOver(MemoryStateStore* store) {
   AddSome(over.get(), RisingRows(8, 2, 2));
   over->AdvanceTo(kEventTimeMax);
   DrainSome(over.get());
+}
+
+// ---- Joins -------------------------------------------------------------------------------------
+
+// Within a time, before and after, or only after; of equal windows; with the latest row; rows
+// without a pair of no side, one side or both; keys of text, numbers, several or none.
+const std::vector<JoinNode>& JoinForms() {
+  static const std::vector<JoinNode> forms = [] {
+    std::vector<JoinNode> all = {JoinOf({In::kName}, -20, 15),
+                                 JoinOf({In::kName}, -20, 15),
+                                 JoinOf({In::kName, In::kFloor}, -20, 15),
+                                 JoinOf({In::kName, In::kWindow}, 0, 0),
+                                 JoinOf({In::kName}, -30, 0),
+                                 JoinOf({In::kLevel}, -30, 0),
+                                 JoinOf({}, 5, 25)};
+    all[1].keeps_left = true;
+    all[2].keeps_left = all[2].keeps_right = true;
+    all[3].keeps_left = all[3].keeps_right = true;
+    all[4].latest_only = all[4].keeps_left = true;
+    all[5].latest_only = true;
+    all[6].keeps_right = all[6].time_is_right = true;
+    return all;
+  }();
+  return forms;
+}
+constexpr int32_t kJoinTasksMax = 3;
+
+// Times rise, by two a row, out of order by less than 10.
+std::vector<JoinRow> RisingJoinRows(size_t count, uint64_t seed) {
+  std::mt19937_64 random(seed);
+  std::vector<JoinRow> rows(count);
+  for (size_t i = 0; i < count; ++i) {
+    JoinRow& row = rows[i];
+    row.is_right = random() % 2 == 0;
+    row.time = int64_t(i * 2) - 300 + int64_t(random() % 10);
+    if (random() % 6 != 0) row.name = "room " + std::to_string(random() % 3);
+    if (random() % 6 != 0) row.level = double(random() % 3) - 1;
+    if (random() % 6 != 0) row.floor = int32_t(random() % 2);
+    if (random() % 6 != 0) row.window = row.time - row.time % 20;
+    if (random() % 4 != 0) row.text = "text " + std::to_string(i);
+    if (random() % 4 != 0) row.number = int64_t(i);
+    if (random() % 4 != 0) row.x = -0.5 * double(i);
+  }
+  return rows;
+}
+
+void AddToJoin(JoinOperator* join, const JoinNode& node, const std::vector<JoinRow>& rows,
+               int32_t task, int32_t tasks) {
+  const auto batch = JoinBatch(rows);
+  std::vector<uint64_t> hashes;
+  if (!HashKeys(*batch, node.keys, &hashes).ok()) fuzz::Fail("keys have no hashes");
+  std::vector<uint32_t> selection;
+  for (uint32_t i = 0; i < rows.size(); ++i) {
+    if (TaskOf(KeyGroupOf(hashes[i]), tasks).value() == task) selection.push_back(i);
+  }
+  if (!join->Add(*batch, hashes, selection).ok()) fuzz::Fail("rows are refused");
+}
+
+// What a task gets of what was saved at another parallelism; null: it is refused.
+std::unique_ptr<MemoryStateStore> StoreOfTask(StateStore* saved, int32_t task, int32_t tasks) {
+  auto store = std::make_unique<MemoryStateStore>();
+  const auto first_of = [tasks](int32_t index) {
+    int32_t group = 0;
+    while (group < kKeyGroupCount && TaskOf(KeyGroup(group), tasks).value() < index) ++group;
+    return KeyGroup(group);
+  };
+  const Status copied =
+      CopyKeyGroups(saved, store.get(), kTestOperator, first_of(task), first_of(task + 1));
+  if (!copied.ok()) return nullptr;
+  const std::vector<std::string> headers = {EntriesOf(saved).front().second};
+  auto header = MergeWindowHeaders(headers, /*with_counts=*/task == 0);
+  if (!header.ok()) fuzz::Fail("a header that was made is refused");
+  StateBatch batch;
+  batch.Put(StateOperatorKey(kTestOperator), *std::move(header));
+  if (!store->Write(std::move(batch)).ok()) fuzz::Fail("the store does not take entries");
+  return store;
+}
+
+void GoOnJoin(StateStore* store, const JoinNode& node, int32_t task, int32_t tasks) {
+  const auto join = MakeJoin(node);
+  if (!join->Open(store, kTestOperator).ok()) return;
+  join->AdvanceTo(At(-295));
+  DrainSome(join.get(), /*always_gives=*/false);
+  if (join->HasOutput()) return;
+  AddToJoin(join.get(), node, RisingJoinRows(12, 1), task, tasks);
+  if (!WriteSome(join.get())) return;
+  if (!join->Evict().ok()) return;
+  AddToJoin(join.get(), node, RisingJoinRows(24, 2), task, tasks);
+  join->AdvanceTo(At(-270));
+  DrainSome(join.get(), /*always_gives=*/false);
+  join->AdvanceTo(kEventTimeMax);
+  DrainSome(join.get(), /*always_gives=*/false);
+}
+
+// [form and number of tasks 1][entries]
+void GoOnJoins(std::string_view input) {
+  if (input.empty()) return;
+  const auto choice = size_t(uint8_t(input.front()));
+  const JoinNode& node = JoinForms()[choice % JoinForms().size()];
+  const auto tasks = int32_t(choice / JoinForms().size()) % kJoinTasksMax + 1;
+  const auto saved = StoreOfEntries(input.substr(1), MakeJoin(node)->Fingerprint());
+  if (tasks == 1) return GoOnJoin(saved.get(), node, 0, 1);
+  for (int32_t task = 0; task < tasks; ++task) {
+    const auto store = StoreOfTask(saved.get(), task, tasks);
+    if (store != nullptr) GoOnJoin(store.get(), node, task, tasks);
+  }
+}
+
+std::vector<std::string> SavedJoins() {
+  std::vector<std::string> inputs;
+  for (size_t form = 0; form < JoinForms().size(); ++form) {
+    const JoinNode& node = JoinForms()[form];
+    MemoryStateStore store;
+    const auto join = OpenJoin(&store, node);
+    for (const uint64_t seed : {5, 6}) {
+      AddToJoin(join.get(), node, RisingJoinRows(16, seed), 0, 1);
+      join->AdvanceTo(At(seed == 5 ? -290 : -280));
+      DrainSome(join.get(), /*always_gives=*/false);
+      if (!WriteSome(join.get())) fuzz::Fail("rows are not sealed");
+      for (int32_t tasks = 1; tasks <= kJoinTasksMax; ++tasks) {
+        const auto choice = char(form + JoinForms().size() * size_t(tasks - 1));
+        inputs.push_back(choice + EntriesAsInput(&store));
+      }
+    }
+  }
+  return inputs;
 }
 
 // ---- Checkpoints -------------------------------------------------------------------------------
@@ -380,6 +510,7 @@ std::vector<std::string> fuzz::Seeds() {
     if (!WriteSome(over.get())) Fail("rows are not sealed");
     seeds.push_back(Input(kOver, EntriesAsInput(&store)));
   }
+  for (const std::string& saved : SavedJoins()) seeds.push_back(Input(kJoin, saved));
   const proto::Manifest manifest = SomeManifest();
   seeds.push_back(Input(kManifest, Sealed(kManifestKind, manifest.SerializeAsString())));
   seeds.push_back(Input(kManifestInside, manifest.SerializeAsString()));
@@ -418,6 +549,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
       break;
     case kOver:
       GoOnOver(StoreOfEntries(rest, SomeOver().Make()->Fingerprint()).get());
+      break;
+    case kJoin:
+      GoOnJoins(rest);
       break;
     case kEntries: {
       MemoryStateStore store;
