@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cassert>
+#include <tuple>
 
 #include "engine/base/diagnostics.h"
 #include "engine/wire/control_codec.h"
@@ -137,7 +138,25 @@ std::vector<WorkerInfo> ClusterState::StayingWorkers() const {
   for (const auto& [name, worker] : workers_) {
     if (!worker.leaving) staying.push_back(worker);
   }
+  LeaveOutCutOff(&staying);
   return staying;
+}
+
+// Those first that most others are cut off from; then those that offer less.
+void ClusterState::LeaveOutCutOff(std::vector<WorkerInfo>* workers) const {
+  const auto cuts = [&](const WorkerInfo& worker) {
+    return std::ranges::count_if(*workers, [&](const WorkerInfo& other) {
+      return cut_off_.contains({worker.name, other.name}) ||
+             cut_off_.contains({other.name, worker.name});
+    });
+  };
+  while (!workers->empty()) {
+    const auto worst = std::ranges::max_element(*workers, {}, [&](const WorkerInfo& worker) {
+      return std::tuple(cuts(worker), -worker.slots, worker.name);
+    });
+    if (cuts(*worst) == 0) return;
+    workers->erase(worst);
+  }
 }
 
 // ---- workers ------------------------------------------------------------------------------------
@@ -158,6 +177,8 @@ void ClusterState::OnWorkerLost(const std::string& name, uint64_t session, const
   if (found == workers_.end() || found->second.session != session) return;
   workers_.erase(found);
   may_leave_told_.erase(name);
+  std::erase_if(cut_off_,
+                [&](const auto& pair) { return pair.first == name || pair.second == name; });
   for (auto& [of, job] : jobs_) {
     const auto part = job.workers.find(name);
     if (part == job.workers.end() || part->second.session != session) continue;
@@ -185,6 +206,14 @@ void ClusterState::OnWorkerLeaving(const std::string& name, uint64_t session, Mo
   LetLeave(host);
 }
 
+void ClusterState::OnPeers(const std::string& worker, const std::set<std::string>& peers,
+                           MonotonicTime now) {
+  const auto healed = std::erase_if(cut_off_, [&](const auto& pair) {
+    return pair.first == worker && peers.contains(pair.second);
+  });
+  if (healed > 0) RescaleSoon(now);
+}
+
 void ClusterState::LetLeave(ClusterHost* host) {
   for (const auto& [name, worker] : workers_) {
     if (!worker.leaving || may_leave_told_.contains(name)) continue;
@@ -202,9 +231,9 @@ void ClusterState::LetLeave(ClusterHost* host) {
 // Several workers that come one after the other are one move.
 void ClusterState::RescaleSoon(MonotonicTime now) {
   for (auto& [name, job] : jobs_) {
-    if (job.phase == JobPhase::kRunning || job.phase == JobPhase::kDeploying) {
-      job.rescale_at = now + kSettle;
-    }
+    const bool is_placed = job.phase == JobPhase::kPreparing || job.phase == JobPhase::kDeploying ||
+                           job.phase == JobPhase::kRunning;
+    if (is_placed) job.rescale_at = now + kSettle;
   }
 }
 
@@ -453,6 +482,22 @@ void ClusterState::OnAttemptBroken(const std::string& name, int64_t attempt, con
   Job* const job = Find(name, attempt);
   if (job == nullptr || !HasAttempt(job->phase)) return;
   Fail(job, ExternalError("peer_lost", why, Retry::kYes), /*of_the_job=*/false, now, host);
+}
+
+void ClusterState::OnPeerLost(const std::string& name, int64_t attempt, const std::string& worker,
+                              const std::string& peer, const std::string& why, MonotonicTime now,
+                              ClusterHost* host) {
+  const Job* const job = Find(name, attempt);
+  if (job == nullptr || !HasAttempt(job->phase)) return;
+  // One that has come anew since the attempt began is not the one that was lost.
+  const auto is_same = [&](const std::string& of) {
+    const auto part = job->workers.find(of);
+    const auto known = workers_.find(of);
+    return part != job->workers.end() && known != workers_.end() &&
+           part->second.session == known->second.session;
+  };
+  if (is_same(worker) && is_same(peer)) cut_off_.insert({worker, peer});
+  OnAttemptBroken(name, attempt, why, now, host);
 }
 
 void ClusterState::Stop(Job* job, const std::string& why, MonotonicTime now, ClusterHost* host) {

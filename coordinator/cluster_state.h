@@ -113,6 +113,8 @@ class ClusterState {
                     MonotonicTime now, ClusterHost* host);
   void OnWorkerLeaving(const std::string& name, uint64_t session, MonotonicTime now,
                        ClusterHost* host);
+  // Which workers it has sessions to.
+  void OnPeers(const std::string& worker, const std::set<std::string>& peers, MonotonicTime now);
 
   // A new job, or another file for one: it goes on from its last checkpoint under the new one.
   void Apply(const std::string& name, const std::string& file_name, const std::string& file,
@@ -142,6 +144,11 @@ class ClusterState {
   // It cannot go on, through no fault of the job's: a session between its workers is lost.
   void OnAttemptBroken(const std::string& job, int64_t attempt, const std::string& why,
                        MonotonicTime now, ClusterHost* host);
+  // The same, where `worker` has no session to `peer`: until it has one, jobs are placed on one of
+  // the two at most.
+  void OnPeerLost(const std::string& job, int64_t attempt, const std::string& worker,
+                  const std::string& peer, const std::string& why, MonotonicTime now,
+                  ClusterHost* host);
   void OnAttemptEnded(const std::string& job, int64_t attempt, const std::string& worker,
                       MonotonicTime now, ClusterHost* host);
   void OnTick(MonotonicTime now, ClusterHost* host);
@@ -163,7 +170,9 @@ class ClusterState {
              ClusterHost* host);
   bool IsWanted(const Job& job) const;
   void BeginAnew(Job* job, const std::string& why, MonotonicTime now, ClusterHost* host);
+  // That jobs are placed on: they stay, and every two of them have a session.
   std::vector<WorkerInfo> StayingWorkers() const;
+  void LeaveOutCutOff(std::vector<WorkerInfo>* workers) const;
   void StartIfPossible(Job* job, MonotonicTime now, ClusterHost* host);
   void Stop(Job* job, const std::string& why, MonotonicTime now, ClusterHost* host);
   void Fail(Job* job, const Status& status, bool of_the_job, MonotonicTime now, ClusterHost* host);
@@ -174,6 +183,7 @@ class ClusterState {
   void LetLeave(ClusterHost* host);
 
   std::map<std::string, WorkerInfo> workers_;
+  std::set<std::pair<std::string, std::string>> cut_off_;  // who says so, and from whom
   std::map<std::string, Job> jobs_;
   std::set<std::string> may_leave_told_;
 };
