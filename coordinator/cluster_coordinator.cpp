@@ -19,6 +19,11 @@ constexpr MonotonicTime kWatchedFor = std::chrono::seconds(5);
 constexpr MonotonicTime kBlockedGone = std::chrono::seconds(1);
 constexpr size_t kLineBytesMax = 4096;
 constexpr size_t kWarnersMax = 1000;
+// A worker that another one has lost, and that has not beaten twice, is lost here, too: else it
+// might be the other one that a job is taken from.
+constexpr auto kMissedBeats = std::chrono::milliseconds(1200);
+// One that was stopped learns from the log that another has taken its place.
+constexpr auto kLeadCheckEvery = std::chrono::milliseconds(500);
 
 }  // namespace
 
@@ -101,6 +106,9 @@ Result<std::unique_ptr<ClusterCoordinator>> ClusterCoordinator::Start(
   LinkOptions link = cluster->options_.link;
   link.self.role = LinkRole::kCoordinator;
   link.accept_roles = {LinkRole::kWorker};
+  proto::CoordinatorOffer offer;
+  offer.set_term(log->term());
+  link.self.attributes = offer.SerializeAsString();
   ARROW_ASSIGN_OR_RAISE(cluster->exchange_, Exchange::Start(std::move(link), cluster.get(),
                                                             cluster->options_.surroundings.clock));
   cluster->options_.surroundings.exchange = cluster->exchange_.get();
@@ -136,6 +144,7 @@ void ClusterCoordinator::Ask(const std::function<void()>& what) {
 void ClusterCoordinator::Run(const std::stop_token& stop) {
   while (!stop.stop_requested()) {
     events_.RunWithin(kTurn, stop);
+    if (now() - lead_checked_ > kLeadCheckEvery) StillLeads();
     LoseSilentWorkers();
     state_.OnTick(now(), this);
     WatchJobs();
@@ -143,6 +152,20 @@ void ClusterCoordinator::Run(const std::stop_token& stop) {
   }
   // Who still asks is not left waiting.
   events_.RunWithin(std::chrono::milliseconds(0));
+}
+
+bool ClusterCoordinator::StillLeads() {
+  lead_checked_ = now();
+  const Status status = log_->CheckLeads();
+  if (status.ok()) return true;
+  const ErrorDetail* const detail = ErrorDetail::Of(status);
+  if (detail == nullptr || detail->code() != "superseded") {
+    LogStatus(LogLevel::kWarn, "the cluster's log cannot be read", status);
+    return true;
+  }
+  const std::lock_guard lock(mutex_);
+  if (!failure_.has_value()) failure_ = status;
+  return false;
 }
 
 // ---- workers
@@ -184,11 +207,13 @@ void ClusterCoordinator::LoseSilentWorkers() {
   for (const auto& [name, worker] : state_.workers()) {
     if (now() - beats_[name] > kBeatTimeout) silent.push_back(worker);
   }
-  for (const WorkerInfo& worker : silent) {
-    LogWarn("a worker is silent", {{"worker", worker.name}});
-    exchange_->network().Close(LinkSessionId(worker.session));
-    state_.OnWorkerLost(worker.name, worker.session, "it is silent", now(), this);
-  }
+  for (const WorkerInfo& worker : silent) LoseSilent(worker);
+}
+
+void ClusterCoordinator::LoseSilent(const WorkerInfo& worker) {
+  LogWarn("a worker is silent", {{"worker", worker.name}});
+  exchange_->network().Close(LinkSessionId(worker.session));
+  state_.OnWorkerLost(worker.name, worker.session, "it is silent", now(), this);
 }
 
 const WorkerInfo* ClusterCoordinator::WorkerOf(LinkSessionId session) const {
@@ -216,6 +241,10 @@ void ClusterCoordinator::TakeControl(LinkSessionId session, const proto::Cluster
       const proto::Deployed& deployed = message.deployed();
       Status status = deployed.has_status() ? DecodeStatus(deployed.status()) : Status::OK();
       if (!status.ok()) status = WithContext(status, "worker '" + worker.name + "'");
+      if (!deployed.unreachable().empty()) {
+        return state_.OnPeerLost(deployed.job(), deployed.attempt(), worker.name,
+                                 deployed.unreachable(), status.message(), now(), this);
+      }
       return state_.OnDeployed(deployed.job(), deployed.attempt(), worker.name, status, now(),
                                this);
     }
@@ -224,10 +253,14 @@ void ClusterCoordinator::TakeControl(LinkSessionId session, const proto::Cluster
                                    worker.name, now(), this);
     case proto::ClusterMessage::kPeerLost: {
       const proto::PeerLost& lost = message.peer_lost();
-      return state_.OnAttemptBroken(lost.job(), lost.attempt(),
-                                    "worker '" + worker.name + "' has lost worker '" + lost.peer() +
-                                        "': " + DecodeStatus(lost.why()).message(),
-                                    now(), this);
+      const auto peer = state_.workers().find(lost.peer());
+      if (peer != state_.workers().end() && now() - beats_[lost.peer()] > kMissedBeats) {
+        LoseSilent(WorkerInfo(peer->second));
+      }
+      return state_.OnPeerLost(lost.job(), lost.attempt(), worker.name, lost.peer(),
+                               "worker '" + worker.name + "' has lost worker '" + lost.peer() +
+                                   "': " + DecodeStatus(lost.why()).message(),
+                               now(), this);
     }
     case proto::ClusterMessage::kWatchedRows:
       return TakeRows(message.watched_rows());
@@ -253,6 +286,8 @@ void ClusterCoordinator::TakeBeat(LinkSessionId session, const proto::Beat& beat
     }
   }
   TakeLines(worker->name, beat);
+  const std::set<std::string> peers(beat.peers().begin(), beat.peers().end());
+  state_.OnPeers(worker->name, peers, now());
 }
 
 void ClusterCoordinator::TakeLines(const std::string& worker, const proto::Beat& beat) {
@@ -321,6 +356,8 @@ void ClusterCoordinator::Send(uint64_t session, proto::ClusterMessage message) {
 
 void ClusterCoordinator::Prepare(const proto::JobRecord& job,
                                  const std::vector<WorkerInfo>& workers) {
+  // The job's log is about to be claimed, which would end what a successor runs.
+  if (!StillLeads()) return;
   const std::string& name = job.name();
   Led& led = led_[name];
   led = Led();

@@ -113,7 +113,10 @@ class ClusterCoordinator final : private ExchangeObserver, private ClusterHost {
   void Ask(const std::function<void()>& what);
   void Run(const std::stop_token& stop);
   MonotonicTime now() const { return options_.surroundings.clock->Monotonic(); }
+  // Whether it leads, as the log has it; where another does, it fails.
+  bool StillLeads();
   void LoseSilentWorkers();
+  void LoseSilent(const WorkerInfo& worker);
   void TakeControl(LinkSessionId session, const proto::ClusterMessage& message);
   void TakeBeat(LinkSessionId session, const proto::Beat& beat);
   const WorkerInfo* WorkerOf(LinkSessionId session) const;
@@ -157,6 +160,7 @@ class ClusterCoordinator final : private ExchangeObserver, private ClusterHost {
   // Of the thread that decides.
   ClusterState state_;
   ClusterMetrics metrics_;
+  MonotonicTime lead_checked_{0};
   int64_t serial_ = 0;  // of attempts that were begun here
   std::map<std::string, Led> led_;
   // Attempts that are being ended, on a thread each: the next one of the job waits for it.

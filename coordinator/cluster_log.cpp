@@ -18,6 +18,13 @@ bool IsHeld(const Status& status) {
   return detail != nullptr && detail->code() == "job_is_running";
 }
 
+Status OtherLeads() {
+  return ExternalError("superseded",
+                       "another coordinator leads the cluster; this one ends, and nothing of it "
+                       "counts any more",
+                       Retry::kNo);
+}
+
 }  // namespace
 
 Result<std::unique_ptr<ClusterLog>> ClusterLog::Lead(const std::string& storage,
@@ -59,6 +66,11 @@ Status ClusterLog::Claim(const std::string& owner) {
   return Status::OK();
 }
 
+Status ClusterLog::CheckLeads() {
+  ARROW_ASSIGN_OR_RAISE(const auto entries, log_->Read());
+  return entries.empty() || entries.back().index < next_index_ ? Status::OK() : OtherLeads();
+}
+
 Status ClusterLog::Write(const proto::Catalog& catalog) {
   ARROW_ASSIGN_OR_RAISE(const std::string bytes, Seal(kCatalogKind, catalog));
   const std::string path =
@@ -69,7 +81,7 @@ Status ClusterLog::Write(const proto::Catalog& catalog) {
   entry.set_term(term_);
   ARROW_ASSIGN_OR_RAISE(*entry.mutable_catalog(), writer->Finish());
   ARROW_ASSIGN_OR_RAISE(const AppendResult appended, log_->Append(next_index_, entry));
-  if (appended == AppendResult::kTaken) return Superseded("changing the catalog");
+  if (appended == AppendResult::kTaken) return OtherLeads();
   const int64_t index = next_index_++;
   if (!last_file_.empty()) ARROW_RETURN_NOT_OK(files_->Remove({last_file_}));
   last_file_ = path;

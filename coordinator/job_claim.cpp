@@ -35,8 +35,8 @@ Result<std::unique_ptr<JobClaim>> JobClaim::Open(JobClaimOptions options, const 
     return UserError("unwritable_path", "cannot make the state folder '" + claim->Folder("") +
                                             "': " + error.message());
   }
-  ARROW_ASSIGN_OR_RAISE(claim->lease_, Lease::Acquire(claim->Folder("lease"), Owner(), Lease::kTime,
-                                                      *clock, stopping));
+  ARROW_ASSIGN_OR_RAISE(
+      claim->lease_, Lease::Acquire(claim->Folder("lease"), Owner(), wish.lease, *clock, stopping));
   claim->heart_ = Lease::KeepBeating(claim->lease_.get());
   ARROW_ASSIGN_OR_RAISE(claim->storage_,
                         CheckpointStorage::Open(std::make_shared<arrow::fs::LocalFileSystem>(),

@@ -30,6 +30,9 @@ struct JobClaimOptions {
   std::optional<std::string> savepoint;
   std::optional<Epoch> from;
   size_t retain = 3;
+  // How long the lease of a process that does not beat is waited for. 0: it is taken at once,
+  // whoever has it; what fences is the log.
+  Micros lease = Lease::kTime;
   std::function<Result<std::map<int32_t, proto::Register>>(bool fence)> registers;
   std::function<Result<std::map<std::string, proto::Register>>()> file_registers;
 };

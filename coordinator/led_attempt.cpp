@@ -38,6 +38,8 @@ Status LedAttempt::Prepare() {
   claim.folder = surroundings_.storage;
   if (!record_.restore().savepoint().empty()) claim.savepoint = record_.restore().savepoint();
   if (record_.restore().epoch() > 0) claim.from = Epoch(record_.restore().epoch());
+  // A coordinator that was stopped may have it, and wake up; the cluster's log says who leads.
+  claim.lease = Micros(0);
   ARROW_ASSIGN_OR_RAISE(claim_, ClaimJob(job_->spec, job_->plan, surroundings_.connectors,
                                          std::move(claim), surroundings_.clock, giving_up_));
   if (claim_->finished()) return Status::OK();

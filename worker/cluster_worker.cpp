@@ -77,6 +77,7 @@ void ClusterWorker::Beat() {
       *message.mutable_beat()->add_lines() = std::move(line);
     }
   }
+  for (const auto& [name, peer] : peers_) message.mutable_beat()->add_peers(name);
   Send(*coordinator_, message);
   SendWatchedRows();
   if (!leaving_) return;
@@ -119,26 +120,48 @@ void ClusterWorker::OnPeerOpened(LinkSessionId session, const LinkPeer& peer) {
   events_.Post([this, session, peer] {
     const LinkIdentity& of = peer.identity;
     if (of.role == LinkRole::kCoordinator) {
-      LogInfo("registered with the coordinator", {{"coordinator", of.node}});
-      coordinator_ = session;
-      registered_ = true;
-      Beat();
-      return;
+      proto::CoordinatorOffer offer;
+      if (!offer.ParseFromString(of.attributes)) offer.Clear();
+      coordinators_[session] = {of.node, offer.term() > 0 ? offer.term() : term_};
+      return ChooseCoordinator();
     }
     peers_[of.node] = {session, of.incarnation};
   });
+}
+
+void ClusterWorker::ChooseCoordinator() {
+  std::optional<LinkSessionId> chosen;
+  for (const auto& [session, known] : coordinators_) {
+    if (known.term < term_) continue;
+    term_ = known.term;
+    chosen = session;
+  }
+  if (chosen == coordinator_) return;
+  coordinator_ = chosen;
+  registered_ = chosen.has_value();
+  if (!chosen.has_value()) return;
+  const KnownCoordinator& known = coordinators_.at(*chosen);
+  LogInfo("registered with the coordinator", {{"coordinator", known.name}, {"term", known.term}});
+  // Their coordinator is gone, or has lost this worker: nobody can go on with them.
+  for (const AttemptId& id : Attempts()) {
+    if (attempts_.at(id)->coordinator != *chosen) EndAttempt(id);
+  }
+  Beat();
+}
+
+std::vector<AttemptId> ClusterWorker::Attempts() const {
+  std::vector<AttemptId> ids;
+  ids.reserve(attempts_.size());
+  for (const auto& [id, running] : attempts_) ids.push_back(id);
+  return ids;
 }
 
 void ClusterWorker::OnPeerLost(LinkSessionId session, const LinkPeer& peer, const Status& why) {
   events_.Post([this, session, peer, why] {
     const std::string& name = peer.identity.node;
     LogStatus(LogLevel::kWarn, "a session is lost", why, {{"peer", name}});
-    if (coordinator_ == session) {
-      // What runs goes on: the next coordinator decides.
-      coordinator_.reset();
-      registered_ = false;
-      return;
-    }
+    // What runs goes on: the next coordinator decides.
+    if (coordinators_.erase(session) > 0) return ChooseCoordinator();
     if (const auto found = peers_.find(name); found != peers_.end()) {
       if (found->second.first == session) peers_.erase(found);
     }
@@ -200,8 +223,8 @@ void ClusterWorker::TakeDeploy(LinkSessionId session, proto::Deploy deploy) {
   const AttemptId id{deploy.job(), deploy.attempt()};
   if (attempts_.contains(id)) return;
   // An older attempt of the job that nobody has ended: its coordinator is gone.
-  for (const auto& [other, running] : attempts_) {
-    if (other.job == id.job && !running->ending) EndAttempt(other);
+  for (const AttemptId& other : Attempts()) {
+    if (other.job == id.job) EndAttempt(other);
   }
   const std::string& self = options_.surroundings.worker;
   for (const proto::PeerWorker& peer : deploy.workers()) {
@@ -246,7 +269,8 @@ void ClusterWorker::StartWhenPeersAreThere() {
       TellDeployed(*running,
                    ExternalError("peer_unreachable",
                                  "worker '" + self + "' has no session to worker '" + missing + "'",
-                                 Retry::kYes));
+                                 Retry::kYes),
+                   missing);
       continue;
     }
     running->starting = true;
@@ -268,22 +292,24 @@ void ClusterWorker::OnStarted(const AttemptId& id, const Status& status) {
   TellDeployed(running, status);
 }
 
-void ClusterWorker::TellDeployed(const Running& running, const Status& status) {
+void ClusterWorker::TellDeployed(const Running& running, const Status& status,
+                                 const std::string& unreachable) {
   proto::ClusterMessage message;
   proto::Deployed& deployed = *message.mutable_deployed();
   deployed.set_job(running.deploy.job());
   deployed.set_attempt(running.deploy.attempt());
   if (!status.ok()) EncodeStatus(status, deployed.mutable_status());
+  deployed.set_unreachable(unreachable);
   Send(running.coordinator, message);
 }
 
-void ClusterWorker::EndAttempt(const AttemptId& id) {
+void ClusterWorker::EndAttempt(AttemptId id) {
   const auto found = attempts_.find(id);
-  if (found == attempts_.end()) return OnEnded(id);
+  if (found == attempts_.end()) return OnEnded(std::move(id));
   Running& running = *found->second;
   if (std::exchange(running.ending, true)) return;
   running.started = false;
-  if (running.attempt == nullptr) return OnEnded(id);
+  if (running.attempt == nullptr) return OnEnded(std::move(id));
   running.attempt->GiveUp();
   running.attempt->RemoveGauges();
   // Its own thread is done with it first, then it is ended beside what goes on here.
@@ -295,7 +321,7 @@ void ClusterWorker::EndAttempt(const AttemptId& id) {
   });
 }
 
-void ClusterWorker::OnEnded(const AttemptId& id) {
+void ClusterWorker::OnEnded(AttemptId id) {
   attempts_.erase(id);
   if (!coordinator_.has_value()) return;
   proto::ClusterMessage message;

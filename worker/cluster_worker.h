@@ -61,12 +61,17 @@ class ClusterWorker final : private ExchangeObserver {
   void Beat();
   void SendWatchedRows();
   void UpdateMetrics();
+  // Of the coordinators that are there, to the one with the highest term.
+  void ChooseCoordinator();
   void TakeDeploy(LinkSessionId session, proto::Deploy deploy);
   void StartWhenPeersAreThere();
   void OnStarted(const AttemptId& id, const Status& status);
-  void EndAttempt(const AttemptId& id);
-  void OnEnded(const AttemptId& id);
-  void TellDeployed(const Running& running, const Status& status);
+  void EndAttempt(AttemptId id);
+  void OnEnded(AttemptId id);
+  std::vector<AttemptId> Attempts() const;
+  // `unreachable`: the worker that is why; or empty.
+  void TellDeployed(const Running& running, const Status& status,
+                    const std::string& unreachable = {});
   void Send(LinkSessionId session, const proto::ClusterMessage& message);
 
   ClusterWorkerOptions options_;
@@ -78,7 +83,12 @@ class ClusterWorker final : private ExchangeObserver {
   bool may_leave_ = false;  // guarded by mutex_
 
   // Of the thread that decides.
-  std::optional<LinkSessionId> coordinator_;
+  struct KnownCoordinator {
+    std::string name;
+    int64_t term = 0;
+  };
+  std::map<LinkSessionId, KnownCoordinator> coordinators_;  // that there are sessions to
+  std::optional<LinkSessionId> coordinator_;                // the one that leads
   int64_t term_ = 0;  // the highest that was seen: an older coordinator is not listened to
   int64_t beats_ = 0;
   bool leaving_ = false;

@@ -124,6 +124,17 @@ TEST_F(LeaseTest, AStoppedHolderIsTakenOverFrom) {
   EXPECT_TRUE(Acquire("host-c:3", std::chrono::hours(1)).ok());
 }
 
+TEST_F(LeaseTest, ALeaseOfNoTimeIsTakenFromWhoBeats) {
+  OtherProcess holder(Holder("host-a:1"));
+  ASSERT_EQ(holder.ReadByte(), 'y');
+  auto lease = Acquire("host-b:2", Micros(0));
+  ASSERT_TRUE(lease.ok()) << lease.status().ToString();
+  holder.Signal(SIGKILL);
+  holder.Wait();
+  lease->reset();
+  EXPECT_TRUE(Acquire("host-c:3", std::chrono::hours(1)).ok());
+}
+
 TEST_F(LeaseTest, OfManyWaitersOneTakesOver) {
   OtherProcess holder(Holder("host-a:1"));
   ASSERT_EQ(holder.ReadByte(), 'y');

@@ -146,6 +146,7 @@ class LeaseTaker {
     const FileDescriptor lock(::open(Path(number).c_str(), O_RDWR | O_CLOEXEC));
     if (!lock.valid() && errno == ENOENT) return false;
     if (!lock.valid()) return Failed(errno);
+    if (lease_ <= Micros(0)) return true;
     ARROW_ASSIGN_OR_RAISE(const Holder first, ReadHolder(lock.get()));
     const MonotonicTime begin = clock_.Monotonic();
     const auto nap = std::clamp<MonotonicTime>(lease_ / 20, kNapMin, kNapMax);

@@ -57,6 +57,7 @@ class Lease {
  public:
   // At once where nobody holds the lock. Else waits for `lease`: where the holder's heartbeat moves
   // meanwhile, fails with "job_is_running" (user; names the holder); where it does not, takes over.
+  // A lease of no time is taken over at once.
   // `stopping` ends the wait with "stopped".
   static Result<std::unique_ptr<Lease>> Acquire(const std::string& folder, const std::string& owner,
                                                 Micros lease, const Clock& clock,
