@@ -124,7 +124,7 @@ def test_what_did_not_change_is_not_sent_again(kafka: Kafka, case: Case, tmp_pat
         fleet.wait_for_job(case.name, "running")
         assert fleet.request("POST", f"jobs/{case.name}/pause").ok
         fleet.wait_for_job(case.name, "paused")
-        url = f"http://127.0.0.1:{fleet.api_port}/api/v1/jobs/{case.name}"
+        url = f"http://127.0.0.1:{fleet.api_ports[0]}/api/v1/jobs/{case.name}"
         first = requests.get(url, timeout=5)
         again = requests.get(url, headers={"If-None-Match": first.headers["ETag"]}, timeout=5)
         assert (again.status_code, again.content) == (304, b"")
@@ -231,7 +231,7 @@ class Guarded:
         self.tokens = folder / "tokens"
         self.tokens.write_text(f"alice operator {OPERATOR}\nboard viewer {VIEWER}\n")
         self.certificate, self.key = make_certificate(folder, "first")
-        self.url = f"https://127.0.0.1:{fleet.api_port}/api/v1/"
+        self.url = f"https://127.0.0.1:{fleet.api_ports[0]}/api/v1/"
         self.process: Process = fleet.start_coordinator(
             "--api-tokens", self.tokens, "--api-tls-cert", self.certificate,
             "--api-tls-key", self.key,

@@ -9,20 +9,42 @@ import requests
 
 from devtool import processes
 from harness.millrace import Metrics, Process, program
+from harness.proxy import Proxy
 from harness.waiting import wait_for
 
 HTTP_TIMEOUT_SECONDS = 5.0
+# Two coordinators may run: one that leads, and one that stands by.
+PLACES = 2
+
+
+class WorkerLinks:
+    """The proxies through which a worker dials the coordinators, and is dialed by the workers
+    whose names are less. They outlive it: one that comes again under its name has the same."""
+
+    def __init__(self, coordinator_ports: list[int]) -> None:
+        self.listen_port = processes.free_port()
+        self.coordinators = [Proxy(port) for port in coordinator_ports]
+        self.exchange = Proxy(self.listen_port)
+
+    @property
+    def all(self) -> list[Proxy]:
+        return [*self.coordinators, self.exchange]
 
 
 class Fleet:
-    """Use as a context: every process is ended with the block. Processes share `folder`."""
+    """Use as a context: every process is ended with the block. Processes share `folder`.
+
+    `place`: where the coordinator is that tests ask (0 or 1), which has its own ports.
+    """
 
     def __init__(self, folder: Path, brokers: str) -> None:
         self.folder = folder
         self.brokers = brokers
-        self.port = processes.free_port()
-        self.api_port = processes.free_port()
+        self.place = 0
+        self.ports = [processes.free_port() for _ in range(PLACES)]
+        self.api_ports = [processes.free_port() for _ in range(PLACES)]
         self.workers: dict[str, Process] = {}
+        self.links: dict[str, WorkerLinks] = {}  # of workers that are proxied
         self._coordinators: list[Process] = []
         self._lives = 0
 
@@ -32,19 +54,29 @@ class Fleet:
     def __exit__(self, *_: object) -> None:
         for process in [*self.workers.values(), *self._coordinators]:
             process.__exit__()
+        for links in self.links.values():
+            for proxy in links.all:
+                proxy.close()
+
+    @property
+    def coordinators(self) -> list[Process]:
+        """In the order in which they were started."""
+        return list(self._coordinators)
 
     @property
     def coordinator(self) -> Process:
         return self._coordinators[-1]
 
-    def start_coordinator(self, *more: str | Path, host: str = "127.0.0.1") -> Process:
+    def start_coordinator(
+        self, *more: str | Path, place: int = 0, host: str = "127.0.0.1"
+    ) -> Process:
         self._lives += 1
         process = Process(
             [
                 "--cluster", "test",
                 "--name", f"coordinator-{self._lives}",
-                "--listen", f"127.0.0.1:{self.port}",
-                "--api", f"{host}:{self.api_port}",
+                "--listen", f"127.0.0.1:{self.ports[place]}",
+                "--api", f"{host}:{self.api_ports[place]}",
                 "--metrics-port", "0",
                 *self._shared(),
                 *more,
@@ -56,14 +88,25 @@ class Fleet:
         self._coordinators.append(process)
         return process
 
-    def start_worker(self, name: str, slots: int = 2) -> Process:
+    def start_worker(self, name: str, slots: int = 2, *, proxied: bool = False) -> Process:
+        """`proxied`: by `links[name]`."""
         self._lives += 1
+        coordinators = [f"127.0.0.1:{port}" for port in self.ports]
+        listen = f"127.0.0.1:{processes.free_port()}"
+        advertise = listen
+        if proxied:
+            links = self.links.get(name) or WorkerLinks(self.ports)
+            self.links[name] = links
+            coordinators = [proxy.address for proxy in links.coordinators]
+            listen = f"127.0.0.1:{links.listen_port}"
+            advertise = links.exchange.address
         process = Process(
             [
                 "--cluster", "test",
                 "--name", name,
-                "--coordinator", f"127.0.0.1:{self.port}",
-                "--listen", f"127.0.0.1:{processes.free_port()}",
+                "--coordinator", ",".join(coordinators),
+                "--listen", listen,
+                "--advertise", advertise,
                 "--metrics-port", "0",
                 "--slots", str(slots),
                 "--local-dir", self.folder / f"local-{name}",
@@ -97,7 +140,7 @@ class Fleet:
     def request(self, method: str, path: str, body: Any = None) -> requests.Response:
         return requests.request(
             method,
-            f"http://127.0.0.1:{self.api_port}/api/v1/{path}",
+            f"http://127.0.0.1:{self.api_ports[self.place]}/api/v1/{path}",
             json=body,
             timeout=HTTP_TIMEOUT_SECONDS,
         )
@@ -113,7 +156,7 @@ class Fleet:
         """None while no coordinator answers, or it has no such job."""
         try:
             answer = self.request("GET", f"jobs/{name}")
-        except requests.ConnectionError:
+        except (requests.ConnectionError, requests.Timeout):
             return None
         if not answer.ok:
             return None
