@@ -61,12 +61,14 @@ class ClusterCoordinator::Observer final : public JobObserver {
         [this_ = cluster_, job = job_, name, status] { this_->OnSavepoint(job, name, status); });
   }
   void OnUnpublished(int64_t epochs, int64_t bytes) override {
+    metrics_.OnUnpublished(epochs, bytes);
     OnLed([epochs, bytes](Led* led) {
       led->unpublished_epochs = epochs;
       led->unpublished_bytes = bytes;
     });
   }
   void OnCheckpointsBlocked(Blocked why, MonotonicTime since) override {
+    if (why == Blocked::kPending) metrics_.OnDelayed(cluster_->now() - since);
     OnLed([why, since, told = cluster_->now()](Led* led) {
       led->blocked = why;
       led->blocked_since = since;
