@@ -7,7 +7,19 @@ import shutil
 import signal
 from collections.abc import Sequence
 
-from devtool import bench, build, check, console, demo, fuzz, install, paths, simulation, testing
+from devtool import (
+    bench,
+    build,
+    chart_tools,
+    check,
+    console,
+    demo,
+    fuzz,
+    install,
+    paths,
+    simulation,
+    testing,
+)
 from devtool.broker import DEFAULT_PORT, development_broker, uptime_seconds
 from devtool.console import ToolError
 from devtool.demo_pipelines import PIPELINES
@@ -100,6 +112,7 @@ def _run(options: argparse.Namespace) -> int:
     match options.command:
         case "setup":
             install.setup()
+            chart_tools.setup()
         case "build":
             install.setup()
             build.build(options.preset)

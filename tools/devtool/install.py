@@ -27,7 +27,7 @@ BROKER_POM = paths.DEPENDENCIES / "broker" / "pom.xml"
 
 
 def setup() -> None:
-    with _lock():
+    with lock():
         _install_packages(APT_LIST)
         _install_python()
         _install_broker()
@@ -35,12 +35,12 @@ def setup() -> None:
 
 def setup_fuzzing() -> None:
     """What only `tools/dev fuzz` needs."""
-    with _lock():
+    with lock():
         _install_packages(FUZZ_LIST)
 
 
 @contextlib.contextmanager
-def _lock() -> Iterator[None]:
+def lock() -> Iterator[None]:
     paths.CACHE.mkdir(exist_ok=True)
     with (paths.CACHE / "setup.lock").open("w") as lock:
         try:
@@ -104,14 +104,14 @@ def stamp_text(*sources: Path) -> str:
     return digest.hexdigest() + "\n"
 
 
-def _is_stamped(stamp: Path, text: str) -> bool:
+def is_stamped(stamp: Path, text: str) -> bool:
     return stamp.is_file() and stamp.read_text() == text
 
 
 def _install_python() -> None:
     stamp = paths.VENV / "requirements.stamp"
     wanted = stamp_text(REQUIREMENTS)
-    if _is_stamped(stamp, wanted) and paths.venv_python().exists():
+    if is_stamped(stamp, wanted) and paths.venv_python().exists():
         return
     if not paths.venv_python().exists():
         console.run_step("python: environment", [sys.executable, "-m", "venv", paths.VENV], "venv")
@@ -136,7 +136,7 @@ def _install_python() -> None:
 def _install_broker() -> None:
     stamp = paths.BROKER_JARS / "pom.stamp"
     wanted = stamp_text(BROKER_POM)
-    if _is_stamped(stamp, wanted):
+    if is_stamped(stamp, wanted):
         return
     shutil.rmtree(paths.BROKER_JARS, ignore_errors=True)
     console.run_step(

@@ -9,6 +9,11 @@ CACHE = ROOT / ".cache"  # kept between runs: the broker's jars, locks
 RUN = ROOT / ".run"  # what running things leave: logs, broker data, demo output
 LOGS = RUN / "logs"
 BROKER_JARS = CACHE / "broker"
+HELM = CACHE / "helm"  # folders of programs (devtool/chart_tools.py)
+HELM_3 = CACHE / "helm-3"
+PROMETHEUS_TOOLS = CACHE / "prometheus"
+API_SERVER = CACHE / "kube-apiserver"
+CHART = ROOT / "helm" / "millrace"
 
 
 def build_dir(preset: str = "release") -> Path:

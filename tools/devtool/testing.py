@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from xml.etree.ElementTree import ParseError
 
-from devtool import build, console, install, paths, results
+from devtool import build, chart_tools, console, install, paths, results
 from devtool.console import Progress, ToolError
 from devtool.results import Case, Outcome
 
@@ -48,6 +48,9 @@ def run_tests(pattern: str | None, full: bool, soak: bool = False) -> int:
         raise ToolError(f"-k takes one word to look for in test names, not {pattern!r}")
     start = time.monotonic()
     install.setup()
+    chart_tools.setup()
+    if full:
+        chart_tools.setup_full()
     build.build()
     shutil.rmtree(REPORTS, ignore_errors=True)
     REPORTS.mkdir(parents=True)
