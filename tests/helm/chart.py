@@ -43,7 +43,9 @@ class Rendered:
         return {one["kind"] for one in self.objects}
 
     def container(self, component: str) -> Object:
-        pod = self.find("StatefulSet", f"{RELEASE}-millrace-{component}")["spec"]["template"]["spec"]
+        pod = self.find("StatefulSet", f"{RELEASE}-millrace-{component}")["spec"]["template"][
+            "spec"
+        ]
         (container,) = pod["containers"]
         assert isinstance(container, dict)
         return container

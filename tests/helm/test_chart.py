@@ -149,6 +149,7 @@ def test_pod_outlives_a_worker_that_leaves(seconds: int) -> None:
 def slots_of(values: Object) -> Object:
     container = render(values).container("worker")
     assert args(container)["slots"] == "$(SLOTS)"
+    slots: Object
     (slots,) = (one for one in container["env"] if one["name"] == "SLOTS")
     return slots
 
@@ -243,16 +244,22 @@ def test_only_the_coordinator_that_leads_serves_the_api() -> None:
 def test_single_coordinator_needs_nothing_of_kubernetes() -> None:
     rendered = render({"coordinator.replicas": 1})
     assert rendered.maybe("Role", "prod-millrace-coordinator") is None
-    assert "millrace.dev/leads" not in rendered.find("Service", "prod-millrace-api")["spec"]["selector"]
+    assert (
+        "millrace.dev/leads"
+        not in rendered.find("Service", "prod-millrace-api")["spec"]["selector"]
+    )
     assert "leader-label" not in args(rendered.container("coordinator"))
     pod = rendered.find("StatefulSet", "prod-millrace-coordinator")["spec"]["template"]["spec"]
     assert pod["automountServiceAccountToken"] is False
 
 
 def test_replicas_belong_to_the_autoscaler_where_there_is_one() -> None:
-    assert render({"worker.replicas": 7}).find("StatefulSet", "prod-millrace-worker")["spec"][
-        "replicas"
-    ] == 7
+    assert (
+        render({"worker.replicas": 7}).find("StatefulSet", "prod-millrace-worker")["spec"][
+            "replicas"
+        ]
+        == 7
+    )
     scaled = render({"worker.autoscaler": {"enabled": True, "minReplicas": 2, "maxReplicas": 9}})
     assert "replicas" not in scaled.find("StatefulSet", "prod-millrace-worker")["spec"]
     spec = scaled.find("HorizontalPodAutoscaler", "prod-millrace-worker")["spec"]
@@ -363,7 +370,9 @@ def test_every_value_is_in_the_schema_and_has_a_use() -> None:
     def leaves(tree: Object, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
         found = []
         for key, value in tree.items():
-            found += leaves(value, (*path, key)) if isinstance(value, dict) and value else [(*path, key)]
+            found += (
+                leaves(value, (*path, key)) if isinstance(value, dict) and value else [(*path, key)]
+            )
         return found
 
     values = yaml.safe_load((paths.CHART / "values.yaml").read_text())

@@ -16,7 +16,7 @@ from helm.chart import GOLDEN, KUBERNETES_NEWEST, KUBERNETES_OLDEST, cases, rend
 COPIES = {"PrometheusRule": "spec", "ConfigMap": "data"}
 
 
-class _Dumper(yaml.SafeDumper):
+class _Dumper(yaml.SafeDumper):  # type: ignore[misc]
     def ignore_aliases(self, data: object) -> bool:
         del data
         return True

@@ -86,7 +86,10 @@ def test_promtool_would_tell_a_wrong_expectation(tmp_path: Path) -> None:
 def test_chart_passes_the_rules_on_unchanged(tmp_path: Path) -> None:
     rendered = render({"prometheusRule.enabled": True, "prometheusRule.runbook": "https://a/b"})
     spec = rendered.find("PrometheusRule", "prod-millrace")["spec"]
-    assert spec["groups"][0]["rules"][0]["annotations"]["runbook_url"] == "https://a/b#millracenoleader"
+    assert (
+        spec["groups"][0]["rules"][0]["annotations"]["runbook_url"]
+        == "https://a/b#millracenoleader"
+    )
     for rule in rules(spec):
         del rule["annotations"]["runbook_url"]
     assert rules(spec) == ALERT_RULES
@@ -212,7 +215,9 @@ def test_panels_use_metrics_that_exist() -> None:
         grouped = set(re.findall(r"\w+", " ".join(re.findall(r"by \(([^)]*)\)", expression))))
         assert set(re.findall(r"\{\{(\w+)\}\}", legend)) <= grouped, title
     for variable in VARIABLES:
-        for name, label in re.findall(r"label_values\((.*), (\w+)\)", variable.get("definition", "")):
+        for name, label in re.findall(
+            r"label_values\((.*), (\w+)\)", variable.get("definition", "")
+        ):
             assert mistakes(f"sum by ({label}) ({name})") == []
 
 
