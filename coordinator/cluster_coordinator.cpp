@@ -529,8 +529,8 @@ Status ClusterCoordinator::Remove(const std::string& name) {
     const auto ending = endings_.find(name);
     if (ending != endings_.end() &&
         ending->second.done.wait_for(std::chrono::seconds(0)) != std::future_status::ready) {
-      status = UserError("job_is_running", "the last attempt of job '" + name +
-                                               "' is still being ended: ask again");
+      status = UserError("job_is_running",
+                         "the last attempt of job '" + name + "' is still being ended: ask again");
       return;
     }
     status = state_.Remove(name, this);

@@ -8,6 +8,7 @@
 
 #include "coordinator/admin_api.h"
 #include "coordinator/cluster_coordinator.h"
+#include "coordinator/leader_label.h"
 #include "engine/metrics/http_server.h"
 #include "engine/metrics/log.h"
 #include "engine/process/process.h"
@@ -23,12 +24,13 @@ struct CoordinatorOptions {
   std::string api_tokens;
   std::string api_tls_certificate;
   std::string api_tls_key;
+  std::string leader_label;
 };
 
 int Fail(const Status& status) { return millrace::Fail("the coordinator ends", status); }
 
 int Lead(const CoordinatorOptions& options, const sigset_t& signals, ClusterLog* log,
-         const Clock* clock, Metrics* metrics) {
+         const Clock* clock, Metrics* metrics, LeaderLabel* label) {
   ClusterCoordinatorOptions cluster;
   auto link = LinkOptionsOf(options.process);
   if (!link.ok()) return Fail(link.status());
@@ -59,6 +61,7 @@ int Lead(const CoordinatorOptions& options, const sigset_t& signals, ClusterLog*
                                 {"term", log->term()},
                                 {"port", int64_t((*coordinator)->port())},
                                 {"api", (*api)->address()}});
+  if (label != nullptr) label->Say(true);
   while (!TakeSignal(signals, kTurn)) {
     if (const auto failure = (*coordinator)->failure(); failure.has_value()) {
       return Fail(*failure);
@@ -80,6 +83,13 @@ int Run(const CoordinatorOptions& options) {
   if (const Status status = server.Start(); !status.ok()) return Fail(status);
   LogInfo("coordinator is up",
           {{"name", options.process.name}, {"metrics", server.address() + "/metrics"}});
+  std::unique_ptr<LeaderLabel> label;
+  if (!options.leader_label.empty()) {
+    auto pod = LeaderLabelInPod(options.leader_label, options.process.name);
+    if (!pod.ok()) return Fail(pod.status());
+    label = std::make_unique<LeaderLabel>(*std::move(pod));
+    label->Say(false);
+  }
   std::atomic<bool> stopping{false};
   std::atomic<bool> decided{false};
   Result<std::unique_ptr<ClusterLog>> log = Status::Cancelled("not yet");
@@ -93,7 +103,7 @@ int Run(const CoordinatorOptions& options) {
   standing_by.join();
   if (stopping) return kExitOk;
   if (!log.ok()) return Fail(log.status());
-  return Lead(options, signals, log->get(), &clock, &metrics);
+  return Lead(options, signals, log->get(), &clock, &metrics, label.get());
 }
 
 int Main(int argc, char** argv) {
@@ -113,6 +123,9 @@ int Main(int argc, char** argv) {
                                  "PEM file of the admin API's certificate"));
   FromEnvironment(
       app.add_option("--api-tls-key", options.api_tls_key, "PEM file of its private key"));
+  FromEnvironment(app.add_option("--leader-label", options.leader_label,
+                                 "In Kubernetes: a label of this node's pod, which has its name, "
+                                 "that says true while it leads, else false"));
   if (const auto code = ParseArguments(&app, argc, argv); code.has_value()) return *code;
   return Run(options);
 }

@@ -18,10 +18,11 @@ from harness.kafka import Kafka
 from harness.millrace import program
 from harness.waiting import wait_for
 from helm.chart import Object, Rendered, args, cases, render
+from helm.kubernetes_api import KubernetesApi
 from helm.pods import Pod, Site
 
 # Flags that the chart gives, and the programs do not have yet.
-NOT_YET = {"api-tokens", "api-tls-cert", "api-tls-key", "leader-label"}
+NOT_YET = {"api-tokens", "api-tls-cert", "api-tls-key"}
 TOKEN = "a-token-of-this-test"
 
 
@@ -82,7 +83,13 @@ def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def site(tmp_path: Path, programs: Path, certificates: Path) -> Site:
+def kubernetes(certificates: Path, tmp_path: Path) -> Iterator[KubernetesApi]:
+    with KubernetesApi(certificates, tmp_path) as api:
+        yield api
+
+
+@pytest.fixture
+def site(tmp_path: Path, programs: Path, certificates: Path, kubernetes: KubernetesApi) -> Site:
     def secret(of: str) -> dict[str, str]:
         files = {"ca.crt": "ca.crt", "tls.crt": f"{of}.crt", "tls.key": f"{of}.key"}
         return {key: (certificates / name).read_text() for key, name in files.items()}
@@ -96,6 +103,8 @@ def site(tmp_path: Path, programs: Path, certificates: Path) -> Site:
             "prod-millrace-api-tls": secret("api"),
             "prod-millrace-api-tokens": {"tokens": f"admin operator {TOKEN}\n"},
         },
+        kubernetes.environment,
+        kubernetes.service_account,
     )
 
 
@@ -211,7 +220,18 @@ def test_root_of_a_container_is_read_only_and_its_user_nobody(cluster: Cluster) 
     assert who.stdout == ("65534\n" if os.geteuid() == 0 else "0\n")
 
 
-def test_pods_run_a_job_and_hand_it_over(cluster: Cluster, case: Case) -> None:
+def marked(api: KubernetesApi, leads: dict[str, bool]) -> None:
+    """Until the pods' labels say who leads."""
+    wanted = {
+        pod: {"millrace.dev/leads": "true" if leading else "false"}
+        for pod, leading in leads.items()
+    }
+    wait_for(f"labels {leads}", lambda: api.labels == wanted)
+
+
+def test_pods_run_a_job_and_hand_it_over(
+    cluster: Cluster, kubernetes: KubernetesApi, case: Case
+) -> None:
     workers = {pod.name for pod in cluster.workers}
     # A worker alone lives, and is not ready.
     for pod in cluster.workers:
@@ -227,6 +247,8 @@ def test_pods_run_a_job_and_hand_it_over(cluster: Cluster, case: Case) -> None:
         answers(pod, "readiness", 200)
         answers(pod, "liveness", 200)
     leader = cluster.leader()
+    (other,) = (pod for pod in cluster.coordinators if pod is not leader)
+    marked(kubernetes, {leader.name: True, other.name: False})
 
     body = {"file_name": case.file.name, "file": case.file.read_text()}
     assert cluster.request(leader, "POST", "jobs", body) is not None
@@ -247,14 +269,28 @@ def test_pods_run_a_job_and_hand_it_over(cluster: Cluster, case: Case) -> None:
 
     # The coordinator that leads dies: the one that stood by leads, and the job goes on.
     leader.process.kill()
-    (other,) = (pod for pod in cluster.coordinators if pod is not leader)
     assert cluster.leader() is other
     cluster.wait_for_job(case.name, workers)
+    # Its pod keeps the label until it starts again; it is not ready so long, and so not asked.
+    marked(kubernetes, {leader.name: True, other.name: True})
     leader.start(without=NOT_YET)
     answers(leader, "readiness", 200)
+    marked(kubernetes, {leader.name: False, other.name: True})
     case.send_minutes(MINUTES // 2)
     case.close()
     case.check()
 
     for pod in [*cluster.workers, *cluster.coordinators]:
         assert pod.process.stop(pod.grace_seconds) == 0, pod.process.output[-4000:]
+    marked(kubernetes, {leader.name: False, other.name: False})
+
+
+def test_leader_label_is_refused_outside_of_kubernetes(
+    cluster: Cluster, site: Site, kubernetes: KubernetesApi
+) -> None:
+    del kubernetes
+    site.environment.clear()
+    coordinator = cluster.coordinators[0]
+    process = coordinator.start(without=NOT_YET)
+    assert process.wait() == 1
+    assert "there is no KUBERNETES_SERVICE_HOST" in process.output
