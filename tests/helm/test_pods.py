@@ -17,6 +17,7 @@ from devtool import paths
 from harness.kafka import Kafka
 from harness.millrace import program
 from harness.waiting import wait_for
+from helm import handbook
 from helm.chart import Object, Rendered, args, cases, render
 from helm.kubernetes_api import KubernetesApi
 from helm.pods import Pod, Site
@@ -46,20 +47,12 @@ def test_every_flag_of_the_chart_is_one_of_the_program() -> None:
     assert not NOT_YET & known, "they are there: take them out of NOT_YET"
 
 
-def documented(block: str) -> str:
-    """A block of commands of docs/operations.md."""
-    text = (paths.ROOT / "docs" / "operations.md").read_text()
-    found = re.search(rf"^```bash {block}\n(.*?)^```$", text, re.M | re.S)
-    assert found, block
-    return found[1]
-
-
 @pytest.fixture(scope="module")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """As the handbook makes them."""
     folder = tmp_path_factory.mktemp("certificates")
     result = subprocess.run(
-        ["bash", "-euc", documented("certificates")],
+        ["bash", "-euc", handbook.commands("certificates")],
         cwd=folder,
         capture_output=True,
         text=True,
@@ -90,22 +83,24 @@ def kubernetes(certificates: Path, tmp_path: Path) -> Iterator[KubernetesApi]:
 
 @pytest.fixture
 def site(tmp_path: Path, programs: Path, certificates: Path, kubernetes: KubernetesApi) -> Site:
+    return Site(
+        tmp_path,
+        programs,
+        secrets_of(certificates),
+        kubernetes.environment,
+        kubernetes.service_account,
+    )
+
+
+def secrets_of(certificates: Path) -> dict[str, dict[str, str]]:
+    """The Secrets that the chart looks for."""
+
     def secret(of: str) -> dict[str, str]:
         files = {"ca.crt": "ca.crt", "tls.crt": f"{of}.crt", "tls.key": f"{of}.key"}
         return {key: (certificates / name).read_text() for key, name in files.items()}
 
-    return Site(
-        tmp_path,
-        programs,
-        {
-            "prod-millrace-coordinator-tls": secret("coordinator"),
-            "prod-millrace-worker-tls": secret("worker"),
-            "prod-millrace-api-tls": secret("api"),
-            "prod-millrace-api-tokens": {"tokens": f"admin operator {TOKEN}\n"},
-        },
-        kubernetes.environment,
-        kubernetes.service_account,
-    )
+    found = {f"prod-millrace-{of}-tls": secret(of) for of in ("coordinator", "worker", "api")}
+    return {**found, "prod-millrace-api-tokens": {"tokens": f"admin operator {TOKEN}\n"}}
 
 
 class Cluster:

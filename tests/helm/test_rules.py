@@ -14,11 +14,11 @@ import yaml
 
 from devtool import paths
 from helm.chart import Object, render
+from helm.handbook import OPERATIONS
 
 ALERTS = paths.CHART / "files" / "alerts.yaml"
 DASHBOARD = paths.CHART / "files" / "dashboard.json"
 TESTS = Path(__file__).with_name("alerts_test.yaml")
-OPERATIONS = paths.ROOT / "docs" / "operations.md"
 
 # Metrics that rules and dashboard use already, and that processes of a cluster do not have yet.
 NOT_YET: dict[str, set[str]] = {
