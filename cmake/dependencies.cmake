@@ -108,9 +108,9 @@ millrace_import(yaml HEADER yaml-cpp/yaml.h LIBRARIES yaml-cpp)
 millrace_import(cli11 HEADER CLI/CLI.hpp)
 millrace_import(httplib HEADER httplib.h LIBRARIES cpp-httplib ssl crypto)
 target_link_libraries(millrace_import_httplib INTERFACE Threads::Threads)
-# As the library was built: its classes have other members with it.
-target_compile_definitions(millrace_import_httplib INTERFACE CPPHTTPLIB_OPENSSL_SUPPORT
-  CPPHTTPLIB_ZLIB_SUPPORT CPPHTTPLIB_BROTLI_SUPPORT)
+# As Debian's library was compiled: its classes have other members without it. (Of its other two
+# options, for compression, they do not know.)
+target_compile_definitions(millrace_import_httplib INTERFACE CPPHTTPLIB_OPENSSL_SUPPORT)
 millrace_import(asio HEADER asio.hpp)
 target_link_libraries(millrace_import_asio INTERFACE Threads::Threads)
 millrace_import(openssl HEADER openssl/ssl.h LIBRARIES ssl crypto)

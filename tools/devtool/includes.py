@@ -110,6 +110,12 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "tests/sql": (ENGINE, "coordinator", "worker", "tools/millrace"),
     "tools/simulator": (ENGINE,),
     "tools/bench": (ENGINE, "tools/simulator"),
+    "tools/millrace/cluster": (
+        "engine/base",
+        "engine/env",
+        "proto",
+        "tools/millrace/exit_codes.h",
+    ),
     "tools/millrace": (ENGINE, "coordinator", "worker", "tools/simulator", "tools/bench"),
 }
 
@@ -168,7 +174,7 @@ CONFINED = (
     Confined(
         re.compile(r"#include\s+[<\"]google/protobuf/"),
         "Protobuf's own headers",
-        only_in=("engine/storage", "coordinator/admin_api.cpp"),
+        only_in=("engine/storage", "coordinator/admin_api.cpp", "tools/millrace/cluster"),
     ),
     Confined(re.compile(r"#include\s+<(thread|stop_token)>"), "a thread", never_in=PURE),
     Confined(

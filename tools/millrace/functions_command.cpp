@@ -1,13 +1,15 @@
 #include "tools/millrace/functions_command.h"
 
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <iostream>
+#include <memory>
 #include <vector>
 
 #include "engine/operators/cell_text.h"
 #include "engine/plan/aggregates.h"
 #include "engine/plan/functions.h"
-#include "tools/millrace/job_command.h"
+#include "tools/millrace/exit_codes.h"
 
 namespace millrace {
 namespace {
@@ -77,18 +79,34 @@ void PrintRow(const Entry& entry) {
   std::cout << call << result << entry.summary << "\n";
 }
 
-}  // namespace
+struct FunctionsOptions {
+  std::string output = "table";
+  std::string prefix;
+};
 
-int RunFunctions(const std::string& output, const std::string& prefix) {
+int RunFunctions(const FunctionsOptions& options) {
   bool any = false;
   for (const Entry& entry : AllEntries()) {
-    if (!entry.name.starts_with(prefix)) continue;
+    if (!entry.name.starts_with(options.prefix)) continue;
     any = true;
-    output == "json" ? PrintJson(entry) : PrintRow(entry);
+    options.output == "json" ? PrintJson(entry) : PrintRow(entry);
   }
   if (any) return kExitOk;
-  std::cerr << "no function, operator or aggregate begins with '" << prefix << "'\n";
+  std::cerr << "no function, operator or aggregate begins with '" << options.prefix << "'\n";
   return kExitError;
+}
+
+}  // namespace
+
+void AddFunctionsCommand(CLI::App* app, int* exit_code) {
+  CLI::App* const functions =
+      app->add_subcommand("functions", "List the operators, functions and aggregates of SQL");
+  const auto options = std::make_shared<FunctionsOptions>();
+  functions->add_option("prefix", options->prefix, "Only those whose name begins so");
+  functions->add_option("-o,--output", options->output, "table or json (an object a line)")
+      ->check(CLI::IsMember({"table", "json"}))
+      ->capture_default_str();
+  functions->callback([options, exit_code] { *exit_code = RunFunctions(*options); });
 }
 
 }  // namespace millrace

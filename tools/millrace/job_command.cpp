@@ -1,5 +1,6 @@
 #include "tools/millrace/job_command.h"
 
+#include <CLI/CLI.hpp>
 #include <cerrno>
 #include <fstream>
 #include <iostream>
@@ -47,17 +48,23 @@ std::unique_ptr<CheckedJob> CheckJob(const std::string& file_name) {
   return std::move(job).ValueOrDie();
 }
 
-int RunLint(const std::string& file_name) {
-  if (CheckJob(file_name) == nullptr) return kExitError;
-  std::cout << file_name << ": OK\n";
-  return kExitOk;
-}
-
 int RunPlan(const std::string& file_name) {
   const auto job = CheckJob(file_name);
   if (job == nullptr) return kExitError;
   std::cout << FormatPlan(job->plan);
   return kExitOk;
+}
+
+void AddLintCommand(CLI::App* app, int* exit_code) {
+  CLI::App* const lint =
+      app->add_subcommand("lint", "Check a job file; tells every mistake at once");
+  const auto file = std::make_shared<std::string>();
+  lint->add_option("job", *file, "Job file")->type_name("FILE")->required();
+  lint->callback([file, exit_code] {
+    const bool right = CheckJob(*file) != nullptr;
+    if (right) std::cout << *file << ": OK\n";
+    *exit_code = right ? kExitOk : kExitError;
+  });
 }
 
 }  // namespace millrace

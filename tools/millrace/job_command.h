@@ -6,19 +6,22 @@
 #include <string>
 
 #include "engine/plan/checked_job.h"
+#include "tools/millrace/exit_codes.h"
+
+namespace CLI {
+class App;
+}
 
 namespace millrace {
-
-// Exit codes of the CLI.
-inline constexpr int kExitOk = 0;
-inline constexpr int kExitError = 1;
-inline constexpr int kExitUsage = 2;
 
 // Tells every mistake and warning on standard error. Null where the job has mistakes or its file
 // cannot be read.
 std::unique_ptr<CheckedJob> CheckJob(const std::string& file_name);
 
-int RunLint(const std::string& file_name);
 int RunPlan(const std::string& file_name);
+
+// When it is chosen, it runs while the command line is parsed, and sets *exit_code. So do all
+// functions of this kind.
+void AddLintCommand(CLI::App* app, int* exit_code);
 
 }  // namespace millrace

@@ -3,6 +3,7 @@
 #include <arrow/compute/initialize.h>
 #include <unistd.h>
 
+#include <CLI/CLI.hpp>
 #include <atomic>
 #include <filesystem>
 #include <iostream>
@@ -223,6 +224,62 @@ int RunJob(const RunOptions& options) {
                                                  "': " + error.message()));
   }
   return Run(options, *job, std::move(job_options), signals).Execute();
+}
+
+void AddRunFlags(CLI::App* command, RunOptions* options) {
+  command->add_option("--brokers", options->brokers,
+                      "Kafka's bootstrap servers, HOST:PORT[,...]; over what the job file says");
+  command
+      ->add_option("--data-dir", options->data_dir,
+                   "Where relative paths of sinks start, and dead letters go by default")
+      ->type_name("DIR")
+      ->capture_default_str();
+  command
+      ->add_option("--state-dir", options->state_dir,
+                   "Where checkpoints and state are kept; default: .millrace in the data folder")
+      ->type_name("DIR");
+  command->add_flag("--new-generation", options->new_generation,
+                    "Begin anew, whatever is there: rows that were written before stay, and what "
+                    "is read again is written again");
+  command
+      ->add_option("--from-savepoint", options->savepoint,
+                   "Begin a new generation from this savepoint")
+      ->type_name("SAVEPOINT");
+  command->add_option("--host", options->host, "Address of the operating port")
+      ->capture_default_str();
+  command
+      ->add_option("--metrics-port", options->metrics_port,
+                   "Port of /metrics, /healthz and /readyz; 0 takes any free one")
+      ->check(CLI::Range(0, 65535))
+      ->capture_default_str();
+  command
+      ->add_option("--parallelism", options->parallelism,
+                   "Tasks a window, and readers a source at most; default: the job's, else the "
+                   "number of cores")
+      ->check(CLI::Range(1, 720));
+  command->add_option(
+      "--end-when-idle", options->end_when_idle,
+      "Treat a topic as ended, and close every window, once its end has been confirmed "
+      "for this long (3s, 500ms)");
+  command->add_option("--summary", options->summary_file, "Write a JSON summary here at the end")
+      ->type_name("FILE");
+  command->add_option("--log-format", options->log_format, "text or json")
+      ->check(CLI::IsMember({"text", "json"}))
+      ->capture_default_str();
+  command->add_option("--log-level", options->log_level, "debug, info, warn or error")
+      ->check(CLI::IsMember({"debug", "info", "warn", "error"}))
+      ->capture_default_str();
+}
+
+void AddRunCommand(CLI::App* app, int* exit_code) {
+  CLI::App* const command =
+      app->add_subcommand("run", "Run a job in this process, until it ends or is told to stop");
+  const auto options = std::make_shared<RunOptions>();
+  command->add_option("job", options->job_file, "Job file (docs/job-file.md)")
+      ->type_name("FILE")
+      ->required();
+  AddRunFlags(command, options.get());
+  command->callback([options, exit_code] { *exit_code = RunJob(*options); });
 }
 
 }  // namespace millrace

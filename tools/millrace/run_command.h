@@ -5,7 +5,9 @@
 #include <optional>
 #include <string>
 
-#include "engine/base/time.h"
+namespace CLI {
+class App;
+}
 
 namespace millrace {
 
@@ -29,5 +31,10 @@ struct RunOptions {
 // Returns the exit code. Handles SIGINT and SIGTERM (the second one ends the process at once);
 // must be called from the main thread before any other thread exists.
 int RunJob(const RunOptions& options);
+
+// All but the job file.
+void AddRunFlags(CLI::App* command, RunOptions* options);
+// `run`.
+void AddRunCommand(CLI::App* app, int* exit_code);
 
 }  // namespace millrace

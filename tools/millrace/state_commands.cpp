@@ -2,6 +2,7 @@
 
 #include <spdlog/fmt/fmt.h>
 
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <iostream>
 #include <optional>
@@ -10,6 +11,7 @@
 #include "coordinator/job_files.h"
 #include "engine/endpoints/job_sinks.h"
 #include "engine/env/clock.h"
+#include "tools/millrace/job_command.h"
 #include "tools/millrace/savepoint_requests.h"
 #include "worker/task.h"
 
@@ -121,6 +123,31 @@ std::vector<Verdict> JudgeSinks(const JobSpec& job, const proto::Manifest& manif
   return verdicts;
 }
 
+int RunPlanFrom(const StateOptions& options, const std::string& from) {
+  const auto job = CheckJob(options.job_file);
+  if (job == nullptr) return kExitError;
+  std::cout << FormatPlan(job->plan);
+  const auto state = OpenState(options, job->spec.name);
+  if (!state.ok()) return Fail(state.status());
+  const auto manifest =
+      from == "latest" ? state->LastManifest() : state->storage()->ReadSavepoint(from);
+  if (!manifest.ok()) return Fail(manifest.status());
+  auto verdicts = JudgeOperators(job->plan, *manifest);
+  if (!verdicts.ok()) return Fail(verdicts.status());
+  for (const auto& more : {JudgeSources(job->plan, *manifest), JudgeSinks(job->spec, *manifest)}) {
+    verdicts->insert(verdicts->end(), more.begin(), more.end());
+  }
+  std::cout << fmt::format("\nfrom {} of epoch {}, generation {}:\n",
+                           from == "latest" ? std::string("the checkpoint") : "savepoint " + from,
+                           manifest->epoch(), manifest->generation().substr(0, 8));
+  bool refused = false;
+  for (const Verdict& verdict : *verdicts) {
+    std::cout << fmt::format("  {:<24} {:<8} {}\n", verdict.name, verdict.what, verdict.why);
+    refused = refused || verdict.what == "REFUSED";
+  }
+  return refused ? kExitError : kExitOk;
+}
+
 }  // namespace
 
 std::string StateFolder(const std::string& state_dir, const std::string& data_dir) {
@@ -169,29 +196,34 @@ int RunSavepointDelete(const StateOptions& options) {
   return removed.ok() ? kExitOk : Fail(removed);
 }
 
-int RunPlanFrom(const StateOptions& options, const std::string& from) {
-  const auto job = CheckJob(options.job_file);
-  if (job == nullptr) return kExitError;
-  std::cout << FormatPlan(job->plan);
-  const auto state = OpenState(options, job->spec.name);
-  if (!state.ok()) return Fail(state.status());
-  const auto manifest =
-      from == "latest" ? state->LastManifest() : state->storage()->ReadSavepoint(from);
-  if (!manifest.ok()) return Fail(manifest.status());
-  auto verdicts = JudgeOperators(job->plan, *manifest);
-  if (!verdicts.ok()) return Fail(verdicts.status());
-  for (const auto& more : {JudgeSources(job->plan, *manifest), JudgeSinks(job->spec, *manifest)}) {
-    verdicts->insert(verdicts->end(), more.begin(), more.end());
-  }
-  std::cout << fmt::format("\nfrom {} of epoch {}, generation {}:\n",
-                           from == "latest" ? std::string("the checkpoint") : "savepoint " + from,
-                           manifest->epoch(), manifest->generation().substr(0, 8));
-  bool refused = false;
-  for (const Verdict& verdict : *verdicts) {
-    std::cout << fmt::format("  {:<24} {:<8} {}\n", verdict.name, verdict.what, verdict.why);
-    refused = refused || verdict.what == "REFUSED";
-  }
-  return refused ? kExitError : kExitOk;
+void AddStateFlags(CLI::App* command, StateOptions* options) {
+  command
+      ->add_option("--data-dir", options->data_dir, "The data folder that the job runs with")
+      ->type_name("DIR")
+      ->capture_default_str();
+  command
+      ->add_option("--state-dir", options->state_dir,
+                   "Where its state is kept; default: .millrace in the data folder")
+      ->type_name("DIR");
+}
+
+void AddPlanCommand(CLI::App* app, int* exit_code) {
+  struct PlanOptions {
+    StateOptions state;
+    std::string from;
+  };
+  CLI::App* const plan =
+      app->add_subcommand("plan", "Show what a job does: operators, keys, where data is exchanged");
+  const auto options = std::make_shared<PlanOptions>();
+  plan->add_option("job", options->state.job_file, "Job file")->type_name("FILE")->required();
+  AddStateFlags(plan, &options->state);
+  plan->add_option("--from", options->from,
+                   "Say what a start would keep, drop, begin empty or refuse: 'latest' (the last "
+                   "checkpoint) or a savepoint's name");
+  plan->callback([options, exit_code] {
+    *exit_code = options->from.empty() ? RunPlan(options->state.job_file)
+                                       : RunPlanFrom(options->state, options->from);
+  });
 }
 
 }  // namespace millrace

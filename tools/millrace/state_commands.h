@@ -4,7 +4,9 @@
 
 #include <string>
 
-#include "tools/millrace/job_command.h"
+namespace CLI {
+class App;
+}
 
 namespace millrace {
 
@@ -25,8 +27,12 @@ int RunSavepointCreate(const StateOptions& options);
 int RunSavepointList(const StateOptions& options);
 int RunSavepointDelete(const StateOptions& options);
 
-// After the plan: what a start would keep of the last checkpoint (`from` is "latest") or of a
-// savepoint, what it would drop, what would begin empty, and what it would refuse (exit code 1).
-int RunPlanFrom(const StateOptions& options, const std::string& from);
+// --data-dir and --state-dir.
+void AddStateFlags(CLI::App* command, StateOptions* options);
+
+// `plan`. With --from, after the plan: what a start would keep of the last checkpoint ("latest") or
+// of a savepoint, what it would drop, what would begin empty, and what it would refuse (exit code
+// 1).
+void AddPlanCommand(CLI::App* app, int* exit_code);
 
 }  // namespace millrace
