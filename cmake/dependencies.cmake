@@ -114,6 +114,11 @@ target_compile_definitions(millrace_import_httplib INTERFACE CPPHTTPLIB_OPENSSL_
 millrace_import(asio HEADER asio.hpp)
 target_link_libraries(millrace_import_asio INTERFACE Threads::Threads)
 millrace_import(openssl HEADER openssl/ssl.h LIBRARIES ssl crypto)
+# libparquet exports the symbols of an OpenSSL of its own, of another version, and libssl's calls of
+# libcrypto would be bound to them (loading the system's certificates crashes then). Ours must be
+# found first, as simdjson above; Arrow uses its own only for encrypted Parquet files.
+target_link_options(millrace_import_parquet INTERFACE
+  "${MILLRACE_LIBRARY_ssl}" "${MILLRACE_LIBRARY_crypto}")
 millrace_import(prometheus HEADER prometheus/registry.h LIBRARIES prometheus-cpp-core)
 millrace_import(xxhash HEADER xxhash.h LIBRARIES xxhash)
 millrace_import(jemalloc HEADER jemalloc/jemalloc.h LIBRARIES jemalloc)
