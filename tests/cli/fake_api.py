@@ -263,6 +263,8 @@ class FakeApi:
 
     def _page(self, key: str, items: list[Json], query: dict[str, str]) -> Json:
         after = int(query["after"])
+        if items and after > int(items[-1]["sequence"]):
+            after = 0  # a number of another coordinator's
         limit = min(int(query["limit"]), self.page_items)
         page = [item for item in items if int(item["sequence"]) > after][:limit]
         last = page[-1]["sequence"] if page else str(after)

@@ -251,9 +251,16 @@ def served(authority: trustme.CA, folder: Path, *names: str) -> FakeApi:
     return api
 
 
-def ask_tls(api: FakeApi, *words: str | Path, env: dict[str, str] | None = None) -> Finished:
-    return millrace.run(["get", "jobs", "-o", "name", "--server", api.url, *words],
-                        env={**CLEAN, **(env or {})})  # fmt: skip
+def ask_tls(
+    api: FakeApi,
+    *words: str | Path,
+    url: str | None = None,
+    env: dict[str, str] | None = None,
+) -> Finished:
+    return millrace.run(
+        ["get", "jobs", "-o", "name", "--server", url or api.url, *words],
+        env={**CLEAN, **(env or {})},
+    )
 
 
 def test_tls_by_the_authority_that_is_named(authority: trustme.CA, tmp_path: Path) -> None:
@@ -262,7 +269,7 @@ def test_tls_by_the_authority_that_is_named(authority: trustme.CA, tmp_path: Pat
     with served(authority, tmp_path, "127.0.0.1", "localhost") as api:
         assert ask_tls(api, "--ca", ca).stdout == "smoke\n"
         assert ask_tls(api, env={"MILLRACE_CA": str(ca)}).stdout == "smoke\n"
-        by_name = ask_tls(api, "--ca", ca, "--server", f"https://localhost:{api.port}")
+        by_name = ask_tls(api, "--ca", ca, url=f"https://localhost:{api.port}")
         assert by_name.stdout == "smoke\n"
 
 
@@ -291,11 +298,11 @@ def test_tls_for_another_host(authority: trustme.CA, tmp_path: Path) -> None:
 def test_tls_where_there_is_none_and_the_other_way(
     authority: trustme.CA, tmp_path: Path, api: FakeApi
 ) -> None:
-    got = ask_tls(api, "--server", f"https://127.0.0.1:{api.port}", "--timeout", "5s")
+    got = ask_tls(api, "--timeout", "5s", url=f"https://127.0.0.1:{api.port}")
     assert got.code == 1
     assert "it speaks no TLS: is it http://?" in got.stderr
     with served(authority, tmp_path, "127.0.0.1") as secured:
-        got = ask_tls(secured, "--server", f"http://127.0.0.1:{secured.port}", "--timeout", "5s")
+        got = ask_tls(secured, "--timeout", "5s", url=f"http://127.0.0.1:{secured.port}")
         assert got.code == 1
         assert "does it want https://?" in got.stderr
 

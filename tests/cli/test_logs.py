@@ -110,6 +110,11 @@ def test_following_a_log(follow: Process, api: FakeApi, lines: list[Json]) -> No
     api.intercept = lambda _: None
     wait_for("a line", lambda: len(follow.stdout.splitlines()) == 4)
     assert messages(follow.stdout)[2:] == ["shown", "again"]
+    # Another coordinator leads, whose log begins anew.
+    lines[:] = [log_line(1, "anew", "warn")]
+    wait_for("a line", lambda: len(follow.stdout.splitlines()) == 5)
+    assert messages(follow.stdout)[4:] == ["anew"]
+    follow.wait_for_line("another coordinator leads")
     del api.jobs["smoke"]
     assert follow.wait() == 3
 
@@ -138,7 +143,7 @@ def test_tail_waits_for_rows_for_a_while(ask: Ask, api: FakeApi) -> None:
     api.rows = [row(1)]
     got = ask("tail", "smoke", "--limit", "2", "--timeout", "500ms")
     assert (got.code, got.stdout) == (124, '{"n": 1}\n')
-    assert got.stderr == "error: 1 of 2 rows were published in 500ms\n"
+    assert got.stderr == "error: 1 of 2 rows came in 500ms\n"
 
 
 def test_rows_hold_anything_and_stay_json(ask: Ask, api: FakeApi) -> None:

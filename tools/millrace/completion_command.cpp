@@ -127,7 +127,7 @@ std::string KindOf(const CLI::Option& option) {
   return kind;
 }
 
-bool TakesValue(const CLI::Option& option) { return option.get_type_size_max() > 0; }
+bool TakesValue(const CLI::Option& option) { return option.get_items_expected_max() > 0; }
 
 void AddTo(std::string* list, const std::string& word) {
   *list += (list->empty() ? "" : " ") + word;

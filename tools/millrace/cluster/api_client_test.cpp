@@ -247,12 +247,16 @@ TEST_F(ApiClientTest, PagesGoOnWhereTheLastOneEnded) {
   transport.Answer(200, R"({"lines":[{"sequence":"3"},{"sequence":"7"}],"next":"7"})", "\"a\"");
   transport.Answer(200, R"({"next":"7"})", "\"b\"");
   transport.Answer(304, "");
-  transport.Answer(200, R"({"lines":[{"sequence":"6"}],"next":"7"})", "\"c\"");
+  transport.Answer(200, R"({"lines":[{"sequence":"2"}],"next":"2"})", "\"c\"");
+  transport.Answer(200, R"({"lines":[{"sequence":"2"}],"next":"2"})", "\"c\"");
   EXPECT_EQ(reader.Read(), Result<bool>(true));
   EXPECT_EQ(reader.page().lines_size(), 2);
   EXPECT_EQ(reader.Read(), Result<bool>(false));
   EXPECT_EQ(reader.Read(), Result<bool>(false));
   EXPECT_EQ(reader.page().lines_size(), 0);
+  EXPECT_FALSE(reader.began_anew());
+  EXPECT_EQ(reader.Read(), Result<bool>(true));  // another coordinator's
+  EXPECT_TRUE(reader.began_anew());
   EXPECT_EQ(CodeOf(reader.Read().status()), "bad_answer");  // it would never end
   EXPECT_EQ(transport.requests[0].path, "/api/v1/jobs/x/logs?limit=2&after=0");
   EXPECT_EQ(transport.requests[2].path, "/api/v1/jobs/x/logs?limit=2&after=7");

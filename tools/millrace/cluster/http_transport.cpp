@@ -86,7 +86,8 @@ Status Failure(const ServerAddress& server, const httplib::ClientImpl& client, h
   }
   if (out_of_time) {
     return ExternalError("no_answer",
-                         server.ToString() + ": no answer in " + FormatDuration(timeout),
+                         server.ToString() + ": no answer in " +
+                             FormatDuration(std::chrono::ceil<std::chrono::milliseconds>(timeout)),
                          Retry::kYes);
   }
   switch (error) {
@@ -118,8 +119,9 @@ std::unique_ptr<httplib::ClientImpl> MakeClient(const ServerAddress& server,
     client = std::make_unique<httplib::ClientImpl>(server.host, server.port);
   }
   client->set_connection_timeout(std::min(timeout, kConnectTimeout));
-  client->set_read_timeout(timeout);
-  client->set_write_timeout(timeout);
+  // Longer than the watchdog waits.
+  client->set_read_timeout(timeout + kConnectTimeout);
+  client->set_write_timeout(timeout + kConnectTimeout);
   client->set_url_encode(false);
   client->set_decompress(false);
   client->set_tcp_nodelay(true);
@@ -156,7 +158,8 @@ Result<HttpAnswer> NetworkTransport::Send(const ServerAddress& server, const Htt
   Watchdog watchdog(client.get(), timeout);
   const bool sent_and_received = client->send(sent, received, error);
   const bool out_of_time = watchdog.Stop();
-  if (!sent_and_received && !unchanged) {
+  // A body without a length ends with its connection, also where the watchdog ended that.
+  if (out_of_time || (!sent_and_received && !unchanged)) {
     return Failure(server, *client, error, too_large, out_of_time, timeout);
   }
   answer.status = received.status;

@@ -23,6 +23,8 @@ namespace {
 constexpr int kPageItems = 500;
 constexpr int kTailRows = 10;
 constexpr int kLinesMax = 1'000'000;
+// What is kept is the leader's.
+constexpr const char* kAnotherLeads = "another coordinator leads: what it keeps begins anew";
 
 // ---- logs
 
@@ -72,6 +74,7 @@ class Logs {
 
  private:
   void TellDropped(const char* what) const {
+    if (reader_.began_anew()) Tell(kAnotherLeads);
     if (reader_.page().dropped() > 0) Tell(fmt::format("{} {}", reader_.page().dropped(), what));
   }
 
@@ -134,6 +137,7 @@ Status RunTail(const TailOptions& options) {
     if (more.ok()) {
       answered = true;
       absence.OnAnswer();
+      if (reader.began_anew()) Tell(kAnotherLeads);
       if (reader.page().dropped() > 0) {
         Tell(fmt::format("{} rows came faster than they are kept", reader.page().dropped()));
       }
@@ -151,7 +155,7 @@ Status RunTail(const TailOptions& options) {
     if (more.ok() && *more) continue;
     if (!options.follow && api->clock().Monotonic() >= deadline) {
       return ExternalError("timeout",
-                           fmt::format("{} of {} rows were published in {}", shown, limit,
+                           fmt::format("{} of {} rows came in {}", shown, limit,
                                        FormatDuration(cluster.timeout())),
                            Retry::kYes);
     }
@@ -167,7 +171,6 @@ void AddLogsCommand(CLI::App* app, int* exit_code) {
   AddJobName(command, &options->job);
   command->add_flag("-f,--follow", options->follow, "Goes on with lines as they come");
   command->add_option("--level", options->level, "Lines of this level and above")
-      ->type_name("info|warn|error")
       ->check(CLI::IsMember({"info", "warn", "error"}))
       ->capture_default_str();
   command->add_option("--tail", options->tail, "Only the last N of those that are there")
@@ -180,7 +183,7 @@ void AddLogsCommand(CLI::App* app, int* exit_code) {
 
 void AddTailCommand(CLI::App* app, int* exit_code) {
   CLI::App* const command = app->add_subcommand(
-      "tail", "Rows of a job of a cluster as it publishes them, a JSON object a line");
+      "tail", "Rows of a job of a cluster on their way to its sinks, a JSON object a line");
   const auto options = std::make_shared<TailOptions>();
   AddJobName(command, &options->job);
   command->add_option("--sink", options->sink, "Only rows of this sink")->type_name("SINK");

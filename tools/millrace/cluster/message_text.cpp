@@ -137,9 +137,10 @@ Status ParseJson(std::string_view json, Message* into) {
   options.ignore_unknown_fields = true;
   const auto status = google::protobuf::util::JsonStringToMessage(std::string(json), into, options);
   if (status.ok()) return Status::OK();
+  const std::string why(status.message());  // its place is in further lines
   return ExternalError("bad_answer",
                        "what answers is no coordinator's admin API: " +
-                           std::string(status.message()) + ": " +
+                           EscapeLine(why.substr(0, why.find('\n'))) + ": " +
                            EscapeLine(json.substr(0, kQuotedBytesMax)),
                        Retry::kNo);
 }
