@@ -16,7 +16,7 @@ from helm import handbook
 from helm.api_server import ApiServer
 from helm.chart import NAMESPACE, RELEASE, Object, cases, render
 from helm.pods import Pod, Site
-from helm.test_pods import NOT_YET, certificates, programs, secrets_of
+from helm.test_pods import certificates, programs, secrets_of
 
 pytestmark = pytest.mark.full
 __all__ = ["certificates", "programs"]  # fixtures
@@ -141,7 +141,7 @@ def test_coordinator_marks_its_pod_in_kubernetes(
         return value
 
     with Pod(site, render(), "coordinator", 0) as pod:
-        pod.start(without=NOT_YET)
+        pod.start()
         wait_for("label true", lambda: label() == "true")
         selector = installed.get("-n", NAMESPACE, "service", f"{RELEASE}-millrace-api")["spec"]
         query = ",".join(f"{key}={value}" for key, value in selector["selector"].items())

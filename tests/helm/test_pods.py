@@ -22,8 +22,6 @@ from helm.chart import Object, Rendered, args, cases, render
 from helm.kubernetes_api import KubernetesApi
 from helm.pods import Pod, Site
 
-# Flags that the chart gives, and the programs do not have yet.
-NOT_YET = {"api-tokens", "api-tls-cert", "api-tls-key"}
 TOKEN = "a-token-of-this-test"
 
 
@@ -37,14 +35,12 @@ def flags_of(name: str) -> set[str]:
 
 def test_every_flag_of_the_chart_is_one_of_the_program() -> None:
     unknown = set()
-    known = flags_of("millrace-coordinator") | flags_of("millrace-worker")
     for case in cases():
         for component in ("coordinator", "worker"):
             given = set(args(render(files=[case]).container(component)))
             assert "cluster" in given
             unknown |= given - flags_of(f"millrace-{component}")
-    assert unknown == NOT_YET
-    assert not NOT_YET & known, "they are there: take them out of NOT_YET"
+    assert unknown == set()
 
 
 @pytest.fixture(scope="module")
@@ -124,11 +120,10 @@ class Cluster:
         self, pod: Pod, method: str, path: str, body: Object | None = None
     ) -> Object | None:
         """None where nothing answers."""
-        scheme = "http" if "api-tls-cert" in NOT_YET else "https"
         try:
             answer = requests.request(
                 method,
-                f"{scheme}://{pod.address}:{self._api_port}/api/v1/{path}",
+                f"https://{pod.address}:{self._api_port}/api/v1/{path}",
                 json=body,
                 headers={"Authorization": f"Bearer {TOKEN}"},
                 # The certificate has names, and no address; who asks by address cannot check them.
@@ -230,12 +225,12 @@ def test_pods_run_a_job_and_hand_it_over(
     workers = {pod.name for pod in cluster.workers}
     # A worker alone lives, and is not ready.
     for pod in cluster.workers:
-        pod.start(without=NOT_YET)
+        pod.start()
         answers(pod, "startup", 200)
         answers(pod, "liveness", 200)
         answers(pod, "readiness", 503)
     for pod in cluster.coordinators:
-        pod.start(without=NOT_YET)
+        pod.start()
         answers(pod, "startup", 200)
     # One leads, the other stands by: both are ready, and so are workers that one of them knows.
     for pod in cluster.pods:
@@ -258,7 +253,7 @@ def test_pods_run_a_job_and_hand_it_over(
     cluster.wait_for_job(case.name, {left.name})
     case.send_minutes(MINUTES // 4)
     # It comes back under its name, as a StatefulSet brings it back.
-    gone.start(without=NOT_YET)
+    gone.start()
     answers(gone, "readiness", 200)
     cluster.wait_for_job(case.name, workers)
 
@@ -268,7 +263,7 @@ def test_pods_run_a_job_and_hand_it_over(
     cluster.wait_for_job(case.name, workers)
     # Its pod keeps the label until it starts again; it is not ready so long, and so not asked.
     marked(kubernetes, {leader.name: True, other.name: True})
-    leader.start(without=NOT_YET)
+    leader.start()
     answers(leader, "readiness", 200)
     marked(kubernetes, {leader.name: False, other.name: True})
     case.send_minutes(MINUTES // 2)
@@ -286,6 +281,6 @@ def test_leader_label_is_refused_outside_of_kubernetes(
     del kubernetes
     site.environment.clear()
     coordinator = cluster.coordinators[0]
-    process = coordinator.start(without=NOT_YET)
+    process = coordinator.start()
     assert process.wait() == 1
     assert "there is no KUBERNETES_SERVICE_HOST" in process.output
