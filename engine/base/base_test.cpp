@@ -5,6 +5,7 @@
 
 #include "engine/base/diagnostics.h"
 #include "engine/base/ids.h"
+#include "engine/base/natural_order.h"
 #include "engine/base/status.h"
 #include "engine/base/time.h"
 
@@ -29,6 +30,35 @@ TEST(Status, ExceptionsBecomeStatuses) {
   EXPECT_EQ(ErrorDetail::Of(FromException(std::make_exception_ptr(std::bad_alloc())))->code(),
             "out_of_memory");
   EXPECT_EQ(ErrorDetail::Of(FromException(std::make_exception_ptr(7)))->code(), "exception");
+}
+
+TEST(NaturalOrder, NumbersCompareAsNumbers) {
+  const std::vector<std::string> sorted = {"",
+                                           "7",
+                                           "07",
+                                           "10",
+                                           "a",
+                                           "a-2",
+                                           "a-2-b",
+                                           "a2",
+                                           "a10",
+                                           "w-1",
+                                           "w-01",
+                                           "w-2",
+                                           "w-2.9",
+                                           "w-2.10",
+                                           "wa",
+                                           "x1",
+                                           "x1000y",
+                                           "x1001",
+                                           "x99999999999999999999",
+                                           "x100000000000000000000",
+                                           "é"};
+  for (size_t i = 0; i < sorted.size(); ++i) {
+    for (size_t j = 0; j < sorted.size(); ++j) {
+      EXPECT_EQ(NaturalLess(sorted[i], sorted[j]), i < j) << sorted[i] << " and " << sorted[j];
+    }
+  }
 }
 
 TEST(Time, FloorsBeforeTheEpochToo) {
