@@ -17,12 +17,13 @@ from harness.kafka import Kafka
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--full", action="store_true", help="also tests that are marked full")
     parser.addoption("--soak", action="store_true", help="also tests that are marked soak")
+    parser.addoption("--containers", action="store_true", help="also those that need an engine")
     parser.addoption("--sql-seeds", type=int, default=25, help="of random queries, 20 each")
     parser.addoption("--sql-first-seed", type=int, default=1, help="the first of them")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    marks = [mark for mark in ("full", "soak") if not config.getoption(f"--{mark}")]
+    marks = [mark for mark in ("full", "soak", "containers") if not config.getoption(f"--{mark}")]
     slow = [item for item in items if any(item.get_closest_marker(mark) for mark in marks)]
     if slow:
         config.hook.pytest_deselected(items=slow)

@@ -44,7 +44,7 @@ def new_namespace(server: ApiServer, name: str) -> None:
 def installed(kubernetes: ApiServer, certificates: Path) -> ApiServer:
     """As the handbook installs it, into a namespace that admits restricted pods only."""
     new_namespace(kubernetes, NAMESPACE)
-    kubernetes.succeed("bash", "-euc", handbook.commands("secrets"), folder=certificates)
+    kubernetes.succeed("bash", "-euc", handbook.commands("secrets"), folder=certificates.parent)
     said = kubernetes.succeed("bash", "-euc", handbook.commands("install"))
     assert "STATUS: deployed" in said
     return kubernetes

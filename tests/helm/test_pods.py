@@ -46,7 +46,8 @@ def test_every_flag_of_the_chart_is_one_of_the_program() -> None:
 @pytest.fixture(scope="module")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """As the handbook makes them."""
-    folder = tmp_path_factory.mktemp("certificates")
+    folder = tmp_path_factory.mktemp("site")
+    (folder / "deploy").symlink_to(paths.ROOT / "deploy")
     result = subprocess.run(
         ["bash", "-euc", handbook.commands("certificates")],
         cwd=folder,
@@ -55,7 +56,7 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
         check=False,
     )
     assert result.returncode == 0, result.stderr
-    return folder
+    return folder / "certificates"
 
 
 @pytest.fixture(scope="module")

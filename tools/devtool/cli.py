@@ -64,6 +64,9 @@ def _parser() -> argparse.ArgumentParser:
     add.add_argument(
         "--soak", action="store_true", help="hundreds of kills over a million readings too"
     )
+    add.add_argument(
+        "--containers", action="store_true", help="the image and the compose file too, in Docker"
+    )
 
     add = commands.add_parser(
         "demo", help="a pipeline on a real Kafka, from nothing to alerts on this terminal"
@@ -117,7 +120,8 @@ def _run(options: argparse.Namespace) -> int:
             install.setup()
             build.build(options.preset)
         case "test":
-            return testing.run_tests(options.pattern, options.full, options.soak)
+            also = {name: bool(getattr(options, name)) for name in ("full", "soak", "containers")}
+            return testing.run_tests(options.pattern, **also)
         case "demo":
             return demo.demo(options.pipeline, options.once)
         case "broker":

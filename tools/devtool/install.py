@@ -21,6 +21,7 @@ from devtool import console, paths
 from devtool.console import ToolError
 
 APT_LIST = paths.DEPENDENCIES / "apt.txt"
+CONTAINERS_LIST = paths.DEPENDENCIES / "apt-containers.txt"
 FUZZ_LIST = paths.DEPENDENCIES / "apt-fuzz.txt"
 REQUIREMENTS = paths.DEPENDENCIES / "requirements.txt"
 BROKER_POM = paths.DEPENDENCIES / "broker" / "pom.xml"
@@ -37,6 +38,16 @@ def setup_fuzzing() -> None:
     """What only `tools/dev fuzz` needs."""
     with lock():
         _install_packages(FUZZ_LIST)
+
+
+def setup_containers() -> None:
+    """What `tools/dev test --containers` needs where no Docker answers."""
+    if shutil.which("docker") is not None:
+        answers = subprocess.run(["docker", "info"], capture_output=True, check=False)
+        if answers.returncode == 0:
+            return
+    with lock():
+        _install_packages(CONTAINERS_LIST)
 
 
 @contextlib.contextmanager

@@ -42,7 +42,9 @@ class Ran:
     failure: str = ""  # what to show, empty when all passed
 
 
-def run_tests(pattern: str | None, full: bool, soak: bool = False) -> int:
+def run_tests(
+    pattern: str | None, full: bool = False, soak: bool = False, containers: bool = False
+) -> int:
     """Sets up, builds, runs; the exit code. The last line is the sum."""
     if pattern is not None and not PATTERN.fullmatch(pattern):
         raise ToolError(f"-k takes one word to look for in test names, not {pattern!r}")
@@ -51,6 +53,8 @@ def run_tests(pattern: str | None, full: bool, soak: bool = False) -> int:
     chart_tools.setup()
     if full:
         chart_tools.setup_full()
+    if containers:
+        install.setup_containers()
     build.build()
     shutil.rmtree(REPORTS, ignore_errors=True)
     REPORTS.mkdir(parents=True)
@@ -59,7 +63,7 @@ def run_tests(pattern: str | None, full: bool, soak: bool = False) -> int:
     if full:
         build.build("asan")
         runs.append(run_programs("asan", pattern))
-    runs.append(run_pytest(pattern, full, soak))
+    runs.append(run_pytest(pattern, full=full, soak=soak, containers=containers))
 
     cases = [case for ran in runs for case in ran.cases]
     for ran in runs:
@@ -200,7 +204,8 @@ def program_cases(name: str, xml: Path, code: int, ending: str, seconds: float) 
     return cases
 
 
-def run_pytest(pattern: str | None, full: bool, soak: bool) -> Ran:
+def run_pytest(pattern: str | None, **also: bool) -> Ran:
+    """`also`: which marked tests run too."""
     xml = REPORTS / "pytest.xml"
     argv: list[str | os.PathLike[str]] = [
         paths.venv_python(),
@@ -216,10 +221,7 @@ def run_pytest(pattern: str | None, full: bool, soak: bool) -> Ran:
         argv += ["-n", "2", "--dist", "worksteal"]
     else:
         argv += ["-k", pattern]
-    if full:
-        argv.append("--full")
-    if soak:
-        argv.append("--soak")
+    argv += [f"--{mark}" for mark, wanted in also.items() if wanted]
     log = console.log_path("pytest")
     with console.step("process tests (pytest)") as progress:
         code = console.run_command(progress, argv, log, on_line=_PytestLines(progress))
