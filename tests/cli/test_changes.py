@@ -1,5 +1,5 @@
-"""Commands that change something: apply, pause, resume, cancel, delete, rescale, restore, savepoint;
-and `wait`."""
+"""Commands that change something: apply, pause, resume, cancel, delete, rescale, restore,
+savepoint; and `wait`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from cli.conftest import Ask
-from cli.fake_api import FakeApi, Request, error, job_status
+from cli.fake_api import Answer, FakeApi, Request, error, job_status
 
 FILE = "kind: StreamJob\nmetadata: {name: NAME}\n"
 
@@ -77,7 +77,7 @@ def test_apply_of_what_is_no_job_file(ask: Ask, api: FakeApi, tmp_path: Path) ->
 
 
 def test_apply_of_a_large_file(ask: Ask, api: FakeApi, tmp_path: Path) -> None:
-    text = FILE.replace("NAME", "new") + "# \"quoted\"\n" * 80_000
+    text = FILE.replace("NAME", "new") + '# "quoted"\n' * 80_000
     (tmp_path / "large.yaml").write_text(text)
     assert ask("apply", "large.yaml").code == 0
     assert api.requests[0].body["file"] == text
@@ -110,14 +110,9 @@ def test_a_change_says_what_follows_and_waits_for_it(
 
 
 def test_what_is_so_already_is_said(ask: Ask, api: FakeApi) -> None:
-    api.intercept = lambda request: None if request.method == "GET" else _as_it_is(api)
+    api.intercept = lambda _: Answer(200, api.jobs["rig"])
     assert ask("pause", "rig", "--wait").stdout == "job rig: paused\n"
-
-
-def _as_it_is(api: FakeApi) -> Any:
-    from cli.fake_api import Answer
-
-    return Answer(200, api.jobs["rig"])
+    assert api.lines == ["POST /jobs/rig/pause"]
 
 
 def test_waiting_for_a_change_has_an_end(ask: Ask) -> None:
@@ -264,7 +259,9 @@ def test_restore_says_where_from(ask: Ask, api: FakeApi, job: str) -> None:
     assert "--accept-duplicates says that this is meant" in got.stderr
 
 
-def test_a_file_is_local_and_a_name_is_the_cluster_s(ask: Ask, api: FakeApi, tmp_path: Path) -> None:
+def test_a_file_is_local_and_a_name_is_the_cluster_s(
+    ask: Ask, api: FakeApi, tmp_path: Path
+) -> None:
     """By how JOB is written: not by what lies in the folder, and not by the environment."""
     (tmp_path / "smoke").write_text("a file that happens to have this name")
     assert ask("savepoint", "list", "smoke").code == 0
@@ -323,16 +320,14 @@ def test_wait_for_what_is_no_state(ask: Ask, api: FakeApi) -> None:
     assert api.lines == []
 
 
-def test_wait_for_a_job_that_comes_back_under_another_coordinator(
-    ask: Ask, api: FakeApi
-) -> None:
+def test_wait_for_a_job_that_comes_back_under_another_coordinator(ask: Ask, api: FakeApi) -> None:
     """The one that was asked dies; the other one leads, after a while."""
     api.jobs["smoke"].update(state="waiting")
     with FakeApi() as other:
         other.intercept = lambda _: error(503, "not_leading", "does not lead")
         asked = threading.Event()
 
-        def die(request: Request) -> bytes | None:
+        def die(_: Request) -> bytes | None:
             if len(api.requests) < 3:
                 return None
             other.intercept = lambda _: None

@@ -87,7 +87,7 @@ def test_the_server_on_the_line_is_asked(complete: Complete, api: FakeApi) -> No
     nobody = "http://127.0.0.1:1"
     assert complete("pause", "", server=nobody) == []
     assert complete("pause", "--server", api.url, "s", server=nobody) == ["smoke"]
-    split = ["http", ":", f"//127.0.0.1", ":", str(api.port)]
+    split = ["http", ":", "//127.0.0.1", ":", str(api.port)]
     assert complete("pause", "--server", *split, "s", server=nobody) == ["smoke"]
     assert complete("pause", "--server", "=", *split, "s", server=nobody) == ["smoke"]
 

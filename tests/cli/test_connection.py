@@ -181,6 +181,16 @@ def test_an_answer_without_end_is_not_kept(ask: Ask, api: FakeApi) -> None:
     assert "an answer of more than 64 MiB" in got.stderr
 
 
+def test_of_several_one_that_stands_still(ask: Ask, api: FakeApi) -> None:
+    """The system takes its connections; it does not answer."""
+    with slow_server([]) as still:
+        got = ask("get", "jobs", "-o", "name", "--server", f"{still},{api.url}", "--timeout", "2s")
+        assert (got.code, got.stdout) == (0, "smoke\nrig\n")
+        got = ask("pause", "smoke", "--server", f"{still},{api.url}", "--timeout", "500ms")
+        assert (got.code, got.stdout) == (124, "")
+        assert "it may have been done all the same" in got.stderr
+
+
 # ---- tokens
 
 
@@ -300,7 +310,7 @@ def test_tls_where_there_is_none_and_the_other_way(
 ) -> None:
     got = ask_tls(api, "--timeout", "5s", url=f"https://127.0.0.1:{api.port}")
     assert got.code == 1
-    assert "it speaks no TLS: is it http://?" in got.stderr
+    assert "the TLS handshake failed: is it http://?" in got.stderr
     with served(authority, tmp_path, "127.0.0.1") as secured:
         got = ask_tls(secured, "--timeout", "5s", url=f"http://127.0.0.1:{secured.port}")
         assert got.code == 1

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import pty
 import re
 import select
 import signal
+import struct
 import subprocess
+import termios
 import time
 from collections.abc import Iterator
 
@@ -23,7 +26,9 @@ def test_describe_begins_with_what_matters(ask: Ask, api: FakeApi) -> None:
     api.logs["smoke"] = [log_line(1, "no broker answers", "warn")]
     got = ask("describe", "job", "smoke")
     assert (got.code, got.stderr) == (0, "")
-    assert got.stdout.startswith("Job         smoke\nState       running for 3m12s: all of it runs\n")
+    assert got.stdout.startswith(
+        "Job         smoke\nState       running for 3m12s: all of it runs\n"
+    )
     assert "\x1b" not in got.stdout
     heads = [line for line in got.stdout.splitlines() if re.fullmatch(r"[A-Z]\w+", line)]
     assert heads == ["Findings", "Sources", "Log"]
@@ -55,10 +60,6 @@ class Terminal:
 
     def __init__(self, *words: str) -> None:
         master, slave = pty.openpty()
-        import fcntl
-        import struct
-        import termios
-
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 60, 0, 0))
         self.child = subprocess.Popen(
             [millrace.program(), *words], stdin=slave, stdout=slave, stderr=slave,

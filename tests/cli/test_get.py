@@ -79,8 +79,8 @@ def test_savepoints(ask: Ask, api: FakeApi) -> None:
     assert ask("get", "savepoints", "smoke").stdout.splitlines()[1].split() == [
         "a", "failed", "-", "-", "-",
     ]  # fmt: skip
-    assert ask("get", "savepoints", "smoke", "-o", "wide").stdout.splitlines()[1].endswith(
-        "disk_full"
+    assert (
+        ask("get", "savepoints", "smoke", "-o", "wide").stdout.splitlines()[1].endswith("disk_full")
     )
 
 
@@ -160,9 +160,7 @@ def test_watching_shows_rows_that_change(watch: Callable[..., Process], api: Fak
     assert any("if-none-match" in request.headers for request in api.requests)
 
 
-def test_watching_as_json_is_an_object_a_line(
-    watch: Callable[..., Process], api: FakeApi
-) -> None:
+def test_watching_as_json_is_an_object_a_line(watch: Callable[..., Process], api: FakeApi) -> None:
     process = watch("get", "job", "smoke", "-w", "-o", "json")
     assert json.loads(lines_of(process, 1)[0])["state"] == "running"
     api.jobs["smoke"].update(state="failed")

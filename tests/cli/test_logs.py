@@ -35,7 +35,8 @@ def lines(api: FakeApi) -> list[Json]:
     return api.logs["smoke"]
 
 
-def test_logs_of_several_pages(ask: Ask, api: FakeApi, lines: list[Json]) -> None:
+@pytest.mark.usefixtures("lines")
+def test_logs_of_several_pages(ask: Ask, api: FakeApi) -> None:
     api.page_items = 7
     got = ask("logs", "smoke")
     assert (got.code, got.stderr) == (0, "")
@@ -47,7 +48,8 @@ def test_logs_of_several_pages(ask: Ask, api: FakeApi, lines: list[Json]) -> Non
     assert api.lines[1].endswith("after=7")
 
 
-def test_logs_by_level_and_the_last_ones(ask: Ask, api: FakeApi, lines: list[Json]) -> None:
+@pytest.mark.usefixtures("lines")
+def test_logs_by_level_and_the_last_ones(ask: Ask, api: FakeApi) -> None:
     api.page_items = 7
     assert messages(ask("logs", "smoke", "--level", "error").stdout) == [
         f"message {sequence}" for sequence in range(2, 31, 3)

@@ -137,10 +137,14 @@ class Fleet:
 
     # ---- the admin API
 
+    @property
+    def api_url(self) -> str:
+        return f"http://127.0.0.1:{self.api_ports[self.place]}"
+
     def request(self, method: str, path: str, body: Any = None) -> requests.Response:
         return requests.request(
             method,
-            f"http://127.0.0.1:{self.api_ports[self.place]}/api/v1/{path}",
+            f"{self.api_url}/api/v1/{path}",
             json=body,
             timeout=HTTP_TIMEOUT_SECONDS,
         )

@@ -12,9 +12,10 @@
 namespace millrace {
 namespace {
 
-// What stands before and after the table of commands. Bash splits words at ':' and '=' too: they are
-// joined again.
-constexpr const char* kHead = R"bash(# Completion of millrace for bash: source <(millrace completion bash)
+// What stands before and after the table of commands. Bash splits words at ':' and '=' too: they
+// are joined again.
+constexpr const char* kHead =
+    R"bash(# Completion of millrace for bash: source <(millrace completion bash)
 
 # Sets subcommands, flags, takes (FLAG=KIND ...) and arguments (KIND ...) of the command $1.
 _millrace_command() {

@@ -13,8 +13,8 @@ namespace millrace {
 // As AddClusterCommands. `app` is the whole program; commands that are added later are in it too.
 void AddCompletionCommand(CLI::App* app, int* exit_code);
 
-// What an argument takes is told by its type's name: FILE, DIR, JOB, "JOB|FILE", SAVEPOINT, SINK, or
-// choices "a|b|c". Names of jobs and savepoints are asked of the cluster, by this program.
+// What an argument takes is told by its type's name: FILE, DIR, JOB, "JOB|FILE", SAVEPOINT, SINK,
+// or choices "a|b|c". Names of jobs and savepoints are asked of the cluster, by this program.
 std::string BashCompletion(const CLI::App& app);
 
 }  // namespace millrace

@@ -45,9 +45,10 @@ Status CheckFlags(const std::string& job, const Flags& flags) {
 
 void AddJob(CLI::App* command, std::string* job) {
   command
-      ->add_option("job", *job,
-                   "A job file (it has a dot or a slash), for a job that `run` runs; or the name of "
-                   "a job on a cluster")
+      ->add_option(
+          "job", *job,
+          "A job file (it has a dot or a slash), for a job that `run` runs; or the name of "
+          "a job on a cluster")
       ->type_name("JOB|FILE")
       ->required();
 }
@@ -152,8 +153,8 @@ void AddSavepointCommand(CLI::App* app, int* exit_code) {
       "How long a running job may take", Create,
       [&](CLI::App* command, SavepointOptions* options, Flags* flags) {
         add_name(command, options, "NAME");
-        flags->of_clusters.push_back(command->add_flag(
-            "--no-wait", options->no_wait, "On a cluster: ends once it has begun"));
+        flags->of_clusters.push_back(command->add_flag("--no-wait", options->no_wait,
+                                                       "On a cluster: ends once it has begun"));
       });
   add("list", "List them", "On a cluster: how long a request may take", List,
       [](CLI::App* command, SavepointOptions* options, Flags* flags) {

@@ -1,5 +1,5 @@
-// `millrace savepoint` and `millrace restore`, of a local run (JOB is a job file) or of a cluster (JOB
-// is a job's name): cluster/job_name.h has the rule.
+// `millrace savepoint` and `millrace restore`, of a local run (JOB is a job file) or of a cluster
+// (JOB is a job's name): cluster/job_name.h has the rule.
 #pragma once
 
 namespace CLI {

@@ -197,8 +197,7 @@ int RunSavepointDelete(const StateOptions& options) {
 }
 
 void AddStateFlags(CLI::App* command, StateOptions* options) {
-  command
-      ->add_option("--data-dir", options->data_dir, "The data folder that the job runs with")
+  command->add_option("--data-dir", options->data_dir, "The data folder that the job runs with")
       ->type_name("DIR")
       ->capture_default_str();
   command

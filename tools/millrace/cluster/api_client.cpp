@@ -63,7 +63,8 @@ Status ErrorOf(const HttpAnswer& answer, const std::string& path, bool has_token
 // Whether the request may be sent to another server after this failure: it has had no effect.
 bool HadNoEffect(const Status& failure, const HttpRequest& request) {
   const std::string_view code = CodeOf(failure);
-  return code == "unreachable" || (request.method == "GET" && code == "connection_broken");
+  return code == "unreachable" ||
+         (request.method == "GET" && (code == "connection_broken" || code == "no_answer"));
 }
 
 Status WithUnknownOutcome(const Status& failure, const HttpRequest& request) {
@@ -80,21 +81,26 @@ Status WithUnknownOutcome(const Status& failure, const HttpRequest& request) {
 
 ApiClient::ApiClient(ApiClientOptions options, HttpTransport* transport, const Clock* clock,
                      std::function<void(Micros)> pause)
-    : options_(std::move(options)), transport_(transport), clock_(clock), pause_(std::move(pause)) {}
+    : options_(std::move(options)),
+      transport_(transport),
+      clock_(clock),
+      pause_(std::move(pause)) {}
 
 Result<ApiClient::Round> ApiClient::AskInTurn(const HttpRequest& request, MonotonicTime deadline) {
   Round round;
   const size_t count = options_.servers.size();
   for (size_t i = 0; i < count; ++i) {
     const size_t index = (first_ + i) % count;
-    const auto left = std::chrono::duration_cast<Micros>(deadline - clock_->Monotonic());
-    if (left <= Micros(0)) break;
-    auto answer = transport_->Send(options_.servers[index], request, left);
+    auto time = std::chrono::duration_cast<Micros>(deadline - clock_->Monotonic());
+    // One that stands still leaves time for the others, where they may be asked.
+    if (request.method == "GET") time /= int64_t(count - i);
+    if (time <= Micros(0)) break;
+    auto answer = transport_->Send(options_.servers[index], request, time);
     if (!answer.ok()) {
       if (!HadNoEffect(answer.status(), request)) {
         return WithUnknownOutcome(answer.status(), request);
       }
-      round.failure = answer.status();
+      if (CodeOf(answer.status()) != "unreachable") round.failure = answer.status();
       round.told += (round.told.empty() ? "" : "; ") + answer.status().message();
     } else if (answer->status == 503) {
       round.busy = *std::move(answer);
@@ -121,7 +127,7 @@ Result<HttpAnswer> ApiClient::Send(HttpRequest request) {
     ARROW_ASSIGN_OR_RAISE(Round round, AskInTurn(request, deadline));
     if (round.answer.has_value()) return *std::move(round.answer);
     if (!round.busy.has_value()) {
-      if (CodeOf(round.failure) != "unreachable") return round.failure;
+      if (!round.failure.ok()) return round.failure;
       return ExternalError("unreachable",
                            "no coordinator answers (" + round.told +
                                "): is it running? --server or MILLRACE_SERVER says where",

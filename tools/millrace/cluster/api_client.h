@@ -3,8 +3,8 @@
 //
 // Servers are tried in turn, beginning with the one that answered last: one that cannot be reached
 // is passed over, and so is one that answers 503, because it is busy or does not lead. Where any
-// answers 503, all are asked again after the pause that it asks for, as long as there is time: one of
-// them is about to lead.
+// answers 503, all are asked again after the pause that it asks for, as long as there is time: one
+// of them is about to lead.
 #pragma once
 
 #include <functional>
@@ -66,8 +66,8 @@ class ApiClient {
   struct Round {
     std::optional<HttpAnswer> answer;
     std::optional<HttpAnswer> busy;  // the last 503
-    Status failure;                  // the last one
-    std::string told;                // of servers that cannot be reached
+    Status failure;                  // the last one, but "unreachable"
+    std::string told;                // of all failures
   };
   // Asks servers until one answers.
   Result<Round> AskInTurn(const HttpRequest& request, MonotonicTime deadline);

@@ -45,10 +45,14 @@ Result<std::string> ReadJobFile(const std::string& name) {
   return text;
 }
 
+std::string ShownName(const std::string& file) {
+  return file == "-" ? "(standard input)" : EscapeLine(file);
+}
+
 Status Apply(ApiClient* api, const ApplyOptions& options, const std::string& file, Micros timeout) {
   proto::ApplyRequest request;
   ARROW_ASSIGN_OR_RAISE(*request.mutable_file(), ReadJobFile(file));
-  request.set_file_name(file == "-" ? "(standard input)" : EscapeLine(file));
+  request.set_file_name(ShownName(file));
   request.set_dry_run(options.dry_run);
   proto::ApplyResult result;
   ARROW_RETURN_NOT_OK(api->Post("/jobs", &request, &result));
@@ -67,9 +71,8 @@ Status Apply(ApiClient* api, const ApplyOptions& options, const std::string& fil
 
 // Mistakes in the file are told with their places, as `lint` does: "job.yaml:3:7: error: ...".
 int ConcludeFile(const std::string& file, const Status& status) {
-  if (status.ok() || !status.message().starts_with(EscapeLine(file) + ":")) return Conclude(status);
-  std::string_view message = status.message();
-  Tell(message);
+  if (!status.message().starts_with(ShownName(file) + ":")) return Conclude(status);
+  Tell(status.message());
   return ExitCodeOf(status);
 }
 
@@ -78,8 +81,7 @@ int RunApply(const ApplyOptions& options) {
   if (!cluster.ok()) return Conclude(cluster.status());
   int exit_code = kExitOk;
   for (const std::string& file : options.files) {
-    const int one =
-        ConcludeFile(file, Apply(cluster->api(), options, file, cluster->timeout()));
+    const int one = ConcludeFile(file, Apply(cluster->api(), options, file, cluster->timeout()));
     if (exit_code == kExitOk) exit_code = one;
   }
   return exit_code;

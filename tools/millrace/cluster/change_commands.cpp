@@ -29,13 +29,14 @@ Status Say(const std::string& job, const std::string& what) {
 
 // A change of what is wanted of a job.
 struct Desire {
-  const char* verb;         // "pause"
-  const char* in_progress;  // "pausing"
+  const char* verb;                 // "pause"
+  const char* in_progress;          // "pausing"
   std::vector<std::string> states;  // in one of which it ends
 };
 
 Status Change(const ChangeOptions& options, const Desire& desire) {
-  ARROW_ASSIGN_OR_RAISE(ClusterConnection cluster, ClusterConnection::OpenToWait(options.connection));
+  ARROW_ASSIGN_OR_RAISE(ClusterConnection cluster,
+                        ClusterConnection::OpenToWait(options.connection));
   ApiClient* const api = cluster.api();
   proto::JobStatus job;
   ARROW_RETURN_NOT_OK(
@@ -49,16 +50,20 @@ Status Change(const ChangeOptions& options, const Desire& desire) {
 }
 
 Status Delete(const ChangeOptions& options) {
-  ARROW_ASSIGN_OR_RAISE(ClusterConnection cluster, ClusterConnection::OpenToWait(options.connection));
+  ARROW_ASSIGN_OR_RAISE(ClusterConnection cluster,
+                        ClusterConnection::OpenToWait(options.connection));
   ARROW_RETURN_NOT_OK(cluster.api()->Delete(JobPath(options.job)));
   return Say(options.job, "deleted");
 }
 
 // Whether a job of this state goes on with another parallelism by itself.
-bool WillRun(const proto::JobStatus& job) { return job.desired() == "running"; }
+bool WillRun(const proto::JobStatus& job) {
+  return job.desired() == "running" && job.state() != "finished" && job.state() != "failed";
+}
 
 Status Rescale(const ChangeOptions& options) {
-  ARROW_ASSIGN_OR_RAISE(ClusterConnection cluster, ClusterConnection::OpenToWait(options.connection));
+  ARROW_ASSIGN_OR_RAISE(ClusterConnection cluster,
+                        ClusterConnection::OpenToWait(options.connection));
   ApiClient* const api = cluster.api();
   proto::JobStatus before;
   ARROW_RETURN_NOT_OK(api->Get(JobPath(options.job), &before));
@@ -91,8 +96,7 @@ std::shared_ptr<ChangeOptions> AddChange(CLI::App* app, const char* name, const 
     options->connection = PatientConnection();
   }
   AddConnectionFlags(command, &options->connection,
-                     wait == nullptr ? "How long a request may take"
-                                     : "How long --wait may take");
+                     wait == nullptr ? "How long a request may take" : "How long --wait may take");
   command->callback([options, exit_code, run = std::move(run)] {
     const Status name_status = CheckJobName(options->job);
     *exit_code = Conclude(name_status.ok() ? run(*options) : name_status);

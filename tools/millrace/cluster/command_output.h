@@ -8,8 +8,8 @@
 
 namespace millrace {
 
-// All of it, at once. Where nobody reads any more (`... | head`), the process ends as any other in a
-// pipe does, by SIGPIPE. External error: "output_failed".
+// All of it, at once. Where nobody reads any more (`... | head`), the process ends as any other in
+// a pipe does, by SIGPIPE. External error: "output_failed".
 Status WriteOutput(std::string_view text);
 
 // A line on standard error.

@@ -34,8 +34,8 @@ void AddConnectionFlags(CLI::App* command, ConnectionOptions* options,
 // A client with all that it needs.
 class ClusterConnection {
  public:
-  // User errors: "bad_server", "bad_duration", "unreadable_file", "bad_token", and "token_in_clear":
-  // a token is given, and a server is neither https nor on this machine.
+  // User errors: "bad_server", "bad_duration", "unreadable_file", "bad_token", and
+  // "token_in_clear": a token is given, and a server is neither https nor on this machine.
   static Result<ClusterConnection> Open(const ConnectionOptions& options);
   // For commands that wait: --timeout is for all of that, and a request has 10 s of it at most.
   static Result<ClusterConnection> OpenToWait(const ConnectionOptions& options);

@@ -178,9 +178,8 @@ void AddGetCommand(CLI::App* app, int* exit_code) {
   get->require_subcommand(1);
   AddKind(get, "jobs", "All jobs", false, exit_code,
           [](const GetOptions& options) { return Get(options, "/jobs", kJobs); });
-  AddKind(get, "job", "One job", true, exit_code, [](const GetOptions& options) {
-    return Get(options, JobPath(options.name), kJob);
-  });
+  AddKind(get, "job", "One job", true, exit_code,
+          [](const GetOptions& options) { return Get(options, JobPath(options.name), kJob); });
   AddKind(get, "workers", "Who runs jobs", false, exit_code,
           [](const GetOptions& options) { return Get(options, "/workers", kWorkers); });
   AddKind(get, "savepoints", "A job's savepoints", true, exit_code, [](const GetOptions& options) {

@@ -60,11 +60,37 @@ Status Unreachable(const ServerAddress& server, httplib::Error error) {
   return ExternalError("unreachable", server.ToString() + ": " + why, Retry::kYes);
 }
 
-Status TlsFailed(const ServerAddress& server, const httplib::ClientImpl& client,
-                 httplib::Error error) {
-  std::string why = "it speaks no TLS: is it http://?";
+// The client of one request, and what TLS knows of it (null without).
+struct Client {
+  std::unique_ptr<httplib::ClientImpl> http;
+  httplib::SSLClient* tls = nullptr;
+};
+
+Client MakeClient(const ServerAddress& server, const std::string& ca_file, Micros timeout) {
+  Client client;
+  if (server.tls) {
+    auto secured = std::make_unique<httplib::SSLClient>(server.host, server.port);
+    client.tls = secured.get();
+    SSL_CTX_set_min_proto_version(secured->ssl_context(), TLS1_2_VERSION);
+    if (!ca_file.empty()) secured->set_ca_cert_path(ca_file);
+    client.http = std::move(secured);
+  } else {
+    client.http = std::make_unique<httplib::ClientImpl>(server.host, server.port);
+  }
+  client.http->set_connection_timeout(std::min(timeout, kConnectTimeout));
+  // Longer than the watchdog waits.
+  client.http->set_read_timeout(timeout + kConnectTimeout);
+  client.http->set_write_timeout(timeout + kConnectTimeout);
+  client.http->set_url_encode(false);
+  client.http->set_decompress(false);
+  client.http->set_tcp_nodelay(true);
+  return client;
+}
+
+Status TlsFailed(const ServerAddress& server, const Client& client, httplib::Error error) {
+  std::string why = "the TLS handshake failed: is it http://?";
   if (error == httplib::Error::SSLServerVerification) {
-    const long result = dynamic_cast<const httplib::SSLClient&>(client).get_openssl_verify_result();
+    const long result = client.tls->get_openssl_verify_result();
     why = result == X509_V_OK ? "its certificate is not for '" + server.host + "'"
                               : std::string("its certificate is not trusted: ") +
                                     X509_verify_cert_error_string(result) +
@@ -75,27 +101,18 @@ Status TlsFailed(const ServerAddress& server, const httplib::ClientImpl& client,
   return ExternalError("tls_failed", server.ToString() + ": " + why, Retry::kNo);
 }
 
-Status Failure(const ServerAddress& server, const httplib::ClientImpl& client, httplib::Error error,
-               bool too_large, bool out_of_time, Micros timeout) {
+Status FailureOf(const ServerAddress& server, const Client& client, httplib::Error error,
+                 Micros took) {
   using enum httplib::Error;
-  if (too_large) {
-    return ExternalError("answer_too_large",
-                         server.ToString() + ": an answer of more than " +
-                             std::to_string(kAnswerBytesMax >> 20) + " MiB",
-                         Retry::kNo);
-  }
-  if (out_of_time) {
-    return ExternalError("no_answer",
-                         server.ToString() + ": no answer in " +
-                             FormatDuration(std::chrono::ceil<std::chrono::milliseconds>(timeout)),
-                         Retry::kYes);
-  }
   switch (error) {
     case Connection:
     case ConnectionTimeout:
     case BindIPAddress:
       return Unreachable(server, error);
     case SSLConnection:
+      // A process that stands still: the system takes its connections all the same.
+      if (took >= kConnectTimeout) return Unreachable(server, ConnectionTimeout);
+      [[fallthrough]];
     case SSLLoadingCerts:
     case SSLServerVerification:
       return TlsFailed(server, client, error);
@@ -107,27 +124,6 @@ Status Failure(const ServerAddress& server, const httplib::ClientImpl& client, h
   }
 }
 
-std::unique_ptr<httplib::ClientImpl> MakeClient(const ServerAddress& server,
-                                                const std::string& ca_file, Micros timeout) {
-  std::unique_ptr<httplib::ClientImpl> client;
-  if (server.tls) {
-    auto secured = std::make_unique<httplib::SSLClient>(server.host, server.port);
-    SSL_CTX_set_min_proto_version(secured->ssl_context(), TLS1_2_VERSION);
-    client = std::move(secured);
-    if (!ca_file.empty()) client->set_ca_cert_path(ca_file);
-  } else {
-    client = std::make_unique<httplib::ClientImpl>(server.host, server.port);
-  }
-  client->set_connection_timeout(std::min(timeout, kConnectTimeout));
-  // Longer than the watchdog waits.
-  client->set_read_timeout(timeout + kConnectTimeout);
-  client->set_write_timeout(timeout + kConnectTimeout);
-  client->set_url_encode(false);
-  client->set_decompress(false);
-  client->set_tcp_nodelay(true);
-  return client;
-}
-
 }  // namespace
 
 Result<HttpAnswer> NetworkTransport::Send(const ServerAddress& server, const HttpRequest& request,
@@ -135,7 +131,7 @@ Result<HttpAnswer> NetworkTransport::Send(const ServerAddress& server, const Htt
   // A write to a connection that the server has closed is an error like others.
   static const auto ignored = std::signal(SIGPIPE, SIG_IGN);
   (void)ignored;
-  const auto client = MakeClient(server, ca_file_, timeout);
+  const Client client = MakeClient(server, ca_file_, timeout);
   HttpAnswer answer;
   bool too_large = false;
   httplib::Request sent;
@@ -155,12 +151,25 @@ Result<HttpAnswer> NetworkTransport::Send(const ServerAddress& server, const Htt
   };
   httplib::Response received;
   auto error = httplib::Error::Success;
-  Watchdog watchdog(client.get(), timeout);
-  const bool sent_and_received = client->send(sent, received, error);
-  const bool out_of_time = watchdog.Stop();
-  // A body without a length ends with its connection, also where the watchdog ended that.
-  if (out_of_time || (!sent_and_received && !unchanged)) {
-    return Failure(server, *client, error, too_large, out_of_time, timeout);
+  const auto began = std::chrono::steady_clock::now();
+  Watchdog watchdog(client.http.get(), timeout);
+  const bool answered = client.http->send(sent, received, error);
+  if (watchdog.Stop()) {
+    // A body without a length ends with its connection, also where the watchdog ended that.
+    return ExternalError("no_answer",
+                         server.ToString() + ": no answer in " +
+                             FormatDuration(std::chrono::ceil<std::chrono::milliseconds>(timeout)),
+                         Retry::kYes);
+  }
+  if (too_large) {
+    return ExternalError("answer_too_large",
+                         server.ToString() + ": an answer of more than " +
+                             std::to_string(kAnswerBytesMax >> 20) + " MiB",
+                         Retry::kNo);
+  }
+  if (!answered && !unchanged) {
+    return FailureOf(server, client, error,
+                     std::chrono::duration_cast<Micros>(std::chrono::steady_clock::now() - began));
   }
   answer.status = received.status;
   answer.etag = received.get_header_value("ETag");

@@ -33,8 +33,8 @@ class HttpTransport {
   //   "unreachable"        no connection: nothing has been sent
   //   "no_answer"          none within the time; what was asked for may have been done
   //   "connection_broken"  no HTTP answer, or half of one; the same
-  //   "tls_failed"         the server is not who it should be, or speaks no TLS: nothing has been sent
-  //   "answer_too_large"
+  //   "tls_failed"         the server is not who it should be, or speaks no TLS: nothing has been
+  //   sent "answer_too_large"
   virtual Result<HttpAnswer> Send(const ServerAddress& server, const HttpRequest& request,
                                   Micros timeout) = 0;
 };

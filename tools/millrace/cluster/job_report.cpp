@@ -49,9 +49,9 @@ void AddStatus(const proto::JobDescription& description, std::string* report) {
   if (job.unpublished_epochs() > 0) {
     AddFact("Unpublished", fmt::format("output of {} epochs", job.unpublished_epochs()), report);
   }
-  AddFact("Records", fmt::format("{} in, {} out, of this attempt; lag {}",
-                                 FormatCount(job.records_in()), FormatCount(job.records_out()),
-                                 FormatCount(job.lag_records())),
+  AddFact("Records",
+          fmt::format("{} in, {} out, of this attempt; lag {}", FormatCount(job.records_in()),
+                      FormatCount(job.records_out()), FormatCount(job.lag_records())),
           report);
   AddFact("File", description.file_name(), report);
   AddFact("Age", job.age(), report);
@@ -70,8 +70,7 @@ void AddTable(std::string_view title, const std::vector<TableColumn>& columns,
               const std::vector<TableCells>& rows, std::string* report) {
   if (rows.empty()) return;
   *report += fmt::format("\n{}\n", title);
-  *report += std::string(kIndent) +
-             EscapeLines(TextTable(columns).Format(rows), kIndent) + "\n";
+  *report += std::string(kIndent) + EscapeLines(TextTable(columns).Format(rows), kIndent) + "\n";
 }
 
 // "readings/3, 12m0s behind the next one"
@@ -118,10 +117,9 @@ std::string KeysText(const proto::StreamStatus& stream) {
 void AddStreams(const proto::JobDescription& description, std::string* report) {
   std::vector<TableCells> rows;
   for (const proto::StreamStatus& stream : description.streams()) {
-    rows.push_back({stream.name(), FormatCount(stream.records_in()),
-                    FormatCount(stream.filtered()), FormatCount(stream.late()),
-                    FormatCount(stream.dead_letters()), FormatCount(stream.windows_fired()),
-                    stream.watermark(), KeysText(stream)});
+    rows.push_back({stream.name(), FormatCount(stream.records_in()), FormatCount(stream.filtered()),
+                    FormatCount(stream.late()), FormatCount(stream.dead_letters()),
+                    FormatCount(stream.windows_fired()), stream.watermark(), KeysText(stream)});
   }
   AddTable("Streams",
            {{"STREAM"},

@@ -154,10 +154,10 @@ Status RunTail(const TailOptions& options) {
     }
     if (more.ok() && *more) continue;
     if (!options.follow && api->clock().Monotonic() >= deadline) {
-      return ExternalError("timeout",
-                           fmt::format("{} of {} rows came in {}", shown, limit,
-                                       FormatDuration(cluster.timeout())),
-                           Retry::kYes);
+      return ExternalError(
+          "timeout",
+          fmt::format("{} of {} rows came in {}", shown, limit, FormatDuration(cluster.timeout())),
+          Retry::kYes);
     }
     api->Pause(kPollEvery);
   }

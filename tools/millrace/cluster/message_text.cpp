@@ -75,9 +75,9 @@ void EmitValue(const Message& message, const FieldDescriptor* field, int index,
                              : fields.GetRepeatedMessage(message, field, index),
                          out);
     case FieldDescriptor::CPPTYPE_STRING:
-      return EmitText(one ? fields.GetString(message, field)
-                          : fields.GetRepeatedString(message, field, index),
-                      out);
+      return EmitText(
+          one ? fields.GetString(message, field) : fields.GetRepeatedString(message, field, index),
+          out);
     case FieldDescriptor::CPPTYPE_INT32:
       *out << (one ? fields.GetInt32(message, field)
                    : fields.GetRepeatedInt32(message, field, index));
@@ -138,11 +138,11 @@ Status ParseJson(std::string_view json, Message* into) {
   const auto status = google::protobuf::util::JsonStringToMessage(std::string(json), into, options);
   if (status.ok()) return Status::OK();
   const std::string why(status.message());  // its place is in further lines
-  return ExternalError("bad_answer",
-                       "what answers is no coordinator's admin API: " +
-                           EscapeLine(why.substr(0, why.find('\n'))) + ": " +
-                           EscapeLine(json.substr(0, kQuotedBytesMax)),
-                       Retry::kNo);
+  return ExternalError(
+      "bad_answer",
+      "what answers is no coordinator's admin API: " + EscapeLine(why.substr(0, why.find('\n'))) +
+          ": " + EscapeLine(json.substr(0, kQuotedBytesMax)),
+      Retry::kNo);
 }
 
 }  // namespace millrace

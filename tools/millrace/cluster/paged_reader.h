@@ -20,12 +20,11 @@ class PagedReader {
   // `path` with its query, to which "after" is added. Reads from the oldest on.
   PagedReader(ApiClient* api, std::string path) : api_(api), path_(std::move(path)) {}
 
-  // Asks for what follows. False: nothing does, for now, and page() is empty. A coordinator that has
-  // not counted so far is another one than before: its numbers begin anew.
+  // Asks for what follows. False: nothing does, for now, and page() is empty. A coordinator that
+  // has not counted so far is another one than before: its numbers begin anew.
   Result<bool> Read() {
-    const std::string path =
-        path_ + (path_.find('?') == std::string::npos ? "?" : "&") + "after=" +
-        std::to_string(after_);
+    const std::string path = path_ + (path_.find('?') == std::string::npos ? "?" : "&") +
+                             "after=" + std::to_string(after_);
     Page page;
     ARROW_ASSIGN_OR_RAISE(const bool changed, api_->GetIfChanged(path, &etag_, &page));
     page_ = std::move(page);

@@ -15,8 +15,7 @@ std::string SavepointPath(const std::string& job, const std::string& savepoint) 
 Result<bool> IsComplete(const proto::SavepointStatus& savepoint) {
   if (savepoint.state() != "failed") return savepoint.state() == "complete";
   return ExternalError("savepoint_failed",
-                       "savepoint " + savepoint.name() + " failed: " + savepoint.why(),
-                       Retry::kNo);
+                       "savepoint " + savepoint.name() + " failed: " + savepoint.why(), Retry::kNo);
 }
 
 Status Create(const ConnectionOptions& connection, const std::string& job, const std::string& name,
@@ -56,11 +55,11 @@ Status Restore(const ConnectionOptions& connection, const ClusterRestore& restor
   if (restore.wait) ARROW_RETURN_NOT_OK(api->Get(JobPath(restore.job), &before));
   proto::JobStatus after;
   ARROW_RETURN_NOT_OK(api->Post(JobPath(restore.job, "/restore"), &request, &after));
-  ARROW_RETURN_NOT_OK(WriteOutput(
-      "job " + restore.job + ": restoring from " +
-      (restore.savepoint.empty() ? "epoch " + std::to_string(restore.epoch)
-                                 : "savepoint " + restore.savepoint) +
-      "\n"));
+  ARROW_RETURN_NOT_OK(
+      WriteOutput("job " + restore.job + ": restoring from " +
+                  (restore.savepoint.empty() ? "epoch " + std::to_string(restore.epoch)
+                                             : "savepoint " + restore.savepoint) +
+                  "\n"));
   if (!restore.wait) return Status::OK();
   const JobGoal goal{{"running", "finished"}, before.attempt()};
   ARROW_ASSIGN_OR_RAISE(after, WaitForJob(api, restore.job, goal, cluster.timeout()));

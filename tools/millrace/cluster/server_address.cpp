@@ -38,8 +38,8 @@ bool IsPrefix(std::string_view path) {
 }
 
 Status Bad(std::string_view text, std::string_view why) {
-  return UserError("bad_server", "'" + std::string(text) + "' is no server's address: " +
-                                     std::string(why) +
+  return UserError("bad_server", "'" + std::string(text) +
+                                     "' is no server's address: " + std::string(why) +
                                      "; expected http://HOST:PORT or https://HOST:PORT");
 }
 

@@ -42,8 +42,9 @@ std::string ParallelismText(const proto::JobStatus& job) {
 
 std::vector<TableColumn> JobColumns(bool wide) {
   std::vector<TableColumn> columns = {
-      Text("NAME"),         Text("STATE"),         Text("DESIRED"),    Number("PAR"),  Measured("LAG"),
-      Measured("WM-DELAY"), Measured("LAST-CKPT"), Number("RESTARTS"), Measured("AGE")};
+      Text("NAME"),          Text("STATE"),      Text("DESIRED"),
+      Number("PAR"),         Measured("LAG"),    Measured("WM-DELAY"),
+      Measured("LAST-CKPT"), Number("RESTARTS"), Measured("AGE")};
   if (wide) {
     columns.insert(columns.end(),
                    {Number("ATTEMPT"), Measured("EPOCH"), Measured("STATE-SIZE"), Measured("IN"),

@@ -8,8 +8,8 @@
 
 namespace millrace {
 
-// In one line: control characters (C0, C1, those of text direction) as \n, \t, \x1b or \u202e, bytes
-// that are no UTF-8 as \xff.
+// In one line: control characters (C0, C1, those of text direction) as \n, \t, \x1b or \u202e,
+// bytes that are no UTF-8 as \xff.
 std::string EscapeLine(std::string_view text);
 // The same, but line breaks and tabs stay: every line after the first begins with `indent`, so that
 // none can pass for a line of ours. Breaks at the end are dropped.

@@ -1,4 +1,5 @@
-// What the commands print, by golden values: text made safe, quantities, tables, logs, JSON and YAML.
+// What the commands print, by golden values: text made safe, quantities, tables, logs, JSON and
+// YAML.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <yaml-cpp/yaml.h>
@@ -24,14 +25,16 @@ TEST(TerminalText, ControlCharactersAreSpelledOut) {
   EXPECT_EQ(EscapeLine("\x1b[31mred\x1b[0m\a"), "\\x1b[31mred\\x1b[0m\\x07");
   EXPECT_EQ(EscapeLine("a\nb\tc\rd\x7f"), "a\\nb\\tc\\rd\\x7f");
   EXPECT_EQ(EscapeLine(std::string("a\0b", 3)), "a\\x00b");
-  EXPECT_EQ(EscapeLine("\xc2\x9b" "31m"), "\\x9b31m");  // CSI in one character
+  EXPECT_EQ(EscapeLine("\xc2\x9b"
+                       "31m"),
+            "\\x9b31m");  // CSI in one character
   EXPECT_EQ(EscapeLine("user\xe2\x80\xaetxt.exe"), "user\\u202etxt.exe");
 }
 
 TEST(TerminalText, BytesThatAreNoTextAreSpelledOut) {
   EXPECT_EQ(EscapeLine("\xff\x9b"), "\\xff\\x9b");
-  EXPECT_EQ(EscapeLine("\xc3"), "\\xc3");              // cut off
-  EXPECT_EQ(EscapeLine("\xc0\x8a"), "\\xc0\\x8a");     // a line break in two bytes
+  EXPECT_EQ(EscapeLine("\xc3"), "\\xc3");           // cut off
+  EXPECT_EQ(EscapeLine("\xc0\x8a"), "\\xc0\\x8a");  // a line break in two bytes
   EXPECT_EQ(EscapeLine("\xe0\x82\x9b"), "\\xe0\\x82\\x9b");
   EXPECT_EQ(EscapeLine("\xed\xa0\x80"), "\\xed\\xa0\\x80");  // half of a pair
   EXPECT_EQ(EscapeLine("\xf4\x90\x80\x80"), "\\xf4\\x90\\x80\\x80");
@@ -178,8 +181,8 @@ TEST(MessageText, YamlKeepsNumbersAndQuotesWhatWouldBeRead) {
 TEST(MessageText, YamlReadsBackAsWhatItWas) {
   for (const std::string text :
        {"a: b\n", "one\ntwo\n", "  indented\nfirst\n", "no end", "two ends\n\n", "\ttab\n",
-        "\x1b[31m\n", "# no comment", "- x", "null", "1e3", "~", "°C\n", "x \n", "\nfirst\n",
-        "'", "\"\\", "a\n\n  b\n", "y"}) {
+        "\x1b[31m\n", "# no comment", "- x", "null", "1e3", "~", "°C\n", "x \n", "\nfirst\n", "'",
+        "\"\\", "a\n\n  b\n", "y"}) {
     proto::JobDescription description;
     description.set_file(text);
     description.mutable_status()->set_seconds_in_state(0.1);

@@ -29,8 +29,8 @@ std::string JobsTable(const proto::JobList& list, const JobRates& rates) {
     rows.push_back({job->name(), job->state(), ParallelismText(*job),
                     rate ? FormatRate(rate->in) : "", rate ? FormatRate(rate->out) : "",
                     FormatCount(job->lag_records()), FormatSeconds(job->watermark_delay_seconds()),
-                    FormatSeconds(job->seconds_since_checkpoint()),
-                    FormatBytes(job->state_bytes()), std::to_string(job->restarts())});
+                    FormatSeconds(job->seconds_since_checkpoint()), FormatBytes(job->state_bytes()),
+                    std::to_string(job->restarts())});
   }
   return TextTable({{"JOB"},
                     {"STATE"},

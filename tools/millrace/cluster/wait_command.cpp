@@ -20,7 +20,8 @@ struct WaitOptions {
 Status Wait(const WaitOptions& options) {
   ARROW_RETURN_NOT_OK(CheckJobName(options.job));
   ARROW_ASSIGN_OR_RAISE(const JobGoal goal, ParseGoal(options.goal));
-  ARROW_ASSIGN_OR_RAISE(ClusterConnection cluster, ClusterConnection::OpenToWait(options.connection));
+  ARROW_ASSIGN_OR_RAISE(ClusterConnection cluster,
+                        ClusterConnection::OpenToWait(options.connection));
   ARROW_ASSIGN_OR_RAISE(const proto::JobStatus job,
                         WaitForJob(cluster.api(), options.job, goal, cluster.timeout()));
   return WriteOutput("job " + options.job + ": " + EscapeLine(job.state()) + "\n");

@@ -79,8 +79,8 @@ Result<proto::JobStatus> WaitForJob(ApiClient* api, const std::string& job, cons
       [&]() -> Result<bool> {
         const GoalVerdict verdict = JudgeGoal(status, goal);
         if (verdict != GoalVerdict::kHopeless) return verdict == GoalVerdict::kReached;
-        return ExternalError("hopeless", StateText(status) + ", and so will not be " + GoalText(goal),
-                             Retry::kNo);
+        return ExternalError(
+            "hopeless", StateText(status) + ", and so will not be " + GoalText(goal), Retry::kNo);
       },
       [&] { return StateText(status) + ", not " + GoalText(goal); }));
   return status;

@@ -1,5 +1,5 @@
-// Asking again until something is so: polls that send no answer twice, pauses that grow, coordinators
-// that are away for a while.
+// Asking again until something is so: polls that send no answer twice, pauses that grow,
+// coordinators that are away for a while.
 #pragma once
 
 #include <functional>
