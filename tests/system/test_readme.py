@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import re
 import shlex
+from contextlib import ExitStack
 from pathlib import Path
 
-from devtool import paths
+from devtool import paths, processes
 from harness import millrace
 
 README = (paths.ROOT / "README.md").read_text()
@@ -20,10 +21,11 @@ def named_block(name: str) -> str:
 
 
 def commands() -> list[list[str]]:
-    """The lines that start the program over job.yaml."""
+    """The lines that start the program over job.yaml, in this process."""
+    alone = README.replace(named_block("cluster"), "")
     return [
         shlex.split(line, comments=True)[1:]
-        for line in re.findall(r"^millrace .*$", README, re.M)
+        for line in re.findall(r"^millrace .*$", alone, re.M)
         if "job.yaml" in line
     ]
 
@@ -61,3 +63,40 @@ def test_the_first_job_does_what_the_readme_says(tmp_path: Path) -> None:
     # The console shows the same four windows, on standard output.
     assert len(re.findall(r"\b(?:boiler|attic)\b", finished.stdout)) == 4
     assert "windows out   4" in finished.stderr
+
+
+def test_a_cluster_runs_the_same_job_by_the_readmes_commands(tmp_path: Path) -> None:
+    for name in ("readings.csv", "job.yaml"):
+        (tmp_path / name).write_text(named_block(name))
+    # Ports of its own: the usual ones may be taken here.
+    link, api = processes.free_port(), processes.free_port()
+    more = {
+        "millrace-coordinator": ["--listen", f"127.0.0.1:{link}", "--api", f"127.0.0.1:{api}",
+                                 "--metrics-port", "0"],
+        "millrace-worker": ["--listen", f"127.0.0.1:{processes.free_port()}",
+                            "--metrics-port", "0"],
+    }  # fmt: skip
+    waits = {"millrace-coordinator": "leads the cluster", "millrace-worker": "registered with"}
+    environment = {"MILLRACE_SERVER": f"http://127.0.0.1:{api}"}
+    said = []
+    with ExitStack() as running:
+        for line in named_block("cluster").replace("7070", str(link)).splitlines():
+            executable, *words = shlex.split(line.removesuffix("&"), comments=True)
+            if executable in more:
+                process = millrace.Process(
+                    [*words, *more[executable]],
+                    tmp_path,
+                    name=executable,
+                    executable=millrace.program().with_name(executable),
+                )
+                running.enter_context(process).wait_for_line(waits[executable])
+                continue
+            finished = millrace.run(words, cwd=tmp_path, env=environment)
+            assert finished.code == 0, finished.stderr
+            said.append(finished.stdout)
+    assert said[0] == "job my-first-job: created\n"
+    assert said[1] == "job my-first-job: finished\n"
+    assert "State       finished" in said[2]
+    assert len(rows(tmp_path / "minutes")) == 4
+    (alert,) = rows(tmp_path / "alerts")
+    assert alert["alert"] == "TooHot"
