@@ -148,6 +148,7 @@ void ClusterCoordinator::Run(const std::stop_token& stop) {
     events_.RunWithin(kTurn, stop);
     if (now() - lead_checked_ > kLeadCheckEvery) StillLeads();
     LoseSilentWorkers();
+    placements_.BeginTurn();
     state_.OnTick(now(), this);
     WatchJobs();
     metrics_.Update(state_, log_->term(), now());
@@ -277,6 +278,7 @@ void ClusterCoordinator::TakeBeat(LinkSessionId session, const proto::Beat& beat
   beats_[worker->name] = now();
   for (auto& [job, loads] : loads_) loads.erase(worker->name);
   for (const proto::AttemptLoad& load : beat.attempts()) {
+    placements_.TakeLoad(load, now());
     loads_[load.job()][worker->name] = load;
     const auto led = led_.find(load.job());
     if (led == led_.end()) continue;
@@ -365,8 +367,8 @@ void ClusterCoordinator::Prepare(const proto::JobRecord& job,
   led = Led();
   const int64_t serial = ++serial_;
   led.observer = std::make_unique<Observer>(this, name, serial);
-  led.attempt = std::make_unique<LedAttempt>(options_.surroundings, job, workers, slots_[name],
-                                             led.observer.get());
+  led.attempt =
+      std::make_unique<LedAttempt>(options_.surroundings, job, workers, led.observer.get());
   const auto ending = endings_.find(name);
   const std::shared_future<void> ended =
       ending == endings_.end() ? std::shared_future<void>() : ending->second.done;
@@ -377,10 +379,21 @@ void ClusterCoordinator::Prepare(const proto::JobRecord& job,
       Led* const prepared = LedOf(name, serial);
       if (prepared == nullptr) return;
       if (!status.ok()) return state_.OnPrepareFailed(name, status, now(), this);
+      Place(name, prepared->attempt.get());
       prepared->prepared = true;
       state_.OnPrepared(name, prepared->attempt->Prepared(), now(), this);
     });
   });
+}
+
+// On the thread that decides, so that jobs that are prepared at the same time see each other.
+void ClusterCoordinator::Place(const std::string& job, LedAttempt* attempt) {
+  if (attempt->finished()) return;
+  const JobPlacement& placement =
+      placements_.Place(job, attempt->attempt(), attempt->wanted(), attempt->partitions(),
+                        attempt->workers(), state_.jobs());
+  for (const std::string& note : placement.notes) LogInfo(note, {{"job", job}});
+  attempt->Place(placement.slots);
 }
 
 void ClusterCoordinator::Deploy(const std::string& job, int64_t attempt, const WorkerInfo& worker) {
@@ -392,9 +405,7 @@ void ClusterCoordinator::Deploy(const std::string& job, int64_t attempt, const W
 }
 
 void ClusterCoordinator::Launch(const std::string& job, int64_t attempt) {
-  Led& led = led_.at(job);
-  slots_[job] = led.attempt->slots();
-  led.attempt->Launch();
+  led_.at(job).attempt->Launch();
 }
 
 void ClusterCoordinator::RequestStop(const std::string& job, int64_t attempt) {
@@ -434,11 +445,7 @@ void ClusterCoordinator::EndOnWorker(const std::string& job, int64_t attempt,
 }
 
 bool ClusterCoordinator::WouldMove(const std::string& job, const std::vector<WorkerInfo>& workers) {
-  const auto led = led_.find(job);
-  if (led == led_.end() || workers.empty()) return false;
-  const LedAttempt& attempt = *led->second.attempt;
-  const int32_t slots = ParallelismOf(attempt.wanted(), attempt.partitions(), workers);
-  return PlaceSlots(slots, workers, attempt.slots()) != attempt.slots();
+  return placements_.WouldMove(job, workers, state_.jobs());
 }
 
 void ClusterCoordinator::MayLeave(const WorkerInfo& worker) {
@@ -537,7 +544,7 @@ Status ClusterCoordinator::Remove(const std::string& name) {
     if (!status.ok()) return;
     told_.erase(name);
     loads_.erase(name);
-    slots_.erase(name);
+    placements_.Forget(name);
     endings_.erase(name);
   });
   return status.ok() ? failure().value_or(Status::OK()) : status;
@@ -581,7 +588,11 @@ JobView ClusterCoordinator::ViewOf(const std::string& name, const ClusterState::
   if (!job.last_failure.ok()) view.last_failure = job.last_failure.message();
   view.in_phase = now() - job.since;
   view.wall = options_.surroundings.clock->Wall();
-  if (const auto led = led_.find(name); led != led_.end()) ViewAttempt(led->second, &view);
+  if (const auto led = led_.find(name); led != led_.end()) {
+    ViewAttempt(led->second, &view);
+    const JobPlacement* const placed = placements_.Find(name);
+    if (placed != nullptr && !view.slots.empty()) view.notes = placed->notes;
+  }
   if (const auto loads = loads_.find(name); loads != loads_.end()) {
     for (const auto& [worker, load] : loads->second) {
       if (load.attempt() == job.attempt) view.loads[worker] = load;

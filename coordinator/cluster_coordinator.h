@@ -15,6 +15,7 @@
 #include "coordinator/cluster_log.h"
 #include "coordinator/cluster_metrics.h"
 #include "coordinator/cluster_state.h"
+#include "coordinator/job_placements.h"
 #include "coordinator/job_view.h"
 #include "coordinator/led_attempt.h"
 #include "engine/env/event_queue.h"
@@ -131,6 +132,7 @@ class ClusterCoordinator final : private ExchangeObserver, private ClusterHost {
   void OnSavepoint(const std::string& job, const std::string& savepoint, const Status& status);
   JobView ViewOf(const std::string& name, const ClusterState::Job& job);
   void ViewAttempt(const Led& led, JobView* view);
+  void Place(const std::string& job, LedAttempt* attempt);
 
   // ExchangeObserver
   void OnPeerOpened(LinkSessionId session, const LinkPeer& peer) override;
@@ -171,7 +173,7 @@ class ClusterCoordinator final : private ExchangeObserver, private ClusterHost {
   std::map<std::string, Ending> endings_;
   std::map<std::string, Told> told_;
   MonotonicTime watches_sent_{0};
-  std::map<std::string, SlotWorkers> slots_;  // of each job's last attempt
+  JobPlacements placements_;
   std::map<std::string, MonotonicTime> beats_;
   std::map<std::string, std::map<std::string, proto::AttemptLoad>> loads_;  // by job and worker
 

@@ -453,6 +453,7 @@ void ClusterState::OnDeployed(const std::string& name, int64_t attempt, const st
   job->deploying.erase(worker);
   if (!job->deploying.empty()) return;
   Enter(job, JobPhase::kRunning, "", now, host);
+  if (!job->rescale_at.has_value()) job->rescale_at = now + kBalanceEvery;
   host->Launch(name, attempt);
   const bool leaves = std::ranges::any_of(job->workers, [&](const auto& entry) {
     const auto known = workers_.find(entry.first);
@@ -587,10 +588,10 @@ void ClusterState::OnTick(MonotonicTime now, ClusterHost* host) {
   for (auto& [name, job] : jobs_) {
     StartIfPossible(&job, now, host);
     if (job.phase == JobPhase::kRunning && job.rescale_at.has_value() && now >= *job.rescale_at) {
-      job.rescale_at.reset();
+      job.rescale_at = now + kBalanceEvery;
       if (host->WouldMove(name, StayingWorkers())) {
         Blame(&job, RestartCause::kWorkersChanged);
-        Stop(&job, "the workers have changed", now, host);
+        Stop(&job, "it is placed anew: workers or loads have changed", now, host);
       }
     }
     if (job.phase == JobPhase::kRunning && now - job.since > job.restart.within) {

@@ -94,7 +94,7 @@ class ClusterState {
     std::set<std::string> ending;
     MonotonicTime since{0};  // in this phase
     MonotonicTime not_before{0};
-    std::optional<MonotonicTime> rescale_at;
+    std::optional<MonotonicTime> rescale_at;  // when it is asked whether it would move
     std::deque<MonotonicTime> failures;
     MonotonicTime backoff{0};
     RestartSpec restart;
@@ -159,6 +159,8 @@ class ClusterState {
 
   // Changes of the workers within this time are one move.
   static constexpr MonotonicTime kSettle = std::chrono::seconds(2);
+  // Loads change without workers that come or go.
+  static constexpr MonotonicTime kBalanceEvery = std::chrono::minutes(5);
   static constexpr MonotonicTime kDeployTimeout = std::chrono::minutes(5);
   static constexpr MonotonicTime kStopTimeout = std::chrono::seconds(30);
   static constexpr MonotonicTime kEndTimeout = std::chrono::seconds(20);

@@ -2,13 +2,14 @@
 
 #include <algorithm>
 
+#include "coordinator/job_placements.h"
 #include "engine/endpoints/job_sinks.h"
 #include "engine/endpoints/plan_fingerprint.h"
 
 namespace millrace {
 
 LedAttempt::LedAttempt(const LedSurroundings& surroundings, proto::JobRecord record,
-                       std::vector<WorkerInfo> workers, SlotWorkers before, JobObserver* observer)
+                       std::vector<WorkerInfo> workers, JobObserver* observer)
     : surroundings_([&] {
         LedSurroundings own = surroundings;
         own.connectors.stopping = &giving_up_;
@@ -16,7 +17,6 @@ LedAttempt::LedAttempt(const LedSurroundings& surroundings, proto::JobRecord rec
       }()),
       record_(std::move(record)),
       workers_(std::move(workers)),
-      before_(std::move(before)),
       observer_(observer) {}
 
 LedAttempt::~LedAttempt() {
@@ -49,21 +49,26 @@ Status LedAttempt::Prepare() {
                         surroundings_.clock)
         .status();
   }));
-  ARROW_ASSIGN_OR_RAISE(sources_, OpenSources(job_->spec, job_->plan, surroundings_.connectors,
-                                              ParallelismOf(wanted(), /*partitions=*/0, workers_),
-                                              claim_->restored(), surroundings_.clock, giving_up_));
-  LayoutRequest request;
+  const int32_t readers_max = ParallelismOf(wanted(), /*partitions=*/0, CapacitiesOf(workers_));
+  ARROW_ASSIGN_OR_RAISE(sources_,
+                        OpenSources(job_->spec, job_->plan, surroundings_.connectors, readers_max,
+                                    claim_->restored(), surroundings_.clock, giving_up_));
   for (const OpenedSource& source : sources_) {
     partitions_ = std::max(partitions_, int32_t(source.spread.size()));
+  }
+  return Status::OK();
+}
+
+void LedAttempt::Place(SlotWorkers slots) {
+  slots_ = std::move(slots);
+  LayoutRequest request;
+  for (const OpenedSource& source : sources_) {
     request.readers[source.node] = int32_t(source.starts.size());
   }
-  parallelism_ = ParallelismOf(wanted(), partitions_, workers_);
-  request.parallelism = parallelism_;
+  request.parallelism = int32_t(slots_.size());
   layout_ = LayOut(job_->spec, job_->plan, request);
-  slots_ = PlaceSlots(parallelism_, workers_, before_);
   placed_ = PlaceActors(layout_, slots_);
   MakeDeployment();
-  return Status::OK();
 }
 
 int32_t LedAttempt::wanted() const {
@@ -92,7 +97,7 @@ void LedAttempt::MakeDeployment() {
   deploy.set_file_name(record_.file_name());
   deploy.set_file(record_.file());
   deploy.set_plan_fingerprint(PlanFingerprint(job_->plan));
-  deploy.set_parallelism(parallelism_);
+  deploy.set_parallelism(int32_t(slots_.size()));
   for (const OpenedSource& source : sources_) {
     proto::SourceDeployment& of = *deploy.add_sources();
     of.set_node(job_->plan.node(source.node).name);

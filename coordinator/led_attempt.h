@@ -1,6 +1,6 @@
 // One start of a job of a cluster, on the side that leads it: its state is claimed and its sources
-// are found (Prepare), its workers are told what they have of it (deployment), and its readers
-// begin (Launch). docs/cluster.md.
+// are found (Prepare), its slots are given to workers (Place), these are told what they have of it
+// (deployment), and its readers begin (Launch). docs/cluster.md.
 #pragma once
 
 #include <atomic>
@@ -30,9 +30,9 @@ struct LedSurroundings {
 
 class LedAttempt {
  public:
-  // `observer` outlives it. `before`: slots of the attempt before, or empty.
+  // `observer` outlives it.
   LedAttempt(const LedSurroundings& surroundings, proto::JobRecord record,
-             std::vector<WorkerInfo> workers, SlotWorkers before, JobObserver* observer);
+             std::vector<WorkerInfo> workers, JobObserver* observer);
   // What leads it ends at once.
   ~LedAttempt();
 
@@ -40,10 +40,16 @@ class LedAttempt {
   Status Prepare();
   void GiveUp() { giving_up_ = true; }
 
+  // The job had ended: there is nothing to place.
+  bool finished() const { return claim_->finished(); }
+  // Each slot's worker, once it is prepared: one of `workers`.
+  void Place(SlotWorkers slots);
   PreparedAttempt Prepared() const;
   // What each of its workers is told.
   const proto::Deploy& deployment() const { return deployment_; }
   const SlotWorkers& slots() const { return slots_; }
+  const std::vector<WorkerInfo>& workers() const { return workers_; }
+  // Of its largest source.
   int32_t partitions() const { return partitions_; }
   int32_t wanted() const;
   int64_t attempt() const { return claim_->term(); }
@@ -63,7 +69,6 @@ class LedAttempt {
   const LedSurroundings surroundings_;
   const proto::JobRecord record_;
   const std::vector<WorkerInfo> workers_;
-  const SlotWorkers before_;
   JobObserver* const observer_;
   std::atomic<bool> giving_up_{false};
 
@@ -71,7 +76,6 @@ class LedAttempt {
   std::unique_ptr<JobClaim> claim_;
   std::vector<OpenedSource> sources_;
   int32_t partitions_ = 0;
-  int32_t parallelism_ = 1;
   SlotWorkers slots_;
   JobLayout layout_;
   std::vector<std::string> placed_;

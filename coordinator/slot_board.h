@@ -49,13 +49,15 @@ class SlotBoard {
 
   // What each worker offers, at least 1.
   explicit SlotBoard(std::span<const int32_t> offered);
-  // Slots that have a home are put there. Jobs stay where they are in memory from the first Put on.
+  // Slots that have a home are put there. All jobs come before the first slot is put or taken:
+  // pointers to them stay good from then on.
   void AddJob(std::vector<Slot> slots, bool fixed);
 
   std::vector<Job>& jobs() { return jobs_; }
   const std::vector<Job>& jobs() const { return jobs_; }
   int32_t workers() const { return int32_t(load_.size()); }
-  // Of what a slot costs where its worker has as much as the mean, the part that is not its own.
+  // What a slot costs where a worker has as much as the mean of load and of its job, without what
+  // it would cost alone.
   double MeanPrice(const Job& job, const Slot& slot) const;
 
   void Put(Job* job, Slot* slot, int32_t worker);

@@ -9,10 +9,10 @@ namespace millrace {
 // Then slots move one by one, the move that gains most first, until none is worth it; each lowers
 // the board's cost, so there is an end. Only jobs that are not fixed have slots moved.
 //
-// A slot leaves its home only where that gains more than to take it from a worker to another whose
-// loads differ by `tolerance` times the mean; half of that where one of the two has lost or got
-// a slot in this way already: what is put right is put right beyond the point where it began, so
-// that a small change does not begin it again.
+// A slot leaves its home only where that gains more than `tolerance` times what a slot like it
+// costs where all is in the mean (SlotBoard::MeanPrice); half of that once some slot has: what is
+// put right is put right beyond the point where it began, so that a small change does not begin it
+// again.
 void SettleSlots(SlotBoard* board, double tolerance);
 
 }  // namespace millrace

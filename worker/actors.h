@@ -47,6 +47,8 @@ class WorkerObserver {
   // Work for a checkpoint kept a task's rows waiting.
   virtual void OnCheckpointStall(const std::string& task, MonotonicTime took) {}
   virtual void OnLag(const std::string& reader, int64_t records) = 0;
+  // Of the thread of a reader or task, since it began.
+  virtual void OnCpuTime(const std::string& actor, MonotonicTime used) {}
   virtual void OnStateStored(const std::string& task, const TaskState::Figures& figures) {}
   virtual void OnNonFinite(const std::string& outbox, int64_t values) {}
 };

@@ -237,6 +237,19 @@ proto::AttemptLoad Attempt::Load() {
     line.set_wall(surroundings_.clock->Wall().time_since_epoch().count());
     line.set_message("and " + std::to_string(news.dropped_warnings) + " more warnings");
   }
+  std::map<int32_t, MonotonicTime> cpu;  // by slot
+  for (int32_t i = 0; i < int32_t(layout_.actors.size()); ++i) {
+    const ActorPlan& actor = layout_.at(Address(i));
+    const bool of_slot = actor.kind == ActorKind::kReader || actor.kind == ActorKind::kTask;
+    if (!of_slot || !IsHere(Address(i))) continue;
+    const auto used = figures.cpu_times.find(actor.name);
+    cpu[actor.index] += used == figures.cpu_times.end() ? MonotonicTime(0) : used->second;
+  }
+  for (const auto& [slot, used] : cpu) {
+    proto::SlotLoad& of_slot = *load.add_slots();
+    of_slot.set_slot(slot);
+    of_slot.set_cpu_micros(std::chrono::duration_cast<Micros>(used).count());
+  }
   return load;
 }
 

@@ -1,5 +1,6 @@
 #include <atomic>
 
+#include "engine/env/thread_cpu_time.h"
 #include "worker/actor_host.h"
 
 namespace millrace {
@@ -42,6 +43,7 @@ class ReaderState final : public ActorHost<ReaderHost, ReaderParts> {
         [this](Tick) {
           if (ended_ || failed()) return;
           observer_->OnLag(parts_->name, parts_->reader->lag_records());
+          observer_->OnCpuTime(parts_->name, ThreadCpuTime());
           self_->delayed_send(self_, kTick, Tick::value);
           Proceed();
         },

@@ -12,11 +12,12 @@
 namespace millrace {
 
 struct RunFigures {
-  LatencyHistogram latency;                     // fetched to delivered
-  LatencyHistogram stalls;                      // of tasks, by work for checkpoints
-  std::map<std::string, SinkStats> sinks;       // by publisher name
-  std::map<std::string, TaskTimes> task_times;  // by task name
-  std::map<std::string, int64_t> lag;           // records behind the end, by stream, where known
+  LatencyHistogram latency;                        // fetched to delivered
+  LatencyHistogram stalls;                         // of tasks, by work for checkpoints
+  std::map<std::string, SinkStats> sinks;          // by publisher name
+  std::map<std::string, TaskTimes> task_times;     // by task name
+  std::map<std::string, MonotonicTime> cpu_times;  // by name of a reader or task
+  std::map<std::string, int64_t> lag;              // records behind the end, by stream, where known
   int64_t checkpoints = 0;
   std::map<std::string, int64_t> stored_state_bytes;  // by task, of the last checkpoint
   std::map<std::string, int64_t> non_finite_values;   // by outbox

@@ -1,3 +1,4 @@
+#include "engine/env/thread_cpu_time.h"
 #include "worker/actor_host.h"
 #include "worker/task_state.h"
 
@@ -81,6 +82,7 @@ class TaskActorState final : public FrameActorHost<TaskHost, TaskParts> {
   void TellStats(MonotonicTime now) {
     times_.idle = now - started_ - times_.busy - times_.backpressured;
     observer_->OnTaskStats(parts_->name, parts_->task->stats(), times_);
+    observer_->OnCpuTime(parts_->name, ThreadCpuTime());
     if (!parts_->task->counts_keys() || (now < counted_ + kKeysCountedEvery && !is_done_)) return;
     counted_ = now;
     observer_->OnKeys(parts_->task->stream(), parts_->name, parts_->task->Census());

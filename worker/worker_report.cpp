@@ -107,6 +107,11 @@ void WorkerReport::OnLag(const std::string& reader, int64_t records) {
   lag_[reader] = records;
 }
 
+void WorkerReport::OnCpuTime(const std::string& actor, MonotonicTime used) {
+  const std::lock_guard lock(mutex_);
+  figures_.cpu_times[actor] = used;
+}
+
 void WorkerReport::OnPublished(const std::string& sink, int64_t rows, int64_t bytes) {
   const std::lock_guard lock(mutex_);
   figures_.sinks[sink].rows_written += rows;

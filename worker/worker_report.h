@@ -48,6 +48,7 @@ class WorkerReport final : public WorkerObserver {
   void OnAligned(const std::string& task, MonotonicTime took) override;
   void OnCheckpointStall(const std::string& task, MonotonicTime took) override;
   void OnLag(const std::string& reader, int64_t records) override;
+  void OnCpuTime(const std::string& actor, MonotonicTime used) override;
   void OnStateStored(const std::string& task, const TaskState::Figures& figures) override;
   void OnNonFinite(const std::string& outbox, int64_t values) override;
 
