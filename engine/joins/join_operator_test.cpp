@@ -31,8 +31,8 @@ JoinRow Without(JoinRow row) {
 // By name. Of each side the time and the number come out.
 JoinNode Query(int64_t lower, int64_t upper) {
   JoinNode node = JoinOf({In::kName}, lower, upper);
-  node.left = {In::kTime, In::kLeftNumber};
-  node.right = {In::kTime, In::kRightNumber};
+  node.left = {In::kEventTime, In::kLeftNumber};
+  node.right = {In::kEventTime, In::kRightNumber};
   return node;
 }
 
@@ -287,7 +287,7 @@ TEST(JoinOperator, PlansThatCannotBeAreRefused) {
   };
   const JoinNode node = Query(0, 0);
   Schema output;
-  for (const int column : {In::kTime, In::kLeftNumber, In::kTime, In::kRightNumber}) {
+  for (const int column : {In::kEventTime, In::kLeftNumber, In::kEventTime, In::kRightNumber}) {
     output.fields.push_back(JoinInput().fields[size_t(column)]);
   }
   EXPECT_FALSE(refused(node, output));

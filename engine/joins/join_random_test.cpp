@@ -107,7 +107,7 @@ std::map<std::string, std::vector<CellRow>> ByKey(const JoinNode& node,
     JoinRow row;
     const auto at = [&]<typename T>(int column, std::optional<T>* value) {
       const auto* cell = std::get_if<std::conditional_t<std::is_same_v<T, int32_t>, int64_t, T>>(
-          &cells[side + size_t(column - In::kTime)]);
+          &cells[side + size_t(column - In::kEventTime)]);
       if (cell != nullptr) *value = T(*cell);
     };
     at(In::kName, &row.name);

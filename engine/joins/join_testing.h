@@ -38,7 +38,7 @@ struct JoinRow {
 struct In {
   enum : int {
     kIsRight,
-    kTime,
+    kEventTime,
     kName,
     kLevel,
     kFloor,
@@ -83,7 +83,7 @@ inline std::shared_ptr<arrow::RecordBatch> JoinBatch(std::span<const JoinRow> ro
   arrow::TimestampBuilder* const time = nullptr;
   for (const JoinRow& row : rows) {
     append(In::kIsRight, std::optional(row.is_right), static_cast<arrow::BooleanBuilder*>(nullptr));
-    append(In::kTime, std::optional(row.time), time);
+    append(In::kEventTime, std::optional(row.time), time);
     append(In::kName, row.name, text);
     append(In::kLevel, row.level, real);
     append(In::kFloor, row.floor, static_cast<arrow::Int32Builder*>(nullptr));
@@ -105,14 +105,14 @@ inline std::shared_ptr<arrow::RecordBatch> JoinBatch(std::span<const JoinRow> ro
 inline JoinNode JoinOf(std::vector<int> keys, int64_t lower, int64_t upper) {
   JoinNode node;
   node.is_right = In::kIsRight;
-  node.event_time = In::kTime;
+  node.event_time = In::kEventTime;
   node.keys = std::move(keys);
   node.lower = Micros(lower);
   node.upper = Micros(upper);
-  node.left = {In::kTime,   In::kName,     In::kLevel,      In::kFloor,
-               In::kWindow, In::kLeftText, In::kLeftNumber, In::kLeftX};
-  node.right = {In::kTime,   In::kName,      In::kLevel,       In::kFloor,
-                In::kWindow, In::kRightText, In::kRightNumber, In::kRightX};
+  node.left = {In::kEventTime, In::kName,     In::kLevel,      In::kFloor,
+               In::kWindow,    In::kLeftText, In::kLeftNumber, In::kLeftX};
+  node.right = {In::kEventTime, In::kName,      In::kLevel,       In::kFloor,
+                In::kWindow,    In::kRightText, In::kRightNumber, In::kRightX};
   return node;
 }
 
@@ -273,10 +273,10 @@ inline CellRow CellsOf(const JoinedRow& row) {
   const auto batch = JoinBatch(std::vector<JoinRow>{row.left != nullptr ? *row.left : JoinRow(),
                                                     row.right != nullptr ? *row.right : JoinRow()});
   CellRow cells;
-  for (int column = In::kTime; column <= In::kLeftX; ++column) {
+  for (int column = In::kEventTime; column <= In::kLeftX; ++column) {
     cells.push_back(row.left == nullptr ? Cell() : CellAt(*batch->column(column), 0));
   }
-  for (int column = In::kTime; column <= In::kRightX; ++column) {
+  for (int column = In::kEventTime; column <= In::kRightX; ++column) {
     if (column >= In::kLeftText && column <= In::kLeftX) continue;
     cells.push_back(row.right == nullptr ? Cell() : CellAt(*batch->column(column), 1));
   }

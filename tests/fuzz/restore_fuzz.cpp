@@ -114,15 +114,17 @@ std::string EntriesAsInput(StateStore* store) {
 }
 
 // `always_gives`: whatever is due brings rows. What a join has to do may be to drop some.
-void DrainSome(KeyedOperator* aggregate, bool always_gives = true) {
+// False: it failed, and with it the task; nothing more is asked of it.
+bool DrainSome(KeyedOperator* aggregate, bool always_gives = true) {
   for (int64_t i = 0; i < kOutputBatchesMax && aggregate->HasOutput(); ++i) {
     const auto output = aggregate->NextOutput(64);
-    if (!output.ok()) return;  // an entry that only now was read
+    if (!output.ok()) return false;  // an entry that only now was read
     if (output->batch == nullptr && !always_gives) continue;
     if (output->batch == nullptr) fuzz::Fail("it says that there is output and gives none");
     const Status valid = output->batch->ValidateFull();
     if (!valid.ok()) fuzz::Fail("a batch that is none: " + valid.ToString());
   }
+  return true;
 }
 
 void GoOnFrom(MemoryStateStore* store, const TestQuery& query) {
@@ -273,14 +275,13 @@ void GoOnJoin(StateStore* store, const JoinNode& node, int32_t task, int32_t tas
   const auto join = MakeJoin(node);
   if (!join->Open(store, kTestOperator).ok()) return;
   join->AdvanceTo(At(-295));
-  DrainSome(join.get(), /*always_gives=*/false);
-  if (join->HasOutput()) return;
+  if (!DrainSome(join.get(), /*always_gives=*/false) || join->HasOutput()) return;
   AddToJoin(join.get(), node, RisingJoinRows(12, 1), task, tasks);
   if (!WriteSome(join.get())) return;
   if (!join->Evict().ok()) return;
   AddToJoin(join.get(), node, RisingJoinRows(24, 2), task, tasks);
   join->AdvanceTo(At(-270));
-  DrainSome(join.get(), /*always_gives=*/false);
+  if (!DrainSome(join.get(), /*always_gives=*/false)) return;
   join->AdvanceTo(kEventTimeMax);
   DrainSome(join.get(), /*always_gives=*/false);
 }
