@@ -317,7 +317,9 @@ void Reader::ConfirmEnd(const TopicPartition& id, MonotonicTime now, ReaderHost*
 void Reader::ReportWatermarks(ReaderHost* host) {
   WatermarkReport report{options_.source, {}, fetched_};
   for (auto& [id, partition] : partitions_) {
-    if (partition.clock.watermark() == partition.reported || partition.needs_floor) continue;
+    // Also of one that still needs a floor: what a checkpoint knows of it holds before it has a
+    // reading again, and perhaps it never has.
+    if (partition.clock.watermark() == partition.reported) continue;
     partition.reported = partition.clock.watermark();
     report.partitions.emplace_back(id, partition.reported);
   }

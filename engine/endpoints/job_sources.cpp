@@ -59,7 +59,7 @@ Status PlanStart(const JobPlan& plan, const Source::Partitions& found, size_t re
   const size_t partitions = std::max<size_t>(1, found.partitions.size());
   const size_t readers = std::min<size_t>(partitions, readers_max);
   opened->spread = SpreadPartitions(found.partitions, readers);
-  opened->starts.resize(readers);
+  opened->starts.assign(readers, StartReading());  // it may be tried again
   if (restored != nullptr) opened->watermark = SourceWatermark(*restored, node.name);
   const auto positions = PositionsOf(restored, node.name);
   for (const auto& [partition, reader] : opened->spread) {
