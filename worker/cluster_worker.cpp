@@ -230,10 +230,8 @@ void ClusterWorker::TakeDeploy(LinkSessionId session, proto::Deploy deploy) {
   for (const proto::PeerWorker& peer : deploy.workers()) {
     // Of two workers the one whose name is less dials.
     if (peer.name() <= self) continue;
-    const auto address = ParseLinkAddress(peer.exchange_address());
-    Status status =
-        address.ok() ? exchange_->network().Connect(*address, LinkRole::kWorker) : address.status();
-    if (!status.ok()) LogStatus(LogLevel::kError, "a worker cannot be reached", status);
+    if (const Status status = Dial(peer); !status.ok())
+      LogStatus(LogLevel::kError, "a worker cannot be reached", status);
   }
   auto running = std::make_unique<Running>();
   running->deploy = std::move(deploy);
@@ -241,6 +239,18 @@ void ClusterWorker::TakeDeploy(LinkSessionId session, proto::Deploy deploy) {
   running->asked = options_.surroundings.clock->Monotonic();
   attempts_[id] = std::move(running);
   StartWhenPeersAreThere();
+}
+
+// Not at its former address any more, where another worker may be by now: two ways to one worker
+// would end each other's sessions for ever.
+Status ClusterWorker::Dial(const proto::PeerWorker& peer) {
+  ARROW_ASSIGN_OR_RAISE(const LinkAddress address, ParseLinkAddress(peer.exchange_address()));
+  const auto [dialed, is_new] = dialed_.try_emplace(peer.name(), address);
+  if (!is_new && dialed->second != address) {
+    exchange_->network().Disconnect(dialed->second);
+    dialed->second = address;
+  }
+  return exchange_->network().Connect(address, LinkRole::kWorker);
 }
 
 void ClusterWorker::StartWhenPeersAreThere() {

@@ -64,6 +64,7 @@ class ClusterWorker final : private ExchangeObserver {
   // Of the coordinators that are there, to the one with the highest term.
   void ChooseCoordinator();
   void TakeDeploy(LinkSessionId session, proto::Deploy deploy);
+  Status Dial(const proto::PeerWorker& peer);
   void StartWhenPeersAreThere();
   void OnStarted(const AttemptId& id, const Status& status);
   void EndAttempt(AttemptId id);
@@ -93,7 +94,8 @@ class ClusterWorker final : private ExchangeObserver {
   int64_t beats_ = 0;
   bool leaving_ = false;
   std::map<std::string, std::pair<LinkSessionId, std::string>>
-      peers_;  // name: session, incarnation
+      peers_;                                  // name: session, incarnation
+  std::map<std::string, LinkAddress> dialed_;  // by name
   std::map<AttemptId, std::unique_ptr<Running>> attempts_;
 
   std::unique_ptr<Exchange> exchange_;

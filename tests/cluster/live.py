@@ -10,11 +10,13 @@ import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Self
 
+import requests
 from confluent_kafka import Consumer, TopicPartition
 
 from conftest import unique_name
@@ -35,6 +37,7 @@ TURN_SECONDS = 0.1
 NOTICED_SECONDS = 3.0
 SLACK_SECONDS = 1.5
 OUTPUT_SECONDS_MAX = 20.0
+CHECK_SECONDS_MAX = 60.0
 
 JOB = """
 apiVersion: millrace.dev/v1
@@ -89,8 +92,15 @@ class Load:
         self._minutes = 0
         self._failure: Exception | None = None
         self._stop = threading.Event()
+        self._sending = threading.Lock()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Nothing is sent meanwhile."""
+        with self._sending:
+            yield
 
     def stop(self) -> None:
         """All that was sent is in the topic, and every window of it is over."""
@@ -104,7 +114,8 @@ class Load:
     def _run(self) -> None:
         try:
             while not self._stop.wait(TURN_SECONDS):
-                self._send_minute()
+                with self._sending:
+                    self._send_minute()
         except Exception as error:  # told by stop()
             self._failure = error
 
@@ -207,18 +218,24 @@ class Live:
         if self._watch is not None:
             self._watch.stop()
 
-    def start(self, *workers: str, slots: int = 2, standby: bool = False) -> None:
-        """Returns when there is output."""
-        self.fleet.start_coordinator().wait_for_line("leads the cluster")
+    def start(
+        self, *workers: str, slots: int = 2, standby: bool = False, crash_at: str | None = None
+    ) -> None:
+        """Returns when there is output. `crash_at`: the coordinator ends itself there; then as
+        soon as the job is applied."""
+        self.fleet.start_coordinator(crash_at=crash_at).wait_for_line("leads the cluster")
         if standby:
             self.fleet.start_coordinator(place=1).wait_for_line("standing by")
         for worker in workers:
             self.fleet.start_worker(worker, slots, proxied=True)
         wait_for("workers", lambda: self.worker_names() == set(workers))
-        self.fleet.apply(self.file)
+        # It may die before it has answered, but it has written the job down.
+        with suppress(*([] if crash_at is None else [requests.ConnectionError])):
+            self.fleet.apply(self.file)
         self._watch = Watch(self.kafka, self.output)
         self._load = Load(self.kafka, self.source)
-        self._watch.wait_for_output(0.0)
+        if crash_at is None:
+            self._watch.wait_for_output(0.0)
 
     def worker_names(self) -> set[str]:
         return {worker["name"] for worker in self.fleet.request("GET", "workers").json()["workers"]}
@@ -274,6 +291,11 @@ class Live:
         )
 
     @property
+    def load(self) -> Load:
+        assert self._load is not None
+        return self._load
+
+    @property
     def watch(self) -> Watch:
         assert self._watch is not None
         return self._watch
@@ -287,9 +309,8 @@ class Live:
 
     def check(self) -> None:
         """Ends the load; nothing is missing, nothing came twice."""
-        assert self._load is not None
-        self._load.stop()
-        expected = self._load.expected
+        self.load.stop()
+        expected = self.load.expected
         count = sum(expected.values())
 
         def all_there() -> bool:
@@ -297,14 +318,14 @@ class Live:
             there = sum(self.kafka.end_offsets(self.output).values()) >= count
             return there and sum(self.found().values()) >= count
 
-        try:
-            wait_for(f"{count} windows", all_there, 60)
-        except AssertionError as error:
-            raise AssertionError(f"{error}\nlast: {self.fleet.job(self.name)}") from None
+        with suppress(AssertionError):
+            wait_for(f"{count} windows", all_there, CHECK_SECONDS_MAX)
         found = self.found()
         missing, extra = expected - found, found - expected
-        assert not missing, f"{missing.total()} of {count} are missing: {sorted(missing)[:5]}"
-        assert not extra, f"{extra.total()} too many: {sorted(extra)[:5]}"
+        assert not missing and not extra, (
+            f"{missing.total()} of {count} are missing: {sorted(missing)[:3]}...; "
+            f"{extra.total()} too many: {sorted(extra)[:3]}...\n{self.fleet.job(self.name)}"
+        )
 
 
 def stop(process: Process) -> Callable[[], None]:

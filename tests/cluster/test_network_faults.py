@@ -3,6 +3,8 @@ in time, output goes on, and is what the readings say, whoever wakes up later.""
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import random
 import signal
 import time
@@ -10,12 +12,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import requests
 
 from cluster.case import wait_for_moment
 from cluster.live import Live, log_lines, stop, wake
 from devtool.broker import Broker
 from harness.kafka import Kafka
 from harness.millrace import Process
+from harness.waiting import wait_for
 
 ROUNDS_SOAK = 40
 
@@ -66,6 +70,7 @@ def test_a_frozen_coordinator_is_replaced_and_ends_when_it_wakes(live: Live) -> 
     live.check()
 
 
+@pytest.mark.full
 def test_a_standby_leads_when_the_coordinator_is_killed(live: Live) -> None:
     live.start("worker-0", "worker-1", standby=True)
     killed, standby = live.fleet.coordinators
@@ -76,6 +81,54 @@ def test_a_standby_leads_when_the_coordinator_is_killed(live: Live) -> None:
 
     live.expect_to_go_on("the coordinator is killed", kill, lambda: standby, "leads the cluster")
     live.fleet.start_coordinator(place=0).wait_for_line("standing by")
+    live.wait_for_checkpoints(2)
+    live.check()
+
+
+# Phases of a checkpoint, and of starts: the first claim is the cluster's, then each attempt's.
+@pytest.mark.full
+@pytest.mark.parametrize(
+    "place",
+    [
+        "claimed:2",
+        "confirm:3",
+        "confirmed:3",
+        "manifest_written:3",
+        "manifest_committed:1",
+        "manifest_committed:3",
+        "cleanup",
+    ],
+)
+def test_the_coordinator_dies_in_a_phase_of_a_checkpoint(live: Live, place: str) -> None:
+    live.start("worker-0", "worker-1", standby=True, crash_at=place)
+    crashing, standby = live.fleet.coordinators
+    assert crashing.wait(30) == -signal.SIGKILL, crashing.output[-4000:]
+    standby.wait_for_line("leads the cluster")
+    live.fleet.place = 1
+    live.wait_for_slots("worker-0", "worker-1")
+    live.check()
+
+
+@pytest.mark.full
+@pytest.mark.parametrize(
+    "place", ["claimed:3", "confirm:12", "manifest_written:12", "manifest_committed:12"]
+)
+def test_the_coordinator_dies_in_a_phase_of_a_rescale(live: Live, place: str) -> None:
+    """Rescaled again and again until it dies; most checkpoints are the last of an attempt."""
+    live.start("worker-0", "worker-1", standby=True, crash_at=place)
+    crashing, standby = live.fleet.coordinators
+    parallelism = itertools.cycle((1, 3, 2, 4))
+
+    def dies() -> bool:
+        if crashing.code is None and (live.fleet.job(live.name) or {}).get("state") == "running":
+            with contextlib.suppress(requests.ConnectionError):
+                rescale(live, next(parallelism))
+        return crashing.code is not None
+
+    wait_for("the coordinator's end", dies, 60)
+    assert crashing.code == -signal.SIGKILL, crashing.output[-4000:]
+    standby.wait_for_line("leads the cluster")
+    live.fleet.place = 1
     live.wait_for_checkpoints(2)
     live.check()
 
@@ -168,6 +221,25 @@ def test_a_killed_worker_is_back_under_its_name_at_once(live: Live) -> None:
 
     live.expect_worker_lost("worker-1", replace, "a worker is killed and back at once")
     live.wait_for_slots("worker-0", "worker-1")
+    live.check()
+
+
+@pytest.mark.full
+def test_a_killed_worker_is_back_at_another_address(live: Live) -> None:
+    live.start("worker-0", "worker-1")
+    former = live.fleet.links.pop("worker-1")
+    first = live.status()
+    live.fleet.workers["worker-1"].kill()
+    live.fleet.start_worker("worker-1", proxied=True)
+    live.fleet.wait_for_job(live.name, "running", attempt=int(first["attempt"]) + 1)
+    live.wait_for_slots("worker-0", "worker-1")
+    # It is at its former address too, as where addresses are given out anew.
+    former.exchange.target_port = live.fleet.links["worker-1"].listen_port
+    before = live.status()
+    wait_for_moment(3.0)  # a former address is dialed every second
+    assert live.wait_for_checkpoints(3)["attempt"] == before["attempt"]
+    for proxy in former.all:
+        proxy.close()
     live.check()
 
 
@@ -293,14 +365,20 @@ def test_the_coordinator_is_killed_in_a_rescale(live: Live) -> None:
 # ---- the broker ---------------------------------------------------------------------------------
 
 
+@pytest.mark.full
 def test_the_broker_is_killed_and_restarted(own_broker: Broker, tmp_path: Path) -> None:
     with Live(Kafka(own_broker.bootstrap), tmp_path) as live:
         live.start("worker-0", "worker-1")
-        own_broker.kill()
-        restarted = time.time()
-        own_broker.start()
-        output = live.watch.wait_for_output(time.time())
-        print(f"[the broker is restarted: output {output - restarted:.2f} s after it was killed]")
+        with live.load.held():
+            killed = time.time()
+            own_broker.kill()
+            own_broker.start()
+            back = time.time()
+        output = live.watch.wait_for_output(back)
+        print(
+            f"[the broker is killed: back after {back - killed:.2f} s, "
+            f"output after {output - back:.2f} s more]"
+        )
         live.check()
 
 

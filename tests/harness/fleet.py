@@ -68,8 +68,13 @@ class Fleet:
         return self._coordinators[-1]
 
     def start_coordinator(
-        self, *more: str | Path, place: int = 0, host: str = "127.0.0.1"
+        self,
+        *more: str | Path,
+        place: int = 0,
+        host: str = "127.0.0.1",
+        crash_at: str | None = None,
     ) -> Process:
+        """`crash_at`: it ends itself there (engine/env/crash_point.h)."""
         self._lives += 1
         process = Process(
             [
@@ -83,7 +88,10 @@ class Fleet:
             ],
             self.folder,
             name=f"coordinator-{self._lives}",
-            executable=program().with_name("millrace-coordinator"),
+            env={"MILLRACE_CRASH_AT": crash_at} if crash_at is not None else None,
+            executable=program().with_name(
+                "millrace-coordinator" if crash_at is None else "millrace-coordinator-crash"
+            ),
         )  # fmt: skip
         self._coordinators.append(process)
         return process
