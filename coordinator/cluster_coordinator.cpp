@@ -46,6 +46,7 @@ class ClusterCoordinator::Observer final : public JobObserver {
           ++led->checkpoints;
           led->last_epoch = epoch.value();
           led->last_checkpoint = this_->now();
+          this_->state_.OnCheckpoint(job, led->attempt->attempt());
         });
   }
   void OnAbandoned(Epoch epoch, const std::string& why) override {
@@ -100,7 +101,10 @@ class ClusterCoordinator::Observer final : public JobObserver {
 };
 
 ClusterCoordinator::ClusterCoordinator(ClusterCoordinatorOptions options, ClusterLog* log)
-    : options_(std::move(options)), log_(log), state_(log->catalog()), metrics_(options_.metrics) {}
+    : options_(std::move(options)),
+      log_(log),
+      state_(log->catalog(), now()),
+      metrics_(options_.metrics) {}
 
 Result<std::unique_ptr<ClusterCoordinator>> ClusterCoordinator::Start(
     ClusterCoordinatorOptions options, ClusterLog* log) {
@@ -145,9 +149,10 @@ void ClusterCoordinator::Ask(const std::function<void()>& what) {
 
 void ClusterCoordinator::Run(const std::stop_token& stop) {
   while (!stop.stop_requested()) {
+    const MonotonicTime turn = now();
+    if (turn - lead_checked_ > kLeadCheckEvery) StillLeads();
     events_.RunWithin(kTurn, stop);
-    if (now() - lead_checked_ > kLeadCheckEvery) StillLeads();
-    LoseSilentWorkers();
+    LoseSilentWorkers(turn);
     placements_.BeginTurn();
     state_.OnTick(now(), this);
     WatchJobs();
@@ -166,13 +171,17 @@ bool ClusterCoordinator::StillLeads() {
     LogStatus(LogLevel::kWarn, "the cluster's log cannot be read", status);
     return true;
   }
-  const std::lock_guard lock(mutex_);
-  if (!failure_.has_value()) failure_ = status;
+  state_.LoseLead(status);
+  EndWith(status);
   return false;
 }
 
-// ---- workers
-// --------------------------------------------------------------------------------------
+void ClusterCoordinator::EndWith(const Status& status) {
+  const std::lock_guard lock(mutex_);
+  if (!failure_.has_value()) failure_ = status;
+}
+
+// ---- workers ------------------------------------------------------------------------------------
 
 void ClusterCoordinator::OnPeerOpened(LinkSessionId session, const LinkPeer& peer) {
   events_.Post([this, session, peer] {
@@ -205,10 +214,11 @@ void ClusterCoordinator::OnPeerLost(LinkSessionId session, const LinkPeer& peer,
   });
 }
 
-void ClusterCoordinator::LoseSilentWorkers() {
+// All beats that came before `turn` have been taken, however long what came with them took.
+void ClusterCoordinator::LoseSilentWorkers(MonotonicTime turn) {
   std::vector<WorkerInfo> silent;
   for (const auto& [name, worker] : state_.workers()) {
-    if (now() - beats_[name] > kBeatTimeout) silent.push_back(worker);
+    if (turn - beats_[name] > kBeatTimeout) silent.push_back(worker);
   }
   for (const WorkerInfo& worker : silent) LoseSilent(worker);
 }
@@ -277,9 +287,11 @@ void ClusterCoordinator::TakeBeat(LinkSessionId session, const proto::Beat& beat
   const WorkerInfo* const worker = WorkerOf(session);
   beats_[worker->name] = now();
   for (auto& [job, loads] : loads_) loads.erase(worker->name);
+  std::vector<AttemptOnWorker> attempts;
   for (const proto::AttemptLoad& load : beat.attempts()) {
     placements_.TakeLoad(load, now());
     loads_[load.job()][worker->name] = load;
+    attempts.push_back({load.job(), load.attempt()});
     const auto led = led_.find(load.job());
     if (led == led_.end()) continue;
     for (const proto::SinkLoad& sink : load.sinks()) {
@@ -292,6 +304,7 @@ void ClusterCoordinator::TakeBeat(LinkSessionId session, const proto::Beat& beat
   TakeLines(worker->name, beat);
   const std::set<std::string> peers(beat.peers().begin(), beat.peers().end());
   state_.OnPeers(worker->name, peers, now());
+  state_.OnAttemptsOf(worker->name, worker->session, attempts, this);
 }
 
 void ClusterCoordinator::TakeLines(const std::string& worker, const proto::Beat& beat) {
@@ -355,8 +368,7 @@ void ClusterCoordinator::Send(uint64_t session, proto::ClusterMessage message) {
   if (!status.ok()) LogStatus(LogLevel::kWarn, "a worker is not told", status);
 }
 
-// ---- ClusterHost
-// ----------------------------------------------------------------------------------
+// ---- ClusterHost --------------------------------------------------------------------------------
 
 void ClusterCoordinator::Prepare(const proto::JobRecord& job,
                                  const std::vector<WorkerInfo>& workers) {
@@ -394,6 +406,11 @@ void ClusterCoordinator::Place(const std::string& job, LedAttempt* attempt) {
                         attempt->workers(), state_.jobs());
   for (const std::string& note : placement.notes) LogInfo(note, {{"job", job}});
   attempt->Place(placement.slots);
+}
+
+void ClusterCoordinator::AbandonPreparation(const std::string& job) {
+  // None where it was not begun, as another process leads.
+  if (const auto led = led_.find(job); led != led_.end()) led->second.attempt->GiveUp();
 }
 
 void ClusterCoordinator::Deploy(const std::string& job, int64_t attempt, const WorkerInfo& worker) {
@@ -458,17 +475,14 @@ void ClusterCoordinator::MayLeave(const WorkerInfo& worker) {
 void ClusterCoordinator::Drop(const WorkerInfo& worker) {
   LogWarn("a worker does not end an attempt: it counts as lost", {{"worker", worker.name}});
   exchange_->network().Close(LinkSessionId(worker.session));
-  events_.Post([this, worker] {
-    state_.OnWorkerLost(worker.name, worker.session, "it did not end an attempt", now(), this);
-  });
 }
 
-void ClusterCoordinator::Persist() {
+Status ClusterCoordinator::Persist() {
   const Status status = log_->Write(state_.ToCatalog());
-  if (status.ok()) return;
+  if (status.ok()) return status;
   LogStatus(LogLevel::kError, "the catalog cannot be written", status);
-  const std::lock_guard lock(mutex_);
-  if (!failure_.has_value()) failure_ = status;
+  EndWith(status);
+  return status;
 }
 
 void ClusterCoordinator::OnPhase(const std::string& job, JobPhase phase, const std::string& why) {
@@ -479,6 +493,13 @@ void ClusterCoordinator::OnPhase(const std::string& job, JobPhase phase, const s
   metrics_.OnPhase(state_.jobs().at(job));
 }
 
+void ClusterCoordinator::OnIllegalTransition(const std::string& job, JobPhase from, JobPhase to) {
+  LogError("a job's state changes in a way that is not foreseen: a defect of the coordinator",
+           {{"job", job},
+            {"from", std::string(JobPhaseName(from))},
+            {"to", std::string(JobPhaseName(to))}});
+}
+
 void ClusterCoordinator::OnJobEnded(const std::string& job, int64_t serial, const Status& status) {
   const Led* const led = LedOf(job, serial);
   if (led == nullptr) return;
@@ -486,68 +507,67 @@ void ClusterCoordinator::OnJobEnded(const std::string& job, int64_t serial, cons
   state_.OnAttemptDone(job, led->attempt->attempt(), status, now(), this);
 }
 
-// ---- what people ask
-// --------------------------------------------------------------------------------
+// ---- what people ask ----------------------------------------------------------------------------
+
+// By who leads at that moment: also a wish that changes nothing is a promise.
+Status ClusterCoordinator::AskWhoLeads(const std::function<Status()>& wish) {
+  Status status;
+  Ask([&] {
+    StillLeads();
+    status = wish();
+  });
+  return status;
+}
 
 Result<ApplyAction> ClusterCoordinator::Apply(const std::string& name, const std::string& file_name,
                                               const std::string& file, bool dry_run) {
-  Result<ApplyAction> action = ApplyAction::kUnchanged;
-  Ask([&] {
+  ApplyAction action = ApplyAction::kUnchanged;
+  const auto wish = [&] {
     const auto found = state_.jobs().find(name);
     if (found == state_.jobs().end()) {
       action = ApplyAction::kCreated;
       if (state_.jobs().size() >= kJobsMax) {
-        action = UserError("too_many_jobs", "a cluster has at most 1000 jobs; delete ended ones");
-        return;
+        return UserError("too_many_jobs", "a cluster has at most 1000 jobs; delete ended ones");
       }
     } else if (found->second.record.file() != file) {
       action = ApplyAction::kChanged;
     }
-    if (dry_run) return;
+    if (dry_run) return Status::OK();
     const int64_t wall = options_.surroundings.clock->Wall().time_since_epoch().count();
-    state_.Apply(name, file_name, file, wall, now(), this);
-  });
-  ARROW_RETURN_NOT_OK(failure().value_or(Status::OK()));
+    return state_.Apply(name, file_name, file, wall, now(), this);
+  };
+  ARROW_RETURN_NOT_OK(AskWhoLeads(wish));
   return action;
 }
 
 Status ClusterCoordinator::SetDesire(const std::string& name, proto::JobDesire desire) {
-  Status status;
-  Ask([&] { status = state_.SetDesire(name, desire, now(), this); });
-  return status.ok() ? failure().value_or(Status::OK()) : status;
+  return AskWhoLeads([&] { return state_.SetDesire(name, desire, now(), this); });
 }
 
 Status ClusterCoordinator::Rescale(const std::string& name, int32_t parallelism) {
-  Status status;
-  Ask([&] { status = state_.Rescale(name, parallelism, now(), this); });
-  return status.ok() ? failure().value_or(Status::OK()) : status;
+  return AskWhoLeads([&] { return state_.Rescale(name, parallelism, now(), this); });
 }
 
 Status ClusterCoordinator::Restore(const std::string& name, const proto::RestorePoint& point) {
-  Status status;
-  Ask([&] { status = state_.Restore(name, point, now(), this); });
-  return status.ok() ? failure().value_or(Status::OK()) : status;
+  return AskWhoLeads([&] { return state_.Restore(name, point, now(), this); });
 }
 
 Status ClusterCoordinator::Remove(const std::string& name) {
-  Status status;
-  Ask([&] {
+  return AskWhoLeads([&] {
     // What is shown of a job goes with it, and its last attempt still shows something.
     const auto ending = endings_.find(name);
     if (ending != endings_.end() &&
         ending->second.done.wait_for(std::chrono::seconds(0)) != std::future_status::ready) {
-      status = UserError("job_is_running",
-                         "the last attempt of job '" + name + "' is still being ended: ask again");
-      return;
+      return UserError("job_is_running",
+                       "the last attempt of job '" + name + "' is still being ended: ask again");
     }
-    status = state_.Remove(name, this);
-    if (!status.ok()) return;
+    ARROW_RETURN_NOT_OK(state_.Remove(name, this));
     told_.erase(name);
     loads_.erase(name);
     placements_.Forget(name);
     endings_.erase(name);
+    return Status::OK();
   });
-  return status.ok() ? failure().value_or(Status::OK()) : status;
 }
 
 void ClusterCoordinator::ViewAttempt(const Led& led, JobView* view) {

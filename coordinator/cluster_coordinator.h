@@ -112,11 +112,13 @@ class ClusterCoordinator final : private ExchangeObserver, private ClusterHost {
   ClusterCoordinator(ClusterCoordinatorOptions options, ClusterLog* log);
   // Runs `what` on the thread that decides, and waits for it.
   void Ask(const std::function<void()>& what);
+  Status AskWhoLeads(const std::function<Status()>& wish);
   void Run(const std::stop_token& stop);
   MonotonicTime now() const { return options_.surroundings.clock->Monotonic(); }
-  // Whether it leads, as the log has it; where another does, it fails.
+  // Whether it leads, as the log has it; where another does, this process must end.
   bool StillLeads();
-  void LoseSilentWorkers();
+  void EndWith(const Status& status);
+  void LoseSilentWorkers(MonotonicTime turn);
   void LoseSilent(const WorkerInfo& worker);
   void TakeControl(LinkSessionId session, const proto::ClusterMessage& message);
   void TakeBeat(LinkSessionId session, const proto::Beat& beat);
@@ -141,6 +143,7 @@ class ClusterCoordinator final : private ExchangeObserver, private ClusterHost {
 
   // ClusterHost
   void Prepare(const proto::JobRecord& job, const std::vector<WorkerInfo>& workers) override;
+  void AbandonPreparation(const std::string& job) override;
   void Deploy(const std::string& job, int64_t attempt, const WorkerInfo& worker) override;
   void Launch(const std::string& job, int64_t attempt) override;
   void RequestStop(const std::string& job, int64_t attempt) override;
@@ -149,8 +152,9 @@ class ClusterCoordinator final : private ExchangeObserver, private ClusterHost {
   bool WouldMove(const std::string& job, const std::vector<WorkerInfo>& workers) override;
   void MayLeave(const WorkerInfo& worker) override;
   void Drop(const WorkerInfo& worker) override;
-  void Persist() override;
+  Status Persist() override;
   void OnPhase(const std::string& job, JobPhase phase, const std::string& why) override;
+  void OnIllegalTransition(const std::string& job, JobPhase from, JobPhase to) override;
 
   ClusterCoordinatorOptions options_;
   ClusterLog* const log_;

@@ -14,7 +14,7 @@ namespace {
 constexpr SealedKind kCatalogKind = {"MRCATLOG", 1, "catalog_damaged"};
 
 bool IsHeld(const Status& status) {
-  const ErrorDetail* detail = ErrorDetail::Of(status);
+  const ErrorDetail* const detail = ErrorDetail::Of(status);
   return detail != nullptr && detail->code() == "job_is_running";
 }
 

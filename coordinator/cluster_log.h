@@ -30,7 +30,8 @@ class ClusterLog {
   const proto::Catalog& catalog() const { return catalog_; }
   // Safe once it returns. "superseded": another process leads.
   Status Write(const proto::Catalog& catalog);
-  // "superseded": another process leads. It may do so a moment later, too.
+  // "superseded": another process leads. It may do so a moment later, too. Else, where it fails, it
+  // is not known who does.
   Status CheckLeads();
 
  private:

@@ -1,7 +1,6 @@
 #include "coordinator/cluster_state.h"
 
 #include <algorithm>
-#include <cassert>
 #include <tuple>
 
 #include "engine/base/diagnostics.h"
@@ -17,8 +16,20 @@ bool HasAttempt(JobPhase phase) {
 
 bool IsOver(JobPhase phase) { return phase == JobPhase::kFinished || phase == JobPhase::kFailed; }
 
+bool IsWanted(const ClusterState::Job& job) { return job.record.desire() == proto::JOB_RUNNING; }
+
+// Somebody has asked for something else since the attempt began.
+bool IsOutdated(const ClusterState::Job& job) { return job.record.version() != job.version; }
+
 void Blame(ClusterState::Job* job, RestartCause cause) {
   if (job->cause == RestartCause::kOther) job->cause = cause;
+}
+
+// Whether its attempt has something there.
+bool LivesOn(const ClusterState::Job& job, const WorkerInfo& worker) {
+  if (!HasAttempt(job.phase) && job.phase != JobPhase::kEnding) return false;
+  const auto part = job.workers.find(worker.name);
+  return part != job.workers.end() && part->second.session == worker.session;
 }
 
 Status JobUnknown(const std::string& name, const std::vector<std::string>& names) {
@@ -29,67 +40,18 @@ Status JobUnknown(const std::string& name, const std::vector<std::string>& names
 
 }  // namespace
 
-std::string_view JobPhaseName(JobPhase phase) {
-  switch (phase) {
-    case JobPhase::kWaiting:
-      return "waiting";
-    case JobPhase::kPreparing:
-      return "preparing";
-    case JobPhase::kDeploying:
-      return "deploying";
-    case JobPhase::kRunning:
-      return "running";
-    case JobPhase::kStopping:
-      return "stopping";
-    case JobPhase::kEnding:
-      return "ending";
-    case JobPhase::kPaused:
-      return "paused";
-    case JobPhase::kCanceled:
-      return "canceled";
-    case JobPhase::kFinished:
-      return "finished";
-    case JobPhase::kFailed:
-      return "failed";
-  }
-  return "unknown";
-}
-
-bool IsLegalTransition(JobPhase from, JobPhase to) {
-  using enum JobPhase;
-  switch (from) {
-    case kWaiting:
-      return to == kPreparing || to == kPaused || to == kCanceled;
-    case kPreparing:
-      return to == kDeploying || to == kWaiting || to == kPaused || to == kCanceled ||
-             to == kFinished || to == kFailed;
-    case kDeploying:
-      return to == kRunning || to == kEnding;
-    case kRunning:
-      return to == kStopping || to == kEnding;
-    case kStopping:
-      return to == kEnding;
-    case kEnding:
-      return to == kWaiting || to == kPaused || to == kCanceled || to == kFinished || to == kFailed;
-    case kPaused:
-      return to == kWaiting || to == kCanceled;
-    case kCanceled:
-    case kFinished:
-    case kFailed:
-      return to == kWaiting;
-  }
-  return false;
-}
-
-ClusterState::ClusterState(const proto::Catalog& catalog) {
+ClusterState::ClusterState(const proto::Catalog& catalog, MonotonicTime now) {
   for (const proto::JobRecord& record : catalog.jobs()) {
     Job job;
     job.record = record;
+    job.since = now;
     if (record.finished()) {
       job.phase = JobPhase::kFinished;
+      job.why = "every source has ended";
     } else if (record.has_failure()) {
       job.phase = JobPhase::kFailed;
       job.last_failure = DecodeStatus(record.failure());
+      job.why = job.last_failure.message();
     } else if (record.desire() == proto::JOB_PAUSED) {
       job.phase = JobPhase::kPaused;
     } else if (record.desire() == proto::JOB_CANCELED) {
@@ -122,15 +84,22 @@ Result<ClusterState::Job*> ClusterState::Known(const std::string& name) {
 
 void ClusterState::Enter(Job* job, JobPhase phase, const std::string& why, MonotonicTime now,
                          ClusterHost* host) {
-  assert(IsLegalTransition(job->phase, phase));
+  if (!IsLegalTransition(job->phase, phase)) {
+    host->OnIllegalTransition(job->record.name(), job->phase, phase);
+  }
   job->phase = phase;
   job->why = why;
   job->since = now;
   host->OnPhase(job->record.name(), phase, why);
 }
 
-bool ClusterState::IsWanted(const Job& job) const {
-  return job.record.desire() == proto::JOB_RUNNING;
+void ClusterState::Persist(ClusterHost* host) {
+  if (leading_.ok()) leading_ = host->Persist();
+}
+
+bool ClusterState::IsThere(const WorkerInfo& worker) const {
+  const auto known = workers_.find(worker.name);
+  return known != workers_.end() && known->second.session == worker.session;
 }
 
 std::vector<WorkerInfo> ClusterState::StayingWorkers() const {
@@ -159,35 +128,48 @@ void ClusterState::LeaveOutCutOff(std::vector<WorkerInfo>* workers) const {
   }
 }
 
+void ClusterState::ForgetWorker(const std::string& name) {
+  may_leave_told_.erase(name);
+  std::erase_if(cut_off_,
+                [&](const auto& pair) { return pair.first == name || pair.second == name; });
+}
+
 // ---- workers ------------------------------------------------------------------------------------
 
 void ClusterState::OnWorker(WorkerInfo worker, MonotonicTime now, ClusterHost* host) {
-  if (const auto known = workers_.find(worker.name); known != workers_.end()) {
-    OnWorkerLost(worker.name, known->second.session, "it has come again", now, host);
-  }
-  may_leave_told_.erase(worker.name);
-  workers_[worker.name] = std::move(worker);
+  const std::string name = worker.name;
+  std::optional<WorkerInfo> before;
+  if (const auto known = workers_.find(name); known != workers_.end()) before = known->second;
+  ForgetWorker(name);
+  workers_[name] = std::move(worker);
+  if (before.has_value()) FailAttemptsOn(*before, "it has come again", now, host);
   RescaleSoon(now);
-  for (auto& [name, job] : jobs_) StartIfPossible(&job, now, host);
+  for (auto& [of, job] : jobs_) StartIfPossible(&job, now, host);
 }
 
 void ClusterState::OnWorkerLost(const std::string& name, uint64_t session, const std::string& why,
                                 MonotonicTime now, ClusterHost* host) {
   const auto found = workers_.find(name);
   if (found == workers_.end() || found->second.session != session) return;
+  const WorkerInfo worker = found->second;
   workers_.erase(found);
-  may_leave_told_.erase(name);
-  std::erase_if(cut_off_,
-                [&](const auto& pair) { return pair.first == name || pair.second == name; });
+  ForgetWorker(name);
+  FailAttemptsOn(worker, why, now, host);
+}
+
+void ClusterState::FailAttemptsOn(const WorkerInfo& worker, const std::string& why,
+                                  MonotonicTime now, ClusterHost* host) {
   for (auto& [of, job] : jobs_) {
-    const auto part = job.workers.find(name);
-    if (part == job.workers.end() || part->second.session != session) continue;
+    const auto part = job.workers.find(worker.name);
+    if (part == job.workers.end() || part->second.session != worker.session) continue;
     if (job.phase == JobPhase::kEnding) {
-      job.ending.erase(name);
+      job.ending.erase(worker.name);
       EndIfAllGone(&job, now, host);
     } else if (HasAttempt(job.phase)) {
-      Fail(&job, ExternalError("worker_lost", "worker '" + name + "' is lost: " + why, Retry::kYes),
-           /*of_the_job=*/false, now, host);
+      Fail(
+          &job,
+          ExternalError("worker_lost", "worker '" + worker.name + "' is lost: " + why, Retry::kYes),
+          now, host);
     }
   }
 }
@@ -197,10 +179,15 @@ void ClusterState::OnWorkerLeaving(const std::string& name, uint64_t session, Mo
   const auto found = workers_.find(name);
   if (found == workers_.end() || found->second.session != session || found->second.leaving) return;
   found->second.leaving = true;
+  const std::string why = "worker '" + name + "' leaves";
   for (auto& [of, job] : jobs_) {
-    if (job.workers.contains(name) && job.phase == JobPhase::kRunning) {
-      Blame(&job, RestartCause::kWorkerLeft);
-      Stop(&job, "worker '" + name + "' leaves", now, host);
+    if (!job.workers.contains(name)) continue;
+    if (job.phase != JobPhase::kRunning && job.phase != JobPhase::kDeploying) continue;
+    Blame(&job, RestartCause::kWorkerLeft);
+    if (job.phase == JobPhase::kRunning) {
+      Stop(&job, why, now, host);
+    } else {
+      End(&job, why, now, host);
     }
   }
   LetLeave(host);
@@ -214,92 +201,116 @@ void ClusterState::OnPeers(const std::string& worker, const std::set<std::string
   if (healed > 0) RescaleSoon(now);
 }
 
+void ClusterState::OnAttemptsOf(const std::string& name, uint64_t session,
+                                const std::vector<AttemptOnWorker>& attempts, ClusterHost* host) {
+  const auto worker = workers_.find(name);
+  if (worker == workers_.end() || worker->second.session != session) return;
+  for (const AttemptOnWorker& attempt : attempts) {
+    const Job* const job = Find(attempt.job, attempt.attempt);
+    if (job != nullptr && LivesOn(*job, worker->second)) continue;
+    host->EndOnWorker(attempt.job, attempt.attempt, worker->second);
+  }
+}
+
 void ClusterState::LetLeave(ClusterHost* host) {
   for (const auto& [name, worker] : workers_) {
     if (!worker.leaving || may_leave_told_.contains(name)) continue;
-    const bool used = std::ranges::any_of(jobs_, [&, &of = name](const auto& entry) {
-      const Job& job = entry.second;
-      const bool lives = HasAttempt(job.phase) || job.phase == JobPhase::kEnding;
-      return lives && job.workers.contains(of);
-    });
-    if (used) continue;
+    const auto lives = [&there = worker](const auto& entry) {
+      return LivesOn(entry.second, there);
+    };
+    if (std::ranges::any_of(jobs_, lives)) continue;
     may_leave_told_.insert(name);
     host->MayLeave(worker);
   }
 }
 
-// Several workers that come one after the other are one move.
+// Several workers that come one after the other are one move. One that is being prepared does not
+// know of them either.
 void ClusterState::RescaleSoon(MonotonicTime now) {
   for (auto& [name, job] : jobs_) {
-    const bool is_placed = job.phase == JobPhase::kPreparing || job.phase == JobPhase::kDeploying ||
-                           job.phase == JobPhase::kRunning;
-    if (is_placed) job.rescale_at = now + kSettle;
+    if (job.phase == JobPhase::kPreparing || job.phase == JobPhase::kDeploying ||
+        job.phase == JobPhase::kRunning) {
+      job.rescale_at = now + kSettle;
+    }
   }
 }
 
-// ---- what is wanted
-// -------------------------------------------------------------------------------
+// ---- what is wanted -----------------------------------------------------------------------------
 
-void ClusterState::Apply(const std::string& name, const std::string& file_name,
-                         const std::string& file, int64_t wall_micros, MonotonicTime now,
-                         ClusterHost* host) {
+Status ClusterState::Apply(const std::string& name, const std::string& file_name,
+                           const std::string& file, int64_t wall_micros, MonotonicTime now,
+                           ClusterHost* host) {
   Job& job = jobs_[name];
   proto::JobRecord& record = job.record;
   const bool is_new = record.name().empty();
   const bool same = !is_new && record.file() == file;
+  const bool rests = job.phase == JobPhase::kFailed || job.phase == JobPhase::kPaused ||
+                     job.phase == JobPhase::kCanceled;
+  // What has finished stays so: a fresh start is a new generation.
+  if (same && !rests && IsWanted(job)) {
+    if (record.file_name() == file_name) return leading_;
+    record.set_file_name(file_name);
+    Persist(host);
+    return leading_;
+  }
   if (is_new) {
     record.set_name(name);
     record.set_created(wall_micros);
+    job.since = now;
   }
   record.set_file_name(file_name);
   record.set_file(file);
   record.set_version(record.version() + 1);
   record.set_desire(proto::JOB_RUNNING);
-  const bool lives =
-      !IsOver(job.phase) && job.phase != JobPhase::kPaused && job.phase != JobPhase::kCanceled;
-  // What has finished stays so: a fresh start is a new generation.
-  const bool unchanged = same && (lives || job.phase == JobPhase::kFinished);
-  if (unchanged) return host->Persist();
-  BeginAnew(&job, is_new ? "applied" : "the job file has changed", now, host);
+  record.set_finished(false);
+  record.clear_failure();
+  Persist(host);
+  if (!leading_.ok()) return leading_;
+  Blame(&job, RestartCause::kApplied);
+  BeginAnew(&job, same || is_new ? "applied" : "the job file has changed", now, host);
+  return Status::OK();
 }
 
-// The record has changed: the next attempt is by it, and what went wrong before counts no more.
+Status ClusterState::Restore(const std::string& name, const proto::RestorePoint& point,
+                             MonotonicTime now, ClusterHost* host) {
+  ARROW_ASSIGN_OR_RAISE(Job* const job, Known(name));
+  proto::JobRecord& record = job->record;
+  *record.mutable_restore() = point;
+  record.set_version(record.version() + 1);
+  record.set_desire(proto::JOB_RUNNING);
+  record.set_finished(false);
+  record.clear_failure();
+  Persist(host);
+  if (!leading_.ok()) return leading_;
+  Blame(job, RestartCause::kApplied);
+  BeginAnew(job, "restored", now, host);
+  return Status::OK();
+}
+
+// The next attempt is by the record as it is now, and what went wrong before counts no more.
 void ClusterState::BeginAnew(Job* job, const std::string& why, MonotonicTime now,
                              ClusterHost* host) {
-  job->record.set_finished(false);
-  job->record.clear_failure();
-  job->failures.clear();
-  job->backoff = MonotonicTime(0);
-  job->not_before = MonotonicTime(0);
-  host->Persist();
-  Blame(job, RestartCause::kApplied);
+  job->policy.Forget();
+  job->not_before = now;
   switch (job->phase) {
     case JobPhase::kPreparing:
-      job->abandon = true;
-      return;
+      return Abandon(job, why, host);
     case JobPhase::kDeploying:
       return End(job, why, now, host);
     case JobPhase::kRunning:
       return Stop(job, why, now, host);
+    case JobPhase::kStopping:
+    case JobPhase::kEnding:
+      return;  // AfterEnd looks at what is wanted then
     case JobPhase::kFinished:
     case JobPhase::kFailed:
     case JobPhase::kPaused:
     case JobPhase::kCanceled:
       Enter(job, JobPhase::kWaiting, why, now, host);
       [[fallthrough]];
-    default:
-      StartIfPossible(job, now, host);
+    case JobPhase::kWaiting:
+      return StartIfPossible(job, now, host);
   }
-}
-
-Status ClusterState::Restore(const std::string& name, const proto::RestorePoint& point,
-                             MonotonicTime now, ClusterHost* host) {
-  ARROW_ASSIGN_OR_RAISE(Job* const job, Known(name));
-  *job->record.mutable_restore() = point;
-  job->record.set_version(job->record.version() + 1);
-  job->record.set_desire(proto::JOB_RUNNING);
-  BeginAnew(job, "restored", now, host);
-  return Status::OK();
 }
 
 Status ClusterState::SetDesire(const std::string& name, proto::JobDesire desire, MonotonicTime now,
@@ -308,45 +319,40 @@ Status ClusterState::SetDesire(const std::string& name, proto::JobDesire desire,
   if (job->phase == JobPhase::kFinished) {
     return UserError("job_ended", "job '" + name + "' has finished");
   }
-  if (job->phase == JobPhase::kFailed && desire == proto::JOB_PAUSED) {
-    return UserError("job_ended", "job '" + name + "' has failed: resume it, or cancel it");
+  const bool rests = job->phase == JobPhase::kFailed || job->phase == JobPhase::kCanceled;
+  if (rests && desire == proto::JOB_PAUSED) {
+    return UserError("job_ended", "job '" + name + "' is " + std::string(JobPhaseName(job->phase)) +
+                                      ": resume it, or apply it again");
   }
-  if (job->record.desire() == desire && job->phase != JobPhase::kFailed) return Status::OK();
+  if (job->record.desire() == desire && job->phase != JobPhase::kFailed) return leading_;
   job->record.set_desire(desire);
   job->record.set_version(job->record.version() + 1);
   job->record.clear_failure();
-  host->Persist();
+  Persist(host);
+  if (!leading_.ok()) return leading_;
   Blame(job, RestartCause::kResumed);
-  const bool wanted = desire == proto::JOB_RUNNING;
-  const char* const why = wanted ? "resumed" : desire == proto::JOB_PAUSED ? "paused" : "canceled";
+  if (desire == proto::JOB_RUNNING) {
+    // An attempt that was to end is begun again once it has.
+    if (!HasAttempt(job->phase)) BeginAnew(job, "resumed", now, host);
+    return Status::OK();
+  }
+  const bool paused = desire == proto::JOB_PAUSED;
+  const std::string why = paused ? "paused" : "canceled";
   switch (job->phase) {
     case JobPhase::kPreparing:
-      job->abandon = true;
+      Abandon(job, why, host);
       break;
     case JobPhase::kDeploying:
-      if (!wanted) End(job, why, now, host);
+      End(job, why, now, host);
       break;
     case JobPhase::kRunning:
-      if (!wanted) Stop(job, why, now, host);
+      Stop(job, why, now, host);
       break;
     case JobPhase::kStopping:
     case JobPhase::kEnding:
       break;  // AfterEnd looks at what is wanted then
     default:
-      job->failures.clear();
-      job->backoff = MonotonicTime(0);
-      job->not_before = MonotonicTime(0);
-      if (job->phase == JobPhase::kFailed && !wanted) {
-        Enter(job, JobPhase::kWaiting, why, now, host);
-      }
-      if (wanted) {
-        if (job->phase != JobPhase::kWaiting) Enter(job, JobPhase::kWaiting, why, now, host);
-        StartIfPossible(job, now, host);
-      } else {
-        const JobPhase to = desire == proto::JOB_PAUSED ? JobPhase::kPaused : JobPhase::kCanceled;
-        if (job->phase == JobPhase::kCanceled) Enter(job, JobPhase::kWaiting, why, now, host);
-        Enter(job, to, why, now, host);
-      }
+      Enter(job, paused ? JobPhase::kPaused : JobPhase::kCanceled, why, now, host);
   }
   return Status::OK();
 }
@@ -354,12 +360,13 @@ Status ClusterState::SetDesire(const std::string& name, proto::JobDesire desire,
 Status ClusterState::Rescale(const std::string& name, int32_t parallelism, MonotonicTime now,
                              ClusterHost* host) {
   ARROW_ASSIGN_OR_RAISE(Job* const job, Known(name));
-  if (job->record.parallelism() == parallelism) return Status::OK();
+  if (job->record.parallelism() == parallelism) return leading_;
   job->record.set_parallelism(parallelism);
   job->record.set_version(job->record.version() + 1);
-  host->Persist();
+  Persist(host);
+  if (!leading_.ok()) return leading_;
   Blame(job, RestartCause::kRescaled);
-  if (job->phase == JobPhase::kPreparing) job->abandon = true;
+  if (job->phase == JobPhase::kPreparing) Abandon(job, "rescaled", host);
   if (job->phase == JobPhase::kDeploying) End(job, "rescaled", now, host);
   if (job->phase == JobPhase::kRunning) Stop(job, "rescaled", now, host);
   return Status::OK();
@@ -373,25 +380,31 @@ Status ClusterState::Remove(const std::string& name, ClusterHost* host) {
         "job '" + name + "' is " + std::string(JobPhaseName(job->phase)) + ": cancel it first");
   }
   jobs_.erase(name);
-  host->Persist();
-  return Status::OK();
+  Persist(host);
+  return leading_;
 }
 
-// ---- attempts
-// -------------------------------------------------------------------------------------
+// ---- attempts -----------------------------------------------------------------------------------
 
 void ClusterState::StartIfPossible(Job* job, MonotonicTime now, ClusterHost* host) {
   if (job->phase != JobPhase::kWaiting || !IsWanted(*job) || now < job->not_before) return;
+  if (!leading_.ok()) return;
   std::vector<WorkerInfo> staying = StayingWorkers();
   if (staying.empty()) {
     job->why = "no worker is there";
     return;
   }
-  job->abandon = false;
   job->cause = RestartCause::kOther;
   job->rescale_at.reset();
+  job->version = job->record.version();
   Enter(job, JobPhase::kPreparing, "finding its state and its sources", now, host);
   host->Prepare(job->record, staying);
+}
+
+// Its answer is still to come; then AfterEnd looks at what is wanted.
+void ClusterState::Abandon(Job* job, const std::string& why, ClusterHost* host) {
+  job->why = why;
+  host->AbandonPreparation(job->record.name());
 }
 
 void ClusterState::OnPrepared(const std::string& name, PreparedAttempt prepared, MonotonicTime now,
@@ -404,30 +417,29 @@ void ClusterState::OnPrepared(const std::string& name, PreparedAttempt prepared,
   Job& job = found->second;
   job.attempt = prepared.attempt;
   job.restart = prepared.restart;
+  job.from = prepared.from;
+  job.policy.OnAttempt();
+  if (IsOutdated(job) || !leading_.ok()) return End(&job, job.why, now, host);
   if (prepared.finished) {
     host->EndLeading(name);
     job.record.clear_restore();
     job.record.set_finished(true);
-    host->Persist();
+    Persist(host);
     return Enter(&job, JobPhase::kFinished, "every source has ended", now, host);
   }
-  const bool all_there = std::ranges::all_of(prepared.workers, [&](const WorkerInfo& worker) {
-    const auto known = workers_.find(worker.name);
-    return known != workers_.end() && known->second.session == worker.session &&
-           !known->second.leaving;
-  });
-  if (job.abandon || !IsWanted(job) || !all_there) {
+  const auto stays = [&](const WorkerInfo& worker) {
+    return IsThere(worker) && !workers_.at(worker.name).leaving;
+  };
+  if (prepared.workers.empty() || !std::ranges::all_of(prepared.workers, stays)) {
     Blame(&job, RestartCause::kWorkersChanged);
-    host->EndLeading(name);
-    job.workers.clear();
-    return AfterEnd(&job, now, host);
+    return End(&job, "its workers are no longer there", now, host);
   }
   // The new generation is in the job's log: it is not begun again.
   if (job.record.has_restore()) {
     job.record.clear_restore();
-    host->Persist();
+    Persist(host);
+    if (!leading_.ok()) return End(&job, job.why, now, host);
   }
-  job.workers.clear();
   job.deploying.clear();
   for (const WorkerInfo& worker : prepared.workers) {
     job.workers[worker.name] = worker;
@@ -441,37 +453,34 @@ void ClusterState::OnPrepareFailed(const std::string& name, const Status& why, M
                                    ClusterHost* host) {
   const auto found = jobs_.find(name);
   if (found == jobs_.end() || found->second.phase != JobPhase::kPreparing) return;
-  found->second.workers.clear();
-  Fail(&found->second, why, /*of_the_job=*/true, now, host);
+  Fail(&found->second, why, now, host);
 }
 
 void ClusterState::OnDeployed(const std::string& name, int64_t attempt, const std::string& worker,
                               const Status& status, MonotonicTime now, ClusterHost* host) {
   Job* const job = Find(name, attempt);
   if (job == nullptr || job->phase != JobPhase::kDeploying) return;
-  if (!status.ok()) return Fail(job, status, /*of_the_job=*/true, now, host);
+  if (!status.ok()) return Fail(job, status, now, host);
   job->deploying.erase(worker);
   if (!job->deploying.empty()) return;
   Enter(job, JobPhase::kRunning, "", now, host);
   if (!job->rescale_at.has_value()) job->rescale_at = now + kBalanceEvery;
   host->Launch(name, attempt);
-  const bool leaves = std::ranges::any_of(job->workers, [&](const auto& entry) {
-    const auto known = workers_.find(entry.first);
-    return known == workers_.end() || known->second.leaving;
-  });
-  if (!leaves) return;
-  Blame(job, RestartCause::kWorkerLeft);
-  Stop(job, "a worker leaves", now, host);
+}
+
+void ClusterState::OnCheckpoint(const std::string& name, int64_t attempt) {
+  Job* const job = Find(name, attempt);
+  if (job != nullptr && HasAttempt(job->phase)) job->policy.OnCheckpoint();
 }
 
 void ClusterState::OnAttemptDone(const std::string& name, int64_t attempt, const Status& status,
                                  MonotonicTime now, ClusterHost* host) {
   Job* const job = Find(name, attempt);
   if (job == nullptr || !HasAttempt(job->phase)) return;
-  if (!status.ok()) return Fail(job, status, /*of_the_job=*/true, now, host);
+  if (!status.ok()) return Fail(job, status, now, host);
   if (job->phase != JobPhase::kStopping) {
     job->record.set_finished(true);
-    host->Persist();
+    Persist(host);
     return End(job, "every source has ended", now, host);
   }
   // That it had ended just before it was stopped is found when it is prepared again.
@@ -482,7 +491,7 @@ void ClusterState::OnAttemptBroken(const std::string& name, int64_t attempt, con
                                    MonotonicTime now, ClusterHost* host) {
   Job* const job = Find(name, attempt);
   if (job == nullptr || !HasAttempt(job->phase)) return;
-  Fail(job, ExternalError("peer_lost", why, Retry::kYes), /*of_the_job=*/false, now, host);
+  Fail(job, ExternalError("peer_lost", why, Retry::kYes), now, host);
 }
 
 void ClusterState::OnPeerLost(const std::string& name, int64_t attempt, const std::string& worker,
@@ -493,9 +502,7 @@ void ClusterState::OnPeerLost(const std::string& name, int64_t attempt, const st
   // One that has come anew since the attempt began is not the one that was lost.
   const auto is_same = [&](const std::string& of) {
     const auto part = job->workers.find(of);
-    const auto known = workers_.find(of);
-    return part != job->workers.end() && known != workers_.end() &&
-           part->second.session == known->second.session;
+    return part != job->workers.end() && IsThere(part->second);
   };
   if (is_same(worker) && is_same(peer)) cut_off_.insert({worker, peer});
   OnAttemptBroken(name, attempt, why, now, host);
@@ -507,28 +514,23 @@ void ClusterState::Stop(Job* job, const std::string& why, MonotonicTime now, Clu
   host->RequestStop(job->record.name(), job->attempt);
 }
 
-// What breaks an attempt although the job is not to blame costs no pause: output is to go on in
-// seconds.
-void ClusterState::Fail(Job* job, const Status& status, bool of_the_job, MonotonicTime now,
-                        ClusterHost* host) {
+void ClusterState::Fail(Job* job, const Status& status, MonotonicTime now, ClusterHost* host) {
   Blame(job, RestartCauseOf(status));
   job->last_failure = status;
-  job->not_before = now;
-  if (of_the_job) {
-    job->failures.push_back(now);
-    while (now - job->failures.front() > job->restart.within) job->failures.pop_front();
-    const ErrorDetail* detail = ErrorDetail::Of(status);
-    const bool of_the_user = detail != nullptr && detail->domain() == ErrorDomain::kUser;
-    if (of_the_user || int64_t(job->failures.size()) > job->restart.attempts) {
-      EncodeStatus(status, job->record.mutable_failure());
-      host->Persist();
-    }
-    job->backoff = job->backoff == MonotonicTime(0)
-                       ? job->restart.backoff_min
-                       : std::min<MonotonicTime>(job->backoff * 2, job->restart.backoff_max);
-    job->not_before = now + job->backoff;
+  // The next attempt is another one anyhow: what is wrong with this one is nobody's concern.
+  if (IsOutdated(*job)) return End(job, job->why, now, host);
+  const bool running = job->phase == JobPhase::kRunning || job->phase == JobPhase::kStopping;
+  const RestartPolicy::Verdict verdict =
+      job->policy.OnFailure(status, running, job->from, job->restart, now);
+  job->not_before = now + verdict.pause;
+  if (verdict.give_up) {
+    job->last_failure = status.WithMessage(verdict.why);
+    EncodeStatus(job->last_failure, job->record.mutable_failure());
+    Persist(host);
+  } else if (job->phase == JobPhase::kPreparing) {
+    ++job->restarts;
   }
-  End(job, status.message(), now, host);
+  End(job, verdict.why, now, host);
 }
 
 void ClusterState::End(Job* job, const std::string& why, MonotonicTime now, ClusterHost* host) {
@@ -536,17 +538,12 @@ void ClusterState::End(Job* job, const std::string& why, MonotonicTime now, Clus
   host->EndLeading(name);
   job->ending.clear();
   job->deploying.clear();
-  if (job->phase == JobPhase::kPreparing) {
-    job->why = why;
-    return AfterEnd(job, now, host);
-  }
+  if (job->phase == JobPhase::kPreparing) return AfterEnd(job, why, now, host);
   Enter(job, JobPhase::kEnding, why, now, host);
   for (const auto& [of, worker] : job->workers) {
-    const auto known = workers_.find(of);
-    if (known == workers_.end() || known->second.session != worker.session) continue;
-    job->ending.insert(of);
+    if (IsThere(worker)) job->ending.insert(of);
   }
-  for (const std::string& of : std::set<std::string>(job->ending)) {
+  for (const std::string& of : job->ending) {
     host->EndOnWorker(name, job->attempt, job->workers.at(of));
   }
   EndIfAllGone(job, now, host);
@@ -562,12 +559,12 @@ void ClusterState::OnAttemptEnded(const std::string& name, int64_t attempt,
 
 void ClusterState::EndIfAllGone(Job* job, MonotonicTime now, ClusterHost* host) {
   if (job->phase != JobPhase::kEnding || !job->ending.empty()) return;
-  job->workers.clear();
-  AfterEnd(job, now, host);
+  AfterEnd(job, job->why, now, host);
 }
 
-void ClusterState::AfterEnd(Job* job, MonotonicTime now, ClusterHost* host) {
-  const std::string why = job->why;
+void ClusterState::AfterEnd(Job* job, const std::string& why, MonotonicTime now,
+                            ClusterHost* host) {
+  job->workers.clear();
   if (job->record.finished()) {
     Enter(job, JobPhase::kFinished, why, now, host);
   } else if (job->record.has_failure()) {
@@ -577,45 +574,56 @@ void ClusterState::AfterEnd(Job* job, MonotonicTime now, ClusterHost* host) {
   } else if (job->record.desire() == proto::JOB_CANCELED) {
     Enter(job, JobPhase::kCanceled, why, now, host);
   } else {
-    ++job->restarts;
+    if (job->phase == JobPhase::kEnding) ++job->restarts;
     Enter(job, JobPhase::kWaiting, why, now, host);
     StartIfPossible(job, now, host);
   }
   LetLeave(host);
 }
 
+// ---- time ---------------------------------------------------------------------------------------
+
 void ClusterState::OnTick(MonotonicTime now, ClusterHost* host) {
   for (auto& [name, job] : jobs_) {
     StartIfPossible(&job, now, host);
-    if (job.phase == JobPhase::kRunning && job.rescale_at.has_value() && now >= *job.rescale_at) {
-      job.rescale_at = now + kBalanceEvery;
-      if (host->WouldMove(name, StayingWorkers())) {
-        Blame(&job, RestartCause::kWorkersChanged);
-        Stop(&job, "it is placed anew: workers or loads have changed", now, host);
-      }
-    }
-    if (job.phase == JobPhase::kRunning && now - job.since > job.restart.within) {
-      job.backoff = MonotonicTime(0);
-    }
-    if (job.phase == JobPhase::kDeploying && now - job.since > kDeployTimeout) {
-      Fail(&job,
-           ExternalError("deploy_timeout",
-                         "worker '" + *job.deploying.begin() + "' has not made its share of it",
-                         Retry::kYes),
-           /*of_the_job=*/true, now, host);
-    }
-    if (job.phase == JobPhase::kStopping && now - job.since > kStopTimeout) {
-      // Nothing is lost: it goes on from its last checkpoint.
-      Fail(&job,
-           ExternalError("stop_timeout", "it has not stopped in time (" + job.why + ")",
-                         Retry::kYes),
-           /*of_the_job=*/false, now, host);
-    }
-    if (job.phase == JobPhase::kEnding && now - job.since > kEndTimeout) {
-      for (const std::string& of : std::set<std::string>(job.ending)) {
-        host->Drop(job.workers.at(of));
-      }
-    }
+    MoveIfDue(&job, now, host);
+    LookAtTimeouts(&job, now, host);
+  }
+}
+
+void ClusterState::MoveIfDue(Job* job, MonotonicTime now, ClusterHost* host) {
+  if (job->phase != JobPhase::kRunning || !job->rescale_at.has_value()) return;
+  if (now < *job->rescale_at) return;
+  job->rescale_at = now + kBalanceEvery;
+  if (!host->WouldMove(job->record.name(), StayingWorkers())) return;
+  Blame(job, RestartCause::kWorkersChanged);
+  Stop(job, "it is placed anew: workers or loads have changed", now, host);
+}
+
+void ClusterState::LookAtTimeouts(Job* job, MonotonicTime now, ClusterHost* host) {
+  const MonotonicTime in_phase = now - job->since;
+  if (job->phase == JobPhase::kDeploying && in_phase > kDeployTimeout) {
+    return Fail(
+        job,
+        ExternalError("deploy_timeout",
+                      "worker '" + *job->deploying.begin() + "' has not made its share of it",
+                      Retry::kYes),
+        now, host);
+  }
+  if (job->phase == JobPhase::kStopping && in_phase > kStopTimeout) {
+    // Nothing is lost: it goes on from its last checkpoint.
+    return Fail(
+        job,
+        ExternalError("stop_timeout", "it has not stopped in time (" + job->why + ")", Retry::kYes),
+        now, host);
+  }
+  if (job->phase != JobPhase::kEnding || in_phase <= kEndTimeout) return;
+  std::vector<WorkerInfo> late;
+  late.reserve(job->ending.size());
+  for (const std::string& of : job->ending) late.push_back(job->workers.at(of));
+  for (const WorkerInfo& worker : late) {
+    host->Drop(worker);
+    OnWorkerLost(worker.name, worker.session, "it did not end an attempt", now, host);
   }
 }
 

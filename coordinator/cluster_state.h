@@ -8,14 +8,16 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <map>
 #include <optional>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "coordinator/job_phase.h"
 #include "coordinator/restart_cause.h"
+#include "coordinator/restart_policy.h"
 #include "engine/base/status.h"
 #include "engine/base/time.h"
 #include "engine/model/job.h"
@@ -34,21 +36,11 @@ struct WorkerInfo {
   bool leaving = false;
 };
 
-enum class JobPhase {
-  kWaiting,  // for workers, or for a pause after a failure to pass
-  kPreparing,
-  kDeploying,
-  kRunning,
-  kStopping,  // one more checkpoint, then the attempt ends
-  kEnding,    // until no actor of the attempt lives
-  kPaused,
-  kCanceled,
-  kFinished,  // every source has ended, every window is closed
-  kFailed,    // given up: it failed too often
+// An attempt that was made on a worker.
+struct AttemptOnWorker {
+  std::string job;
+  int64_t attempt = 0;
 };
-std::string_view JobPhaseName(JobPhase phase);  // "waiting"
-// Whether a job may go from one to the other.
-bool IsLegalTransition(JobPhase from, JobPhase to);
 
 // What an attempt runs on.
 struct PreparedAttempt {
@@ -56,13 +48,18 @@ struct PreparedAttempt {
   std::vector<WorkerInfo> workers;  // those that have something of it
   bool finished = false;            // the job had ended: there is nothing to run
   RestartSpec restart;
+  std::string from;  // the checkpoint that it goes on from, for people
 };
 
+// Nothing here calls the state back before it returns, but for LoseLead.
 class ClusterHost {
  public:
   virtual ~ClusterHost() = default;
   // To be answered by OnPrepared or OnPrepareFailed.
   virtual void Prepare(const proto::JobRecord& job, const std::vector<WorkerInfo>& workers) = 0;
+  // What is prepared is no longer wanted: the answer, which must come all the same, may be a
+  // failure, and soon.
+  virtual void AbandonPreparation(const std::string& job) = 0;
   // Each is to be answered by OnDeployed.
   virtual void Deploy(const std::string& job, int64_t attempt, const WorkerInfo& worker) = 0;
   virtual void Launch(const std::string& job, int64_t attempt) = 0;
@@ -75,11 +72,14 @@ class ClusterHost {
   // Whether a running job would be placed in another way on these workers.
   virtual bool WouldMove(const std::string& job, const std::vector<WorkerInfo>& workers) = 0;
   virtual void MayLeave(const WorkerInfo& worker) = 0;
-  // It does not do what it must: its session is to be closed.
+  // It does not do what it must and counts as lost: its session is to be closed.
   virtual void Drop(const WorkerInfo& worker) = 0;
-  // The catalog has changed.
-  virtual void Persist() = 0;
+  // The catalog has changed. Safe once it returns OK; anything else: this process no longer leads,
+  // and nothing is begun any more.
+  virtual Status Persist() = 0;
   virtual void OnPhase(const std::string& job, JobPhase phase, const std::string& why) = 0;
+  // A defect: the job goes from one to the other although that is not foreseen.
+  virtual void OnIllegalTransition(const std::string& job, JobPhase from, JobPhase to) = 0;
 };
 
 class ClusterState {
@@ -89,36 +89,44 @@ class ClusterState {
     JobPhase phase = JobPhase::kWaiting;
     std::string why;                            // it is in this phase, for people
     int64_t attempt = 0;                        // 0: none yet
+    int64_t version = 0;                        // of the record, when the attempt began
     std::map<std::string, WorkerInfo> workers;  // of the attempt, by name
     std::set<std::string> deploying;            // that have not answered
     std::set<std::string> ending;
     MonotonicTime since{0};  // in this phase
     MonotonicTime not_before{0};
     std::optional<MonotonicTime> rescale_at;  // when it is asked whether it would move
-    std::deque<MonotonicTime> failures;
-    MonotonicTime backoff{0};
     RestartSpec restart;
+    std::string from;
+    RestartPolicy policy;
     int64_t restarts = 0;
     RestartCause cause = RestartCause::kOther;  // of the attempt's end: the first that came up
-    bool abandon = false;  // once it is prepared: it is no longer wanted, or not like this
     Status last_failure;
   };
 
   // Jobs of the catalog, at the start.
-  explicit ClusterState(const proto::Catalog& catalog);
+  ClusterState(const proto::Catalog& catalog, MonotonicTime now);
 
+  // Known by the name already: that one is lost.
   void OnWorker(WorkerInfo worker, MonotonicTime now, ClusterHost* host);
-  // Of another incarnation than the one that is known: without effect.
+  // Of another session than the one that is known: without effect.
   void OnWorkerLost(const std::string& name, uint64_t session, const std::string& why,
                     MonotonicTime now, ClusterHost* host);
   void OnWorkerLeaving(const std::string& name, uint64_t session, MonotonicTime now,
                        ClusterHost* host);
   // Which workers it has sessions to.
   void OnPeers(const std::string& worker, const std::set<std::string>& peers, MonotonicTime now);
+  // What a worker has, as it says from time to time. It is told to end what nobody leads any more:
+  // it was not there when the others were told, or another coordinator led then.
+  void OnAttemptsOf(const std::string& name, uint64_t session,
+                    const std::vector<AttemptOnWorker>& attempts, ClusterHost* host);
+
+  // All that people ask for is in the catalog before anything is done about it, and fails as
+  // Persist does.
 
   // A new job, or another file for one: it goes on from its last checkpoint under the new one.
-  void Apply(const std::string& name, const std::string& file_name, const std::string& file,
-             int64_t wall_micros, MonotonicTime now, ClusterHost* host);
+  Status Apply(const std::string& name, const std::string& file_name, const std::string& file,
+               int64_t wall_micros, MonotonicTime now, ClusterHost* host);
   // User errors: "job_unknown" (names the nearest), "job_ended".
   Status SetDesire(const std::string& name, proto::JobDesire desire, MonotonicTime now,
                    ClusterHost* host);
@@ -138,6 +146,8 @@ class ClusterState {
                        ClusterHost* host);
   void OnDeployed(const std::string& job, int64_t attempt, const std::string& worker,
                   const Status& status, MonotonicTime now, ClusterHost* host);
+  // The attempt has completed one.
+  void OnCheckpoint(const std::string& job, int64_t attempt);
   // Its coordinator has ended: OK, everything is safe (stopped as asked, or its input has ended).
   void OnAttemptDone(const std::string& job, int64_t attempt, const Status& status,
                      MonotonicTime now, ClusterHost* host);
@@ -152,6 +162,8 @@ class ClusterState {
   void OnAttemptEnded(const std::string& job, int64_t attempt, const std::string& worker,
                       MonotonicTime now, ClusterHost* host);
   void OnTick(MonotonicTime now, ClusterHost* host);
+  // Another process leads: nothing is begun any more.
+  void LoseLead(const Status& why) { leading_ = leading_.ok() ? why : leading_; }
 
   const std::map<std::string, Job>& jobs() const { return jobs_; }
   const std::map<std::string, WorkerInfo>& workers() const { return workers_; }
@@ -170,17 +182,26 @@ class ClusterState {
   Result<Job*> Known(const std::string& name);
   void Enter(Job* job, JobPhase phase, const std::string& why, MonotonicTime now,
              ClusterHost* host);
-  bool IsWanted(const Job& job) const;
-  void BeginAnew(Job* job, const std::string& why, MonotonicTime now, ClusterHost* host);
+  // What the state has found by itself and cannot be written, the next process to lead finds too.
+  void Persist(ClusterHost* host);
+  bool IsThere(const WorkerInfo& worker) const;
   // That jobs are placed on: they stay, and every two of them have a session.
   std::vector<WorkerInfo> StayingWorkers() const;
   void LeaveOutCutOff(std::vector<WorkerInfo>* workers) const;
+  // What was known of the one that is lost.
+  void ForgetWorker(const std::string& name);
+  void FailAttemptsOn(const WorkerInfo& worker, const std::string& why, MonotonicTime now,
+                      ClusterHost* host);
+  void BeginAnew(Job* job, const std::string& why, MonotonicTime now, ClusterHost* host);
   void StartIfPossible(Job* job, MonotonicTime now, ClusterHost* host);
+  void Abandon(Job* job, const std::string& why, ClusterHost* host);
   void Stop(Job* job, const std::string& why, MonotonicTime now, ClusterHost* host);
-  void Fail(Job* job, const Status& status, bool of_the_job, MonotonicTime now, ClusterHost* host);
+  void Fail(Job* job, const Status& status, MonotonicTime now, ClusterHost* host);
   void End(Job* job, const std::string& why, MonotonicTime now, ClusterHost* host);
   void EndIfAllGone(Job* job, MonotonicTime now, ClusterHost* host);
-  void AfterEnd(Job* job, MonotonicTime now, ClusterHost* host);
+  void AfterEnd(Job* job, const std::string& why, MonotonicTime now, ClusterHost* host);
+  void MoveIfDue(Job* job, MonotonicTime now, ClusterHost* host);
+  void LookAtTimeouts(Job* job, MonotonicTime now, ClusterHost* host);
   void RescaleSoon(MonotonicTime now);
   void LetLeave(ClusterHost* host);
 
@@ -188,6 +209,7 @@ class ClusterState {
   std::set<std::pair<std::string, std::string>> cut_off_;  // who says so, and from whom
   std::map<std::string, Job> jobs_;
   std::set<std::string> may_leave_told_;
+  Status leading_;  // else: why no longer
 };
 
 }  // namespace millrace

@@ -7,6 +7,28 @@
 #include "engine/endpoints/plan_fingerprint.h"
 
 namespace millrace {
+namespace {
+
+constexpr int kPartitionsTold = 4;
+
+// "epoch 17 (sensors/0 at offset 120, sensors/1 at offset 98, and 6 more)".
+std::string ResumePoint(const proto::Manifest* restored) {
+  if (restored == nullptr) return "the start";
+  std::string told;
+  int count = 0;
+  for (const proto::ReaderState& reader : restored->readers()) {
+    for (const proto::PartitionPosition& partition : reader.partitions()) {
+      if (++count > kPartitionsTold) continue;
+      told += (told.empty() ? "" : ", ") + partition.topic() + "/" +
+              std::to_string(partition.partition()) + " at offset " +
+              std::to_string(partition.next_offset());
+    }
+  }
+  if (count > kPartitionsTold) told += ", and " + std::to_string(count - kPartitionsTold) + " more";
+  return "epoch " + std::to_string(restored->epoch()) + (told.empty() ? "" : " (" + told + ")");
+}
+
+}  // namespace
 
 LedAttempt::LedAttempt(const LedSurroundings& surroundings, proto::JobRecord record,
                        std::vector<WorkerInfo> workers, JobObserver* observer)
@@ -86,6 +108,7 @@ PreparedAttempt LedAttempt::Prepared() const {
     }
   }
   prepared.restart = job_->spec.restart;
+  prepared.from = ResumePoint(claim_->restored());
   return prepared;
 }
 

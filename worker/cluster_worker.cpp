@@ -71,8 +71,15 @@ void ClusterWorker::Beat() {
   proto::ClusterMessage message;
   message.mutable_beat()->set_sequence(++beats_);
   for (const auto& [id, running] : attempts_) {
-    if (!running->started) continue;
-    *message.mutable_beat()->add_attempts() = running->attempt->Load();
+    if (running->ending) continue;
+    proto::AttemptLoad& load = *message.mutable_beat()->add_attempts();
+    if (!running->started) {
+      load.set_job(id.job);
+      load.set_attempt(id.attempt);
+      load.set_lag_records(-1);
+      continue;
+    }
+    load = running->attempt->Load();
     for (proto::WorkerLine& line : running->attempt->TakeLines()) {
       *message.mutable_beat()->add_lines() = std::move(line);
     }
