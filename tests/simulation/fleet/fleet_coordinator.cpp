@@ -8,11 +8,12 @@ namespace millrace::simulation {
 namespace {
 
 using std::chrono::milliseconds;
-using std::chrono::seconds;
 
 constexpr auto kTurn = milliseconds(100);
 constexpr auto kBeatTimeout = milliseconds(2500);
-constexpr auto kLookEvery = seconds(1);
+// A worker that another one has lost, and that has not beaten twice.
+constexpr auto kMissedBeats = milliseconds(1200);
+constexpr auto kLookEvery = milliseconds(500);
 constexpr auto kLeaseBeat = milliseconds(500);
 constexpr auto kStandBy = milliseconds(100);
 
@@ -47,11 +48,11 @@ FleetCoordinator::~FleetCoordinator() {
 
 void FleetCoordinator::StandBy() {
   SharedLease* const lease = fleet_->store->LeaseOf("cluster");
-  taker_ = std::make_unique<LeaseTaker>(this, lease, "cluster", patience_,
-                                        [this](const Status& status) {
-                                          if (status.ok()) return Claim();
-                                          After(kStandBy, [this] { StandBy(); });
-                                        });
+  taker_ =
+      std::make_unique<LeaseTaker>(this, lease, "cluster", patience_, [this](const Status& status) {
+        if (status.ok()) return Claim();
+        After(kStandBy, [this] { StandBy(); });
+      });
 }
 
 void FleetCoordinator::Claim() {
@@ -67,8 +68,8 @@ void FleetCoordinator::Claim() {
 void FleetCoordinator::Lead(const ClaimedTerm& claimed) {
   term_ = claimed.term;
   next_index_ = claimed.next_index;
-  const std::string path = world()->bug == FleetBug::kForgottenCatalog ? catalog_read_early_
-                                                                       : PathIn(claimed.entries);
+  const std::string path =
+      world()->bug == FleetBug::kForgottenCatalog ? catalog_read_early_ : PathIn(claimed.entries);
   state_ = std::make_unique<ClusterState>(fleet_->store->catalogs[path], Clock());
   looked_ = Clock();
   ++fleet_->events->terms;
@@ -86,11 +87,13 @@ void FleetCoordinator::Turn() {
   for (const auto& [name, worker] : state_->workers()) {
     if (Clock() - beats_[name] > kBeatTimeout) silent.push_back(worker);
   }
-  for (const WorkerInfo& worker : silent) {
-    fleet_->network->Close(worker.session, this);
-    state_->OnWorkerLost(worker.name, worker.session, "it is silent", Clock(), this);
-  }
+  for (const WorkerInfo& worker : silent) LoseSilent(worker);
   state_->OnTick(Clock(), this);
+}
+
+void FleetCoordinator::LoseSilent(const WorkerInfo& worker) {
+  fleet_->network->Close(worker.session, this);
+  state_->OnWorkerLost(worker.name, worker.session, "it is silent", Clock(), this);
 }
 
 void FleetCoordinator::LookWhoLeads() {
@@ -144,9 +147,8 @@ void FleetCoordinator::OnOpened(uint64_t session, NetworkNode* peer) {
 }
 
 void FleetCoordinator::OnLost(uint64_t session, const std::string& peer, const std::string& why) {
-  After(MonotonicTime(0), [this, session, peer, why] {
-    state_->OnWorkerLost(peer, session, why, Clock(), this);
-  });
+  After(MonotonicTime(0),
+        [this, session, peer, why] { state_->OnWorkerLost(peer, session, why, Clock(), this); });
 }
 
 const WorkerInfo* FleetCoordinator::WorkerOf(uint64_t session) const {
@@ -164,10 +166,12 @@ void FleetCoordinator::ToWorker(const WorkerInfo& worker, std::function<void(Fle
   fleet_->network->Send(worker.session, this, [what, to = ProcessOf(worker)] { what(to); });
 }
 
-void FleetCoordinator::TakeBeat(uint64_t session, const std::vector<AttemptOnWorker>& attempts) {
+void FleetCoordinator::TakeBeat(uint64_t session, const std::vector<AttemptOnWorker>& attempts,
+                                const std::set<std::string>& peers) {
   const WorkerInfo* const worker = WorkerOf(session);
   if (worker == nullptr) return;
   beats_[worker->name] = Clock();
+  state_->OnPeers(worker->name, peers, Clock());
   if (world()->bug == FleetBug::kLeftoverActors) return;
   state_->OnAttemptsOf(worker->name, session, attempts, this);
 }
@@ -181,14 +185,18 @@ void FleetCoordinator::TakeLeave(uint64_t session) {
 }
 
 void FleetCoordinator::TakeDeployed(uint64_t session, const std::string& job, int64_t attempt,
-                                    const Status& status) {
-  const WorkerInfo* const worker = WorkerOf(session);
-  if (worker == nullptr) return;
-  state_->OnDeployed(job, attempt, worker->name, status, Clock(), this);
+                                    const Status& status, const std::string& unreachable) {
+  const WorkerInfo* const found = WorkerOf(session);
+  if (found == nullptr) return;
+  const WorkerInfo worker = *found;
+  if (!unreachable.empty()) {
+    return state_->OnPeerLost(job, attempt, worker.name, unreachable, status.message(), Clock(),
+                              this);
+  }
+  state_->OnDeployed(job, attempt, worker.name, status, Clock(), this);
 }
 
-void FleetCoordinator::TakeAttemptEnded(uint64_t session, const std::string& job,
-                                        int64_t attempt) {
+void FleetCoordinator::TakeAttemptEnded(uint64_t session, const std::string& job, int64_t attempt) {
   const WorkerInfo* const worker = WorkerOf(session);
   if (worker == nullptr) return;
   state_->OnAttemptEnded(job, attempt, worker->name, Clock(), this);
@@ -196,10 +204,15 @@ void FleetCoordinator::TakeAttemptEnded(uint64_t session, const std::string& job
 
 void FleetCoordinator::TakePeerLost(uint64_t session, const std::string& job, int64_t attempt,
                                     const std::string& peer) {
-  const WorkerInfo* const worker = WorkerOf(session);
-  if (worker == nullptr) return;
-  state_->OnAttemptBroken(job, attempt, "worker '" + worker->name + "' has lost '" + peer + "'",
-                          Clock(), this);
+  const WorkerInfo* const found = WorkerOf(session);
+  if (found == nullptr) return;
+  const WorkerInfo worker = *found;
+  const auto lost = state_->workers().find(peer);
+  if (lost != state_->workers().end() && Clock() - beats_[peer] > kMissedBeats) {
+    LoseSilent(WorkerInfo(lost->second));
+  }
+  state_->OnPeerLost(job, attempt, worker.name, peer,
+                     "worker '" + worker.name + "' has lost '" + peer + "'", Clock(), this);
 }
 
 // ---- attempts -----------------------------------------------------------------------------------
@@ -272,6 +285,8 @@ void FleetCoordinator::CheckDeployed(const std::string& job, const FleetAttempt&
 
 void FleetCoordinator::Prepare(const proto::JobRecord& job,
                                const std::vector<WorkerInfo>& workers) {
+  LookWhoLeads();
+  if (exited()) return;
   const std::string& name = job.name();
   const int64_t serial = ++serial_;
   std::unique_ptr<FleetAttempt>& led = led_[name];
@@ -299,10 +314,8 @@ void FleetCoordinator::AbandonPreparation(const std::string& job) { led_.at(job)
 void FleetCoordinator::Deploy(const std::string& job, int64_t attempt, const WorkerInfo& worker) {
   const FleetAttempt& led = *led_.at(job);
   CheckDeployed(job, led);
-  ToWorker(worker, [session = worker.session, term = term_,
-                    deployment = led.deployment()](FleetWorker* to) {
-    to->TakeDeploy(session, term, deployment);
-  });
+  ToWorker(worker, [session = worker.session, term = term_, deployment = led.deployment()](
+                       FleetWorker* to) { to->TakeDeploy(session, term, deployment); });
 }
 
 void FleetCoordinator::Launch(const std::string& job, int64_t attempt) { led_.at(job)->Launch(); }
@@ -331,9 +344,8 @@ bool FleetCoordinator::WouldMove(const std::string& job, const std::vector<Worke
 }
 
 void FleetCoordinator::MayLeave(const WorkerInfo& worker) {
-  ToWorker(worker, [term = term_, by = incarnation()](FleetWorker* to) {
-    to->TakeMayLeave(term, by);
-  });
+  ToWorker(worker,
+           [term = term_, by = incarnation()](FleetWorker* to) { to->TakeMayLeave(term, by); });
 }
 
 void FleetCoordinator::Drop(const WorkerInfo& worker) {
@@ -347,9 +359,9 @@ void FleetCoordinator::OnPhase(const std::string& job, JobPhase phase, const std
   if (phase == JobPhase::kFailed) NoteGivenUp(job, why);
   if (!fleet_->calm) return;
   const bool ran = before == JobPhase::kRunning || before == JobPhase::kStopping;
-  const bool failed = phase == JobPhase::kFailed ||
-                      (phase == JobPhase::kEnding && ran &&
-                       stopped_as_asked_[job] != state_->jobs().at(job).attempt);
+  const bool failed =
+      phase == JobPhase::kFailed || (phase == JobPhase::kEnding && ran &&
+                                     stopped_as_asked_[job] != state_->jobs().at(job).attempt);
   if (failed) world()->Fail("job " + job + " fails although nothing is wrong: " + why);
 }
 
@@ -376,9 +388,7 @@ Status FleetCoordinator::Ask(const std::function<Status()>& wish) {
 
 Status FleetCoordinator::Apply(const std::string& name, const std::string& file,
                                int64_t wall_micros) {
-  return Ask([&] {
-    return state_->Apply(name, name + ".yaml", file, wall_micros, Clock(), this);
-  });
+  return Ask([&] { return state_->Apply(name, name + ".yaml", file, wall_micros, Clock(), this); });
 }
 Status FleetCoordinator::SetDesire(const std::string& name, proto::JobDesire desire) {
   return Ask([&] { return state_->SetDesire(name, desire, Clock(), this); });

@@ -5,6 +5,7 @@
 
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -43,10 +44,11 @@ class FleetCoordinator final : public NetworkNode, private ClusterHost, private 
   Status Remove(const std::string& name);
 
   // What workers tell, each in its session.
-  void TakeBeat(uint64_t session, const std::vector<AttemptOnWorker>& attempts);
+  void TakeBeat(uint64_t session, const std::vector<AttemptOnWorker>& attempts,
+                const std::set<std::string>& peers);
   void TakeLeave(uint64_t session);
-  void TakeDeployed(uint64_t session, const std::string& job, int64_t attempt,
-                    const Status& status);
+  void TakeDeployed(uint64_t session, const std::string& job, int64_t attempt, const Status& status,
+                    const std::string& unreachable);
   void TakeAttemptEnded(uint64_t session, const std::string& job, int64_t attempt);
   void TakePeerLost(uint64_t session, const std::string& job, int64_t attempt,
                     const std::string& peer);
@@ -68,6 +70,7 @@ class FleetCoordinator final : public NetworkNode, private ClusterHost, private 
   void Claim();
   void Lead(const ClaimedTerm& claimed);
   void Turn();
+  void LoseSilent(const WorkerInfo& worker);
   void LookWhoLeads();
   FleetAttempt* Find(const std::string& job, int64_t attempt);
   const WorkerInfo* WorkerOf(uint64_t session) const;

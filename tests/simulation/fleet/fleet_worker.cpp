@@ -35,17 +35,38 @@ FleetWorker::~FleetWorker() { fleet_->network->Detach(this); }
 // ---- sessions -----------------------------------------------------------------------------------
 
 void FleetWorker::OnOpened(uint64_t session, NetworkNode* peer) {
-  if (dynamic_cast<FleetCoordinator*>(peer) != nullptr) {
-    coordinators_.insert(session);
-    Beat();
+  if (const auto* const coordinator = dynamic_cast<FleetCoordinator*>(peer)) {
+    coordinators_[session] = coordinator->term();
+    ChooseCoordinator();
   } else {
     peers_[peer->name()] = {session, peer->incarnation()};
   }
 }
 
+void FleetWorker::ChooseCoordinator() {
+  std::optional<uint64_t> chosen;
+  for (const auto& [session, term] : coordinators_) {
+    if (term < term_) continue;
+    term_ = term;
+    chosen = session;
+  }
+  if (chosen == coordinator_) return;
+  coordinator_ = chosen;
+  if (!chosen.has_value()) return;
+  // Their coordinator is gone, or has lost this worker: nobody can go on with them.
+  std::vector<Id> left;
+  for (const auto& [id, running] : attempts_) {
+    if (running.coordinator != *chosen) left.push_back(id);
+  }
+  if (world()->bug != FleetBug::kLeftoverActors) {
+    for (const Id& id : left) EndAttempt(id);
+  }
+  Beat();
+}
+
 void FleetWorker::OnLost(uint64_t session, const std::string& peer, const std::string& why) {
   if (exited()) return;
-  if (coordinators_.erase(session) > 0) return;  // what runs goes on
+  if (coordinators_.erase(session) > 0) return ChooseCoordinator();  // what runs goes on
   if (const auto found = peers_.find(peer); found != peers_.end()) {
     if (found->second.first == session) peers_.erase(found);
   }
@@ -53,19 +74,19 @@ void FleetWorker::OnLost(uint64_t session, const std::string& peer, const std::s
     const bool concerned = std::ranges::any_of(
         running.deployment->workers, [&](const auto& worker) { return worker.name == peer; });
     if (!concerned || running.ending) continue;
-    ToCoordinators([id = id, peer](FleetCoordinator* to, uint64_t by) {
+    ToCoordinator([id = id, peer](FleetCoordinator* to, uint64_t by) {
       to->TakePeerLost(by, id.first, id.second, peer);
     });
   }
 }
 
-void FleetWorker::ToCoordinators(std::function<void(FleetCoordinator*, uint64_t)> what) {
-  for (const uint64_t session : coordinators_) {
-    NetworkNode* const peer = fleet_->network->PeerOf(session, this);
-    fleet_->network->Send(session, this, [what, session, to = static_cast<FleetCoordinator*>(peer)] {
-      what(to, session);
-    });
-  }
+void FleetWorker::ToCoordinator(std::function<void(FleetCoordinator*, uint64_t)> what) {
+  if (!coordinator_.has_value()) return;
+  const uint64_t session = *coordinator_;
+  NetworkNode* const peer = fleet_->network->PeerOf(session, this);
+  fleet_->network->Send(session, this, [what, session, to = static_cast<FleetCoordinator*>(peer)] {
+    what(to, session);
+  });
 }
 
 void FleetWorker::ToLeader(const Running& running, std::function<void(FleetCoordinator*)> what) {
@@ -79,9 +100,12 @@ void FleetWorker::Beat() {
   for (const auto& [id, running] : attempts_) {
     if (!running.ending) attempts.push_back({id.first, id.second});
   }
-  ToCoordinators([attempts](FleetCoordinator* to, uint64_t by) { to->TakeBeat(by, attempts); });
+  std::set<std::string> peers;
+  for (const auto& [peer, session] : peers_) peers.insert(peer);
+  ToCoordinator(
+      [attempts, peers](FleetCoordinator* to, uint64_t by) { to->TakeBeat(by, attempts, peers); });
   if (!leaving_) return;
-  ToCoordinators([](FleetCoordinator* to, uint64_t by) { to->TakeLeave(by); });
+  ToCoordinator([](FleetCoordinator* to, uint64_t by) { to->TakeLeave(by); });
 }
 
 void FleetWorker::RequestLeave() {
@@ -152,9 +176,10 @@ void FleetWorker::StartWhenPeersAreThere() {
       Start(id, &running);
     } else if (Clock() - running.asked >= kPeersTimeout) {
       running.starting = true;
-      TellDeployed(id, running,
-                   ExternalError("peer_unreachable", "no session to worker '" + missing + "'",
-                                 Retry::kYes));
+      TellDeployed(
+          id, running,
+          ExternalError("peer_unreachable", "no session to worker '" + missing + "'", Retry::kYes),
+          missing);
     }
   }
 }
@@ -176,10 +201,11 @@ void FleetWorker::OnStarted(const Id& id) {
   TellDeployed(id, running, Status::OK());
 }
 
-void FleetWorker::TellDeployed(const Id& id, const Running& running, const Status& status) {
+void FleetWorker::TellDeployed(const Id& id, const Running& running, const Status& status,
+                               const std::string& unreachable) {
   const uint64_t session = running.coordinator;
-  ToLeader(running, [id, session, status](FleetCoordinator* to) {
-    to->TakeDeployed(session, id.first, id.second, status);
+  ToLeader(running, [id, session, status, unreachable](FleetCoordinator* to) {
+    to->TakeDeployed(session, id.first, id.second, status, unreachable);
   });
 }
 
@@ -204,7 +230,7 @@ void FleetWorker::EndAttempt(const Id& id) {
 void FleetWorker::OnEnded(const Id& id) {
   const Id ended = id;
   attempts_.erase(ended);
-  ToCoordinators([ended](FleetCoordinator* to, uint64_t by) {
+  ToCoordinator([ended](FleetCoordinator* to, uint64_t by) {
     to->TakeAttemptEnded(by, ended.first, ended.second);
   });
 }
@@ -332,9 +358,8 @@ void FleetWorker::Publish(const Id& id, Running* running, const Positions& rows,
 }
 
 void FleetWorker::Fail(const Id& id, const Running& running, const Status& status) {
-  ToLeader(running, [id, status](FleetCoordinator* to) {
-    to->TakeFailed(id.first, id.second, status);
-  });
+  ToLeader(running,
+           [id, status](FleetCoordinator* to) { to->TakeFailed(id.first, id.second, status); });
 }
 
 void FleetWorker::FailTask(const Status& status) {

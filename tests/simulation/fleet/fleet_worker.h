@@ -4,6 +4,7 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -85,8 +86,12 @@ class FleetWorker final : public NetworkNode {
   void OnStarted(const Id& id);
   void EndAttempt(const Id& id);
   void OnEnded(const Id& id);
-  void TellDeployed(const Id& id, const Running& running, const Status& status);
-  void ToCoordinators(std::function<void(FleetCoordinator*, uint64_t)> what);
+  // `unreachable`: the worker that is why; or empty.
+  void TellDeployed(const Id& id, const Running& running, const Status& status,
+                    const std::string& unreachable = {});
+  // Of the coordinators that are there, to the one with the highest term.
+  void ChooseCoordinator();
+  void ToCoordinator(std::function<void(FleetCoordinator*, uint64_t)> what);
   void ToLeader(const Running& running, std::function<void(FleetCoordinator*)> what);
   bool Read(const Id& id, Running* running);
   void Publish(const Id& id, Running* running, const Positions& rows, int64_t epoch);
@@ -98,7 +103,8 @@ class FleetWorker final : public NetworkNode {
 
   FleetSurroundings* const fleet_;
   const int32_t slots_;
-  std::set<uint64_t> coordinators_;
+  std::map<uint64_t, int64_t> coordinators_;  // that there are sessions to: their terms
+  std::optional<uint64_t> coordinator_;       // the one that leads
   std::map<std::string, std::pair<uint64_t, std::string>> peers_;  // name: session, incarnation
   std::set<std::string> dialed_;
   std::map<Id, Running> attempts_;

@@ -21,13 +21,13 @@ namespace millrace::simulation {
 // simulation would find them.
 enum class FleetBug {
   kNone,
-  kTwoLeaders,        // a log's entry can be overwritten, so that two claim one term
-  kKeyGroupTwice,     // an attempt does not wait for the one before, and answers for it
-  kStaleWorkers,      // workers are told apart by name only, so a deployment may name a dead process
-  kLostStop,          // a stop is forgotten where a checkpoint is under way
+  kTwoLeaders,     // a log's entry can be overwritten, so that two claim one term
+  kKeyGroupTwice,  // an attempt does not wait for the one before, and answers for it
+  kStaleWorkers,   // workers are told apart by name only, so a deployment may name a dead process
+  kLostStop,       // a stop is forgotten where a checkpoint is under way
   kForgottenCatalog,  // the catalog is read before the term is claimed
   kNoFence,           // the sinks take what an attempt publishes that others have followed
-  kLeftoverActors,    // what workers say that they still have is not looked at
+  kLeftoverActors,    // what nobody leads any more is ended by no worker, nor is one told to
   kEarlyLeave,        // a worker may leave as soon as it wants to
 };
 
@@ -60,7 +60,7 @@ class FleetWorld {
   MonotonicTime now = std::chrono::seconds(1);
   int64_t exits = 0;  // of processes that ended by themselves
   // Circumstances that come and go.
-  bool broker_away = false;  // what is prepared waits
+  bool broker_away = false;   // what is prepared waits
   bool slow_ends = false;     // some attempts take longer to end than they are given
   bool slow_storage = false;  // some calls of it take seconds
 
