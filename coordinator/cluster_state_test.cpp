@@ -211,7 +211,8 @@ TEST_F(ClusterStateTest, AStopThatTakesTooLongIsGivenUpAndCostsNoPause) {
   EXPECT_EQ(phase(), JobPhase::kStopping);
   Pass(milliseconds(1));
   EXPECT_EQ(phase(), JobPhase::kEnding);
-  EXPECT_EQ(job().why, "it has not stopped in time (the workers have changed)");
+  EXPECT_EQ(job().why,
+            "it has not stopped in time (it is placed anew: workers or loads have changed)");
   EndOn({"a", "b"});
   EXPECT_EQ(phase(), JobPhase::kPreparing);
 }

@@ -100,8 +100,8 @@ class Fleet {
   }
   void StartWorker(const std::string& name) {
     if (workers_.contains(name) || !wanted_workers_.at(name)) return;
-    workers_[name] = std::make_unique<FleetWorker>(&fleet_, name, ++lives_[name], Rate(),
-                                                   slots_.at(name));
+    workers_[name] =
+        std::make_unique<FleetWorker>(&fleet_, name, ++lives_[name], Rate(), slots_.at(name));
   }
   void StartSoon(const std::string& name) {
     const bool calm = !storm_;
@@ -195,7 +195,8 @@ class Fleet {
       operator_->AskAny(leading[size_t(world_.random.Below(int64_t(leading.size())))]);
       Reap();
     }
-    world_.After(world_.Between(milliseconds(100), 2 * fault_wait_), [this, storm] { Wish(storm); });
+    world_.After(world_.Between(milliseconds(100), 2 * fault_wait_),
+                 [this, storm] { Wish(storm); });
   }
 
   void DisturbOnce() {
@@ -256,7 +257,8 @@ class Fleet {
     Random& random = world_.random;
     ++events_.cuts;
     const MonotonicTime until =
-        world_.now + world_.Between(milliseconds(200), random.Chance(300) ? seconds(90) : seconds(6));
+        world_.now +
+        world_.Between(milliseconds(200), random.Chance(300) ? seconds(90) : seconds(6));
     const std::string one = AnyName();
     std::vector<std::string> others = {AnyName()};
     if (random.Chance(250)) {  // from everybody
@@ -265,7 +267,9 @@ class Fleet {
     }
     const bool out = random.Chance(700), in = !out || random.Chance(600);
     world_.Trace(one + " is cut off from " + (others.size() > 1 ? "all" : others.front()) +
-                 (out && in ? "" : out ? ", sending" : ", hearing"));
+                 (out && in ? ""
+                  : out     ? ", sending"
+                            : ", hearing"));
     for (const std::string& other : others) {
       if (other == one) continue;
       if (out) network_.Cut(one, other, until);
@@ -277,7 +281,8 @@ class Fleet {
   void Scale() {
     auto found = wanted_workers_.begin();
     std::advance(found, world_.random.Below(int64_t(wanted_workers_.size())));
-    const auto wanted = std::ranges::count_if(wanted_workers_, [](const auto& of) { return of.second; });
+    const auto wanted =
+        std::ranges::count_if(wanted_workers_, [](const auto& of) { return of.second; });
     if (!found->second) {
       found->second = true;
       return StartSoon(found->first);
@@ -337,17 +342,18 @@ class Fleet {
     if (!RunUntil(world_.now + kPeaceLasts)) return;
     if (Attempts() != attempts) world_.Fail("attempts come and go although nothing is wrong");
     const FleetCoordinator* const leader = Leader();
-    const bool any = leader != nullptr && std::ranges::any_of(leader->state().jobs(), [](const auto& of) {
-                       return of.second.phase == JobPhase::kRunning;
-                     });
+    const bool any =
+        leader != nullptr && std::ranges::any_of(leader->state().jobs(), [](const auto& of) {
+          return of.second.phase == JobPhase::kRunning;
+        });
     if (any && events_.commits == commits) world_.Fail("no checkpoint is completed");
     fleet_.calm = false;
   }
 
   // A disturbance costs some attempts, but it does not go on by itself.
   void CheckAttempts() {
-    const double each = double(Attempts() - attempts_before_) /
-                        double(int64_t(jobs_.size()) * (disturbances_ + 5));
+    const double each =
+        double(Attempts() - attempts_before_) / double(int64_t(jobs_.size()) * (disturbances_ + 5));
     events_.restless = std::max(events_.restless, each);
     if (each > kAttemptsMax) {
       world_.Fail(std::to_string(Attempts() - attempts_before_) + " attempts of " +
@@ -482,8 +488,8 @@ class Fleet {
         return job.record.desire() == proto::JOB_CANCELED ? "" : "it is to run";
       case JobPhase::kFinished: {
         const FleetJob& truth = *jobs_.at(name);
-        const bool all = std::ranges::all_of(
-            truth.published(), [&](int64_t rows) { return rows == truth.Limit(); });
+        const bool all = std::ranges::all_of(truth.published(),
+                                             [&](int64_t rows) { return rows == truth.Limit(); });
         if (!all) world_.Fail("job " + name + " has finished, but rows are not published");
         return "";
       }
@@ -501,8 +507,8 @@ class Fleet {
         for (const int group : worker->Owned(name, job->log.term())) {
           const auto [owner, is_first] = owners.emplace(group, of);
           if (!is_first) {
-            world_.Fail("key group " + std::to_string(group) + " of job " + name +
-                        " is owned by " + owner->second + " and by " + of);
+            world_.Fail("key group " + std::to_string(group) + " of job " + name + " is owned by " +
+                        owner->second + " and by " + of);
           }
         }
       }
@@ -545,13 +551,12 @@ class Fleet {
 
 void FleetEvents::Add(const FleetEvents& other) {
   constexpr int64_t FleetEvents::*kCounts[] = {
-      &FleetEvents::terms,     &FleetEvents::two_led, &FleetEvents::superseded,
-      &FleetEvents::killed,    &FleetEvents::frozen,  &FleetEvents::cuts,
-      &FleetEvents::wishes,    &FleetEvents::attempts, &FleetEvents::moves,
-      &FleetEvents::given_up,  &FleetEvents::named,   &FleetEvents::left,
-      &FleetEvents::dropped,
-      &FleetEvents::leftovers, &FleetEvents::fenced,  &FleetEvents::commits,
-      &FleetEvents::calms};
+      &FleetEvents::terms,    &FleetEvents::two_led,   &FleetEvents::superseded,
+      &FleetEvents::killed,   &FleetEvents::frozen,    &FleetEvents::cuts,
+      &FleetEvents::wishes,   &FleetEvents::attempts,  &FleetEvents::moves,
+      &FleetEvents::given_up, &FleetEvents::named,     &FleetEvents::left,
+      &FleetEvents::dropped,  &FleetEvents::leftovers, &FleetEvents::fenced,
+      &FleetEvents::commits,  &FleetEvents::calms};
   for (const auto count : kCounts) this->*count += other.*count;
   hours += other.hours;
   restless = std::max(restless, other.restless);
@@ -559,10 +564,10 @@ void FleetEvents::Add(const FleetEvents& other) {
 
 std::string FleetEvents::Text() const {
   std::ostringstream text;
-  text << "hours " << hours << ", terms " << terms << ", two leading " << two_led
-       << ", superseded " << superseded << ", killed " << killed << ", frozen " << frozen
-       << ", cuts " << cuts << ", wishes " << wishes << ", attempts " << attempts << ", moves "
-       << moves << ", given up " << given_up << ", named " << named << ", left " << left << ", dropped " << dropped
+  text << "hours " << hours << ", terms " << terms << ", two leading " << two_led << ", superseded "
+       << superseded << ", killed " << killed << ", frozen " << frozen << ", cuts " << cuts
+       << ", wishes " << wishes << ", attempts " << attempts << ", moves " << moves << ", given up "
+       << given_up << ", named " << named << ", left " << left << ", dropped " << dropped
        << ", left over " << leftovers << ", fenced " << fenced << ", commits " << commits
        << ", calms " << calms << ", attempts a disturbance at most " << restless;
   return text.str();

@@ -67,15 +67,15 @@ void FleetAttempt::Prepare(std::function<void(Status)> done) {
 }
 
 void FleetAttempt::Claim() {
-  claimer_ = std::make_unique<TermClaimer>(
-      process_, &job()->log, "the job", [this](const Result<ClaimedTerm>& claimed) {
-        if (!claimed.ok()) return prepared_(claimed.status());
-        attempt_ = claimed->term;
-        next_index_ = claimed->next_index;
-        job()->OnClaimed(attempt_, process_->incarnation());
-        ++fleet_->events->attempts;
-        MakeDeployment(*claimed);
-      });
+  claimer_ = std::make_unique<TermClaimer>(process_, &job()->log, "the job",
+                                           [this](const Result<ClaimedTerm>& claimed) {
+                                             if (!claimed.ok()) return prepared_(claimed.status());
+                                             attempt_ = claimed->term;
+                                             next_index_ = claimed->next_index;
+                                             job()->OnClaimed(attempt_, process_->incarnation());
+                                             ++fleet_->events->attempts;
+                                             MakeDeployment(*claimed);
+                                           });
 }
 
 // Waits for its brokers first.
@@ -128,7 +128,8 @@ void FleetAttempt::Launch() {
   // Publishers ask for permission.
   if (!job()->Leads(attempt_)) return Finish(Superseded("publishing"));
   // What was complete before this attempt is published first.
-  for (const FleetDeployment::Worker& worker : deployment_->workers) publishing_.insert(worker.name);
+  for (const FleetDeployment::Worker& worker : deployment_->workers)
+    publishing_.insert(worker.name);
   ToWorkers([name = record_.name(), attempt = attempt_](FleetWorker* worker) {
     worker->StartReading(name, attempt);
   });
@@ -178,11 +179,10 @@ void FleetAttempt::Commit() {
   }
   if (!Add(manifest, shares)) return;
   under_way_ = false;
-  for (const FleetDeployment::Worker& worker : deployment_->workers) publishing_.insert(worker.name);
-  ToWorkers([name = record_.name(), attempt = attempt_, epoch = epoch_,
-             rows = last_.rows](FleetWorker* worker) {
-    worker->Release(name, attempt, epoch, rows);
-  });
+  for (const FleetDeployment::Worker& worker : deployment_->workers)
+    publishing_.insert(worker.name);
+  ToWorkers([name = record_.name(), attempt = attempt_, epoch = epoch_, rows = last_.rows](
+                FleetWorker* worker) { worker->Release(name, attempt, epoch, rows); });
   host_->OnCompleted(record_.name(), serial_);
 }
 

@@ -55,7 +55,7 @@ class Network {
     NetworkNode* node = nullptr;  // null: the process is gone
     std::string name;
     bool open = true;
-    MonotonicTime heard{0};    // that the other side hears this one is known for then
+    MonotonicTime heard{0};  // that the other side hears this one is known for then
     MonotonicTime patience{0};
     std::deque<std::pair<MonotonicTime, std::function<void()>>> coming;
   };

@@ -98,11 +98,10 @@ std::optional<std::string> FleetOperator::Forgotten(const proto::Catalog& catalo
     const auto found = records.find(name);
     if (found == records.end()) return "job " + name + " is forgotten";
     const proto::JobRecord& record = *found->second;
-    const bool as_promised = record.version() > promised.version() ||
-                             (record.version() == promised.version() &&
-                              record.file() == promised.file() &&
-                              record.desire() == promised.desire() &&
-                              record.parallelism() == promised.parallelism());
+    const bool as_promised =
+        record.version() > promised.version() ||
+        (record.version() == promised.version() && record.file() == promised.file() &&
+         record.desire() == promised.desire() && record.parallelism() == promised.parallelism());
     if (record.created() != promised.created() || !as_promised) {
       return "what was promised of job " + name + " is forgotten";
     }

@@ -58,9 +58,9 @@ class TermClaimer {
 // Only a hint, as Lease (engine/storage/metadata_log.h): who holds it, and whether it beats.
 struct SharedLease {
   int64_t number = 0;
-  std::string holder;     // an incarnation; empty: nobody, or its process is gone
-  std::string owner;      // what of that process holds it
-  uint64_t beats = 0;     // of the holder's process
+  std::string holder;  // an incarnation; empty: nobody, or its process is gone
+  std::string owner;   // what of that process holds it
+  uint64_t beats = 0;  // of the holder's process
 };
 
 class FleetStore {
