@@ -326,6 +326,66 @@ TEST_F(ClusterStateWishes, APreparationForAnotherParallelismIsNotUsed) {
   EXPECT_EQ(job().restarts, 0);
 }
 
+// ---- restore ------------------------------------------------------------------------------------
+
+proto::RestorePoint Savepoint() {
+  proto::RestorePoint point;
+  point.set_savepoint("before-the-move");
+  return point;
+}
+
+TEST_F(ClusterStateWishes, ARestoreIsInTheCatalogUntilAnAttemptGoesOnFromIt) {
+  Reach(JobPhase::kRunning);
+  ASSERT_TRUE(state_.Restore(kJob, Savepoint(), now_, &host_).ok());
+  EXPECT_THAT(Asked(), ElementsAre("persist", "smoke stopping", "stop smoke/1"));
+  EXPECT_EQ(Saved().restore().savepoint(), "before-the-move");
+  Done();
+  EndOn({"a", "b"});
+  // Its workers have gone: the next preparation is from there, too.
+  const std::vector<WorkerInfo> gone = {state_.workers().at("b")};
+  Lose("b");
+  PreparedOn(gone);
+  EXPECT_EQ(phase(), JobPhase::kPreparing);
+  EXPECT_TRUE(Saved().has_restore());
+  host_.Take();
+  Prepared({"a"});
+  EXPECT_FALSE(Saved().has_restore());
+  EXPECT_THAT(Asked(), ElementsAre("persist", "smoke deploying", "deploy smoke/3 on a#1"));
+}
+
+TEST_F(ClusterStateWishes, APreparationFromBeforeARestoreLeavesIt) {
+  Reach(JobPhase::kPreparing);
+  ASSERT_TRUE(state_.Restore(kJob, Savepoint(), now_, &host_).ok());
+  EXPECT_THAT(Asked(), ElementsAre("persist", "abandon smoke"));
+  Prepared({"a", "b"});
+  EXPECT_EQ(phase(), JobPhase::kPreparing);
+  EXPECT_TRUE(Saved().has_restore());
+  Prepared({}, /*finished=*/true);
+  EXPECT_EQ(phase(), JobPhase::kFinished);
+  EXPECT_FALSE(Saved().has_restore());
+}
+
+TEST_F(ClusterStateWishes, ARestoreBeginsAnewWhatRests) {
+  for (const JobPhase rests :
+       {JobPhase::kPaused, JobPhase::kCanceled, JobPhase::kFinished, JobPhase::kFailed}) {
+    Anew();
+    Reach(rests);
+    ASSERT_TRUE(state_.Restore(kJob, Savepoint(), now_, &host_).ok());
+    EXPECT_EQ(phase(), JobPhase::kPreparing) << JobPhaseName(rests);
+    EXPECT_EQ(Saved().desire(), proto::JOB_RUNNING);
+    EXPECT_FALSE(Saved().finished());
+    EXPECT_FALSE(Saved().has_failure());
+  }
+}
+
+TEST_F(ClusterStateWishes, ARestoreThatCannotBeWrittenIsNotBegun) {
+  Reach(JobPhase::kRunning);
+  host_.persists = ExternalError("disk_full", "no space left", Retry::kNo);
+  EXPECT_EQ(CodeOf(state_.Restore(kJob, Savepoint(), now_, &host_)), "disk_full");
+  EXPECT_EQ(phase(), JobPhase::kRunning);
+  EXPECT_EQ(CodeOf(state_.Restore("other", Savepoint(), now_, &host_)), "job_unknown");
+}
+
 // ---- remove -------------------------------------------------------------------------------------
 
 TEST_F(ClusterStateWishes, RemoveInEachPhase) {

@@ -94,7 +94,7 @@ class Fleet {
 
   void StartCoordinator(const std::string& name) {
     if (coordinators_.contains(name)) return;
-    const double impatience = world_.random.Chance(150) ? 10.0 : 1.0;
+    const double impatience = world_.random.Chance(150) && storm_ ? 10.0 : 1.0;
     coordinators_[name] = std::make_unique<FleetCoordinator>(&fleet_, operator_.get(), name,
                                                              ++lives_[name], Rate(), impatience);
   }
@@ -323,7 +323,10 @@ class Fleet {
     network_.Heal();
     for (const auto& [name, job] : jobs_) job->poison.reset();
     world_.broker_away = world_.slow_ends = world_.slow_storage = false;
-    for (const auto& [name, coordinator] : coordinators_) coordinator->MendStorage();
+    for (const auto& [name, coordinator] : coordinators_) {
+      coordinator->MendStorage();
+      coordinator->BePatient();
+    }
     const auto wake = [this](const auto& processes) {
       std::vector<std::string> frozen;
       for (const auto& [name, process] : processes) {

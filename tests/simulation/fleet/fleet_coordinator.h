@@ -36,6 +36,8 @@ class FleetCoordinator final : public NetworkNode, private ClusterHost, private 
   // The next catalog cannot be written.
   void BreakStorage() { storage_broken_ = true; }
   void MendStorage() { storage_broken_ = false; }
+  // Takes no lease any more that its holder still beats for.
+  void BePatient() { patience_ = MonotonicTime(Lease::kTime); }
 
   // What people ask for, while it leads.
   Status Apply(const std::string& name, const std::string& file, int64_t wall_micros);
@@ -100,7 +102,7 @@ class FleetCoordinator final : public NetworkNode, private ClusterHost, private 
 
   FleetSurroundings* const fleet_;
   CatalogWitness* const witness_;
-  const MonotonicTime patience_;
+  MonotonicTime patience_;
   std::unique_ptr<LeaseTaker> taker_;
   std::unique_ptr<TermClaimer> claimer_;
   std::string catalog_read_early_;  // kForgottenCatalog: the path
