@@ -91,7 +91,7 @@ def _parser() -> argparse.ArgumentParser:
     add = commands.add_parser("bench", help="a job's speed and cost beside a raw drain of Kafka")
     bench.add_arguments(add)
 
-    add = commands.add_parser("simulate", help="a small job under faults, from seeds")
+    add = commands.add_parser("simulate", help="a small job, or a fleet, under faults, from seeds")
     simulation.add_arguments(add)
 
     add = commands.add_parser("fuzz", help="random queries against DuckDB, from seeds")

@@ -105,7 +105,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     ),
     "coordinator": (ENGINE, "proto"),
     "worker": (ENGINE, "proto"),
-    "tests/simulation": (ENGINE, "coordinator", "worker"),
+    "tests/simulation": (ENGINE, "coordinator", "worker", "proto"),
     "tests/fuzz": (ENGINE, "proto"),
     "tests/sql": (ENGINE, "coordinator", "worker", "tools/millrace"),
     "tools/simulator": (ENGINE,),

@@ -1,4 +1,5 @@
-"""`tools/dev simulate`: runs a small job under faults from many seeds (tests/simulation).
+"""`tools/dev simulate`: runs a small job under faults from many seeds (tests/simulation), or, with
+`--fleet`, coordinators, workers and several jobs for hours.
 
 The program says which seeds fail; `--trace` with one seed shows what happened in it, step by step.
 """
@@ -11,12 +12,25 @@ import subprocess
 from devtool import build, console, paths
 
 SEEDS = 10_000
+FLEET_SEEDS = 1
+FLEET_HOURS = 24.0
 TARGET = "simulate"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--seeds", type=int, default=SEEDS, help=f"how many (default: {SEEDS:,})")
+    parser.add_argument(
+        "--seeds", type=int, help=f"how many (default: {SEEDS:,}; of a fleet: {FLEET_SEEDS})"
+    )
     parser.add_argument("--first-seed", type=int, default=1, help="the first of them")
+    parser.add_argument(
+        "--fleet", action="store_true", help="coordinators, workers and several jobs"
+    )
+    parser.add_argument(
+        "--hours",
+        type=float,
+        default=FLEET_HOURS,
+        help=f"of a fleet, simulated, each seed (default: {FLEET_HOURS:g})",
+    )
     parser.add_argument("--bug", metavar="NAME", help="with a deliberate defect, to see it found")
     parser.add_argument("--trace", action="store_true", help="write down what happens")
 
@@ -31,7 +45,10 @@ def run(options: argparse.Namespace) -> int:
         env={"NINJA_STATUS": "[%f/%t] "},
     )
     command = [str(paths.build_dir("release") / "bin" / TARGET)]
-    command += ["--seeds", str(options.seeds), "--first-seed", str(options.first_seed)]
+    seeds = options.seeds or (FLEET_SEEDS if options.fleet else SEEDS)
+    command += ["--seeds", str(seeds), "--first-seed", str(options.first_seed)]
+    if options.fleet:
+        command += ["--fleet", "--minutes", str(max(1, round(options.hours * 60)))]
     if options.bug is not None:
         command += ["--bug", options.bug]
     if options.trace:
