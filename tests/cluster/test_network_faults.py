@@ -327,6 +327,7 @@ def test_a_job_is_rescaled_during_a_checkpoint(live: Live) -> None:
     live.check()
 
 
+@pytest.mark.full
 def test_a_worker_is_killed_in_a_rescale(live: Live) -> None:
     live.start("worker-0", "worker-1")
     worker = live.fleet.workers["worker-1"]
