@@ -165,7 +165,7 @@ def test_rows_that_came_too_fast_are_told(ask: Ask, api: FakeApi) -> None:
     api.rows_dropped = 4
     got = ask("tail", "smoke", "--limit", "1")
     assert (got.code, got.stdout) == (0, '{"n": 5}\n')
-    assert got.stderr == "4 rows came faster than they are kept\n"
+    assert got.stderr == "4 rows are left out\n"
 
 
 def test_following_rows(api: FakeApi, tmp_path: Path) -> None:

@@ -30,7 +30,16 @@ SINK = "  sinks:\n    - {stream: readings, console: {}}\n"
 @pytest.mark.parametrize(
     ("command", "shown"),
     [
-        ([], ["run", "lint", "plan", "functions", "simulate"]),
+        (
+            [],
+            ["run", "lint", "plan", "functions", "simulate", "completion", "apply", "get",
+             "describe", "logs", "tail", "pause", "resume", "cancel", "delete", "rescale", "wait",
+             "top", "savepoint", "restore"],
+        ),
+        (["get"], ["jobs", "job", "workers", "savepoints"]),
+        (["get", "jobs"], ["-o", "-w", "--server", "--token-file", "--ca", "--timeout"]),
+        (["apply"], ["file", "--dry-run", "--wait", "--server"]),
+        (["restore"], ["job", "--from", "--from-savepoint", "--accept-duplicates", "--server"]),
         (["functions"], ["prefix", "--output"]),
         (
             ["run"],
@@ -67,6 +76,10 @@ def test_help_names_every_part(command: list[str], shown: list[str]) -> None:
         (["lint"], "job is required"),
         (["plan"], "job is required"),
         (["frobnicate"], "frobnicate"),
+        (["get"], "A subcommand is required"),
+        (["get", "jobs", "-o", "xml"], "'xml' is no form of output"),
+        (["get", "jobs", "--timeout", "soon"], "'soon' is not a duration"),
+        (["pause"], "job is required"),
         (["run", "job.yaml", "--frobnicate"], "--frobnicate"),
         (["run", "job.yaml", "--metrics-port", "99999"], "99999"),
         (["run", "job.yaml", "--parallelism", "0"], "--parallelism"),

@@ -129,8 +129,7 @@ Status FailureOf(const ServerAddress& server, const Client& client, httplib::Err
 Result<HttpAnswer> NetworkTransport::Send(const ServerAddress& server, const HttpRequest& request,
                                           Micros timeout) {
   // A write to a connection that the server has closed is an error like others.
-  static const auto ignored = std::signal(SIGPIPE, SIG_IGN);
-  (void)ignored;
+  (void)std::signal(SIGPIPE, SIG_IGN);
   const Client client = MakeClient(server, ca_file_, timeout);
   HttpAnswer answer;
   bool too_large = false;

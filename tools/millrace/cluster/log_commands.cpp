@@ -22,6 +22,7 @@ namespace {
 
 constexpr int kPageItems = 500;
 constexpr int kTailRows = 10;
+constexpr int kForever = INT32_MAX;  // rows: years of them
 constexpr int kLinesMax = 1'000'000;
 // What is kept is the leader's.
 constexpr const char* kAnotherLeads = "another coordinator leads: what it keeps begins anew";
@@ -118,49 +119,73 @@ struct TailOptions {
   bool follow = false;
 };
 
+class Tail {
+ public:
+  // `timeout`: how long to wait for rows, without -f.
+  Tail(const TailOptions& options, ApiClient* api, Micros timeout)
+      : api_(api),
+        timeout_(timeout),
+        follow_(options.follow),
+        limit_(options.limit.value_or(options.follow ? kForever : kTailRows)),
+        reader_(api, Path(options)) {}
+
+  Status Show() {
+    const MonotonicTime deadline = api_->clock().Monotonic() + timeout_;
+    Absence absence;
+    bool answered = false;
+    while (true) {
+      const Result<bool> more = reader_.Read();
+      if (more.ok()) {
+        answered = true;
+        absence.OnAnswer();
+        ARROW_RETURN_NOT_OK(ShowPage());
+        if (shown_ == limit_) return Status::OK();
+      } else if (!answered || !absence.GoOnAfter(more.status())) {
+        return more.status();
+      }
+      if (more.ok() && *more) continue;
+      if (!follow_ && api_->clock().Monotonic() >= deadline) {
+        return ExternalError(
+            "timeout",
+            fmt::format("{} of {} rows came in {}", shown_, limit_, FormatDuration(timeout_)),
+            Retry::kYes);
+      }
+      api_->Pause(kPollEvery);
+    }
+  }
+
+ private:
+  static std::string Path(const TailOptions& options) {
+    const std::string path = JobPath(options.job, fmt::format("/tail?limit={}", kPageItems));
+    return options.sink.empty() ? path : path + "&sink=" + PathPart(options.sink);
+  }
+
+  Status ShowPage() {
+    const proto::TailPage& page = reader_.page();
+    if (reader_.began_anew()) Tell(kAnotherLeads);
+    if (page.dropped() > 0) Tell(fmt::format("{} rows are left out", page.dropped()));
+    std::string text;
+    for (const proto::TailRow& row : page.rows()) {
+      if (shown_ == limit_) break;
+      text += EscapeJson(row.row()) + "\n";
+      ++shown_;
+    }
+    return text.empty() ? Status::OK() : WriteOutput(text);
+  }
+
+  ApiClient* const api_;
+  const Micros timeout_;
+  const bool follow_;
+  const int limit_;
+  PagedReader<proto::TailPage> reader_;
+  int shown_ = 0;
+};
+
 Status RunTail(const TailOptions& options) {
   ARROW_RETURN_NOT_OK(CheckJobName(options.job));
   ARROW_ASSIGN_OR_RAISE(ClusterConnection cluster,
                         ClusterConnection::OpenToWait(options.connection));
-  ApiClient* const api = cluster.api();
-  const bool forever = options.follow && !options.limit.has_value();
-  const int limit = options.limit.value_or(kTailRows);
-  const MonotonicTime deadline = api->clock().Monotonic() + cluster.timeout();
-  std::string path = JobPath(options.job, fmt::format("/tail?limit={}", kPageItems));
-  if (!options.sink.empty()) path += "&sink=" + PathPart(options.sink);
-  PagedReader<proto::TailPage> reader(api, path);
-  Absence absence;
-  bool answered = false;
-  int shown = 0;
-  while (true) {
-    const Result<bool> more = reader.Read();
-    if (more.ok()) {
-      answered = true;
-      absence.OnAnswer();
-      if (reader.began_anew()) Tell(kAnotherLeads);
-      if (reader.page().dropped() > 0) {
-        Tell(fmt::format("{} rows came faster than they are kept", reader.page().dropped()));
-      }
-      std::string text;
-      for (const proto::TailRow& row : reader.page().rows()) {
-        if (!forever && shown == limit) break;
-        text += EscapeJson(row.row()) + "\n";
-        ++shown;
-      }
-      if (!text.empty()) ARROW_RETURN_NOT_OK(WriteOutput(text));
-      if (!forever && shown == limit) return Status::OK();
-    } else if (!answered || !absence.GoOnAfter(more.status())) {
-      return more.status();
-    }
-    if (more.ok() && *more) continue;
-    if (!options.follow && api->clock().Monotonic() >= deadline) {
-      return ExternalError(
-          "timeout",
-          fmt::format("{} of {} rows came in {}", shown, limit, FormatDuration(cluster.timeout())),
-          Retry::kYes);
-    }
-    api->Pause(kPollEvery);
-  }
+  return Tail(options, cluster.api(), cluster.timeout()).Show();
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 
 #include "proto/admin.pb.h"
 #include "tools/millrace/cluster/command_output.h"
+#include "tools/millrace/cluster/resource_output.h"
 #include "tools/millrace/cluster/waiting.h"
 
 namespace millrace {
@@ -35,6 +36,13 @@ Status Create(const ConnectionOptions& connection, const std::string& job, const
         [&] { return "savepoint " + name + " is still in progress"; }));
   }
   return WriteOutput("savepoint " + name + " is complete\n");
+}
+
+Status List(const ConnectionOptions& connection, const std::string& job, OutputForm form) {
+  ARROW_ASSIGN_OR_RAISE(ClusterConnection cluster, ClusterConnection::OpenToWait(connection));
+  proto::SavepointList list;
+  ARROW_RETURN_NOT_OK(cluster.api()->Get(JobPath(job, "/savepoints"), &list));
+  return ShowAll(kSavepoints, list, form);
 }
 
 Status Delete(const ConnectionOptions& connection, const std::string& job,
@@ -71,6 +79,11 @@ Status Restore(const ConnectionOptions& connection, const ClusterRestore& restor
 int CreateClusterSavepoint(const ConnectionOptions& connection, const std::string& job,
                            const std::string& savepoint, bool wait) {
   return Conclude(Create(connection, job, savepoint, wait));
+}
+
+int ListClusterSavepoints(const ConnectionOptions& connection, const std::string& job,
+                          OutputForm form) {
+  return Conclude(List(connection, job, form));
 }
 
 int DeleteClusterSavepoint(const ConnectionOptions& connection, const std::string& job,
