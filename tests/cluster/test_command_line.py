@@ -6,6 +6,9 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+import trustme
+
 from cluster.test_fleet import MINUTES, Case, case, started
 from harness import millrace
 from harness.fleet import Fleet
@@ -119,7 +122,8 @@ def test_a_file_is_applied(kafka: Kafka, case: Case, tmp_path: Path) -> None:
         other.write_text("kind: StreamJop\n")
         wrong = ask(fleet, "apply", other)
         assert wrong.code == 1
-        assert f"{other}:1:7: error: expected 'StreamJob', found 'StreamJop'" in wrong.stderr
+        assert wrong.stderr.startswith(f"{other}:1:1: error: 'apiVersion' is missing")
+        assert f"{other}:1:7: error: expected 'StreamJob', found 'StreamJop'\n" in wrong.stderr
 
 
 def test_a_job_is_described(kafka: Kafka, case: Case, tmp_path: Path) -> None:
@@ -174,3 +178,37 @@ def test_a_savepoint_is_made_and_gone_back_to(kafka: Kafka, case: Case, tmp_path
         assert ask(fleet, "restore", name, "--from-savepoint", "hafl").code == 3
         assert done(fleet, "savepoint", "delete", name, "half") == "savepoint half is deleted\n"
         assert ask(fleet, "savepoint", "delete", name, "half").code == 3
+
+
+def test_who_may_ask(tmp_path: Path) -> None:
+    authority = trustme.CA()
+    certificate = authority.issue_cert("127.0.0.1")
+    for name, pem in (
+        ("ca.pem", authority.cert_pem),
+        ("key.pem", certificate.private_key_pem),
+        ("cert.pem", certificate.cert_chain_pems[0]),
+    ):
+        pem.write_to_path(str(tmp_path / name))
+    (tmp_path / "tokens").write_text(
+        "ann operator operators-token-0001\nbob viewer viewers-token-00001\n"
+    )
+    (tmp_path / "ann").write_text("operators-token-0001\n")
+    (tmp_path / "bob").write_text("viewers-token-00001\n")
+    with Fleet(tmp_path, "127.0.0.1:1") as fleet:
+        fleet.start_coordinator(
+            "--api-tokens", tmp_path / "tokens",
+            "--api-tls-cert", tmp_path / "cert.pem",
+            "--api-tls-key", tmp_path / "key.pem",
+        ).wait_for_line("leads the cluster")  # fmt: skip
+        url = fleet.api_url.replace("http:", "https:")
+
+        def asked(token: str | None, *words: str) -> Finished:
+            shown: list[str | Path] = [] if token is None else ["--token-file", tmp_path / token]
+            return ask(fleet, *words, "--server", url, "--ca", tmp_path / "ca.pem", *shown)
+
+        assert asked(None, "get", "jobs").code == 4
+        assert asked("bob", "get", "jobs").code == 0
+        refused = asked("bob", "pause", "x")
+        assert (refused.code, refused.stdout) == (4, "")
+        assert "'bob' is a viewer's" in refused.stderr
+        assert asked("ann", "pause", "x").code == 3  # she may, but there is none
