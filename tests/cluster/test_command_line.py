@@ -6,7 +6,6 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
 import trustme
 
 from cluster.test_fleet import MINUTES, Case, case, started
