@@ -270,6 +270,10 @@ def test_a_file_is_local_and_a_name_is_the_cluster_s(
     assert local.code == 1
     assert "./smoke" in local.stderr
     assert api.lines == ["GET /jobs/smoke/savepoints"]
+    (tmp_path / "job").write_text("")
+    missed = ask("savepoint", "list", "job")
+    assert missed.code == 3
+    assert missed.stderr.endswith("the file of that name here is ./job\n")
 
 
 @pytest.mark.parametrize(

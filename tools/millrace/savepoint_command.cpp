@@ -1,13 +1,16 @@
 #include "tools/millrace/savepoint_command.h"
 
 #include <CLI/CLI.hpp>
+#include <filesystem>
 #include <memory>
 #include <string>
+#include <system_error>
 #include <vector>
 
 #include "tools/millrace/cluster/command_output.h"
 #include "tools/millrace/cluster/job_name.h"
 #include "tools/millrace/cluster/savepoint_commands.h"
+#include "tools/millrace/exit_codes.h"
 #include "tools/millrace/run_command.h"
 #include "tools/millrace/state_commands.h"
 
@@ -41,6 +44,15 @@ Status CheckFlags(const std::string& job, const Flags& flags) {
                                         job + ")"));
   }
   return Status::OK();
+}
+
+// Where a name was meant to be a file.
+int ConcludeJob(const std::string& job, int exit_code) {
+  std::error_code error;
+  if (exit_code != kExitOk && !IsJobFile(job) && std::filesystem::is_regular_file(job, error)) {
+    Tell("'" + job + "' is the name of a job on a cluster; the file of that name here is ./" + job);
+  }
+  return exit_code;
 }
 
 void AddJob(CLI::App* command, std::string* job) {
@@ -141,7 +153,8 @@ void AddSavepointCommand(CLI::App* app, int* exit_code) {
     add_others(command, options.get(), &flags);
     command->callback([options, flags, run, exit_code] {
       const Status status = CheckFlags(options->state.job_file, flags);
-      *exit_code = status.ok() ? run(*options) : Conclude(status);
+      const std::string& job = options->state.job_file;
+      *exit_code = ConcludeJob(job, status.ok() ? run(*options) : Conclude(status));
     });
   };
   const auto add_name = [](CLI::App* command, SavepointOptions* options, const char* type) {
@@ -191,7 +204,8 @@ void AddRestoreCommand(CLI::App* app, int* exit_code) {
   command->callback([options, flags, exit_code] {
     Status status = CheckFlags(options->run.job_file, flags);
     if (status.ok()) status = CheckRestore(*options);
-    *exit_code = status.ok() ? Restore(*options) : Conclude(status);
+    const std::string& job = options->run.job_file;
+    *exit_code = ConcludeJob(job, status.ok() ? Restore(*options) : Conclude(status));
   });
 }
 
