@@ -13,6 +13,7 @@ using testing::IsEmpty;
 
 std::vector<WorkerCapacity> Workers(int32_t count, int32_t slots = 1) {
   std::vector<WorkerCapacity> workers;
+  workers.reserve(size_t(count));
   for (int32_t i = 0; i < count; ++i) workers.push_back({"worker-" + std::to_string(i), slots});
   return workers;
 }
@@ -175,6 +176,7 @@ TEST(Assign, LoadStaysWithItsKeyGroups) {
 
 TEST(Assign, SmallJobsDoNotMeetOnOneWorker) {
   std::vector<JobDemand> jobs;
+  jobs.reserve(4);
   for (int32_t i = 0; i < 4; ++i) jobs.push_back(Job(1, {}, "job-" + std::to_string(i)));
   Counts counts;
   for (const JobPlacement& job : Assign(Workers(4), jobs).jobs) ++counts[job.slots[0]];
