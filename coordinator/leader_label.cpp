@@ -34,7 +34,7 @@ Result<std::string> ReadFile(const std::string& path) {
 }
 
 Result<std::string> Variable(const char* name) {
-  const char* const value = std::getenv(name);
+  const char* const value = std::getenv(name);  // NOLINT(concurrency-mt-unsafe): nobody sets any
   if (value == nullptr || *value == '\0') {
     return UserError("not_in_kubernetes",
                      std::string("--leader-label is for pods of Kubernetes: there is no ") + name);

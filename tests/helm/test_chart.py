@@ -63,6 +63,15 @@ def test_schemas_find_a_field_that_does_not_exist() -> None:
     assert "readinessprobe" in str(schemas.problems(wrong))
 
 
+def test_chart_installs_the_version_that_is_built_here() -> None:
+    (version,) = re.findall(
+        r"project\(millrace VERSION (\S+)", (paths.ROOT / "CMakeLists.txt").read_text()
+    )
+    chart = yaml.safe_load((paths.CHART / "Chart.yaml").read_text())
+    assert chart["appVersion"] == version
+    assert render().container("worker")["image"] == f"millrace:{version}"
+
+
 def test_older_kubernetes_is_refused() -> None:
     assert "incompatible with Kubernetes v1.26" in template(kubernetes="1.26").stderr
 
