@@ -66,8 +66,9 @@ int Run(const Wish& wish) {
           {seed, fleet_bugs.at(wish.bug), wish.trace, std::chrono::minutes(wish.minutes)});
     });
   }
-  return RunSeeds<Events>(
-      wish, [&](uint64_t seed) { return Simulate({seed, bugs.at(wish.bug), wish.trace}); });
+  return RunSeeds<Events>(wish, [&](uint64_t seed) {
+    return Simulate({seed, bugs.at(wish.bug), wish.trace});
+  });
 }
 
 }  // namespace

@@ -53,7 +53,8 @@ ALLOWED: dict[str, tuple[str, ...]] = {
         "engine/windows",
         "engine/ordered",
     ),
-    "engine/metrics": ("engine/base", "engine/env", "engine/model"),
+    "engine/http": ("engine/base", "engine/env"),
+    "engine/metrics": ("engine/base", "engine/env", "engine/http", "engine/model"),
     "engine/connectors": (
         *BELOW_STATE,
         "engine/metrics",
@@ -169,7 +170,7 @@ CONFINED = (
     Confined(
         re.compile(r"#include\s+[<\"]openssl/"),
         "OpenSSL",
-        only_in=("engine/link",),
+        only_in=("engine/http", "engine/link"),
     ),
     Confined(
         re.compile(r"#include\s+[<\"]google/protobuf/"),
