@@ -2,6 +2,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <utility>
+
 #include "coordinator/cluster_state.h"
 
 namespace millrace {
@@ -79,6 +81,7 @@ class CutOffWorkersTest : public testing::Test {
   }
   std::vector<std::string> Offered() const {
     std::vector<std::string> names;
+    names.reserve(host_.offered.size());
     for (const WorkerInfo& worker : host_.offered) names.push_back(worker.name);
     return names;
   }
