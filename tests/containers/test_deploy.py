@@ -21,7 +21,7 @@ from containers.engine import Engine
 from devtool import install, paths
 from harness.kafka import Kafka
 from harness.waiting import wait_for
-from helm.test_pods import NOT_YET, flags_of
+from helm.test_pods import flags_of
 
 DEPLOY = paths.ROOT / "deploy"
 COMPOSE: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
@@ -41,7 +41,7 @@ def test_compose_gives_flags_that_the_programs_have() -> None:
     for node in NODES:
         service = COMPOSE["services"][node]
         known = flags_of(service["command"][0])
-        assert set(words(node)) <= known | NOT_YET
+        assert set(words(node)) <= known
         for name in service.get("environment", {}):
             assert name.removeprefix("MILLRACE_").lower().replace("_", "-") in known
         assert service["read_only"] is True
@@ -145,12 +145,6 @@ def compose(engine: Engine, image: str, tmp_path_factory: pytest.TempPathFactory
         service = shown["services"][node]
         service["image"] = image
         service.pop("build", None)
-        service["command"] = [
-            word
-            for word in service["command"]
-            if word.removeprefix("--").partition("=")[0] not in NOT_YET | {"api"}
-            or (not NOT_YET and word.startswith("--api="))
-        ]
     shown["services"]["prepare"].pop("build")
     file = folder / "compose.yaml"
     file.write_text(yaml.safe_dump(shown))
@@ -177,8 +171,6 @@ def wait_until_ready(port: int) -> None:
 def test_compose_runs_a_job(engine: Engine, compose: Path, tmp_path: Path) -> None:
     for port in (9090, 9091, 9092):
         wait_until_ready(port)
-    if NOT_YET:
-        return  # the API is not reached from outside before it has tokens and TLS
     secrets = tmp_path / "secrets"
     coordinator = engine.compose(compose, "ps", "-q", "coordinator").strip()
     engine.succeed("cp", f"{coordinator}:/srv/millrace/secrets", secrets)
