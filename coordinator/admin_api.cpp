@@ -9,7 +9,6 @@
 
 #include "coordinator/cluster_coordinator.h"
 #include "coordinator/job_files.h"
-#include "engine/base/diagnostics.h"
 #include "engine/metrics/log.h"
 #include "engine/plan/checked_job.h"
 #include "proto/admin.pb.h"
@@ -19,8 +18,8 @@ namespace {
 
 constexpr int kTimeoutSeconds = 5;
 constexpr size_t kBodyBytesMax = 2 << 20;
-constexpr size_t kPageMax = 1000;
-constexpr size_t kPageDefault = 200;
+constexpr int64_t kPageMax = 1000;
+constexpr int64_t kPageDefault = 200;
 constexpr size_t kDescribedLines = 20;
 constexpr const char* kJson = "application/json";
 constexpr const char* kJob = R"(/api/v1/jobs/([^/]+))";
@@ -108,44 +107,55 @@ void AnswerError(const Status& status, httplib::Response* response) {
   AnswerError(HttpStatusOf(*detail), std::string(detail->code()), status.message(), response);
 }
 
-// What the request's body says, or an answer that says what is wrong with it.
+// What the request's body says.
 template <typename Message>
-bool Read(const httplib::Request& request, Message* message, httplib::Response* response) {
-  if (request.body.empty()) return true;
-  const auto status = google::protobuf::util::JsonStringToMessage(request.body, message);
-  if (status.ok()) return true;
-  AnswerError(400, "bad_request",
-              "the body is no " + std::string(message->GetDescriptor()->name()) + ": " +
-                  std::string(status.message().as_string()),
-              response);
-  return false;
+Result<Message> Read(const httplib::Request& request) {
+  Message message;
+  if (request.body.empty()) return message;
+  const auto status = google::protobuf::util::JsonStringToMessage(request.body, &message);
+  if (status.ok()) return message;
+  return UserError("bad_request", "the body is no " +
+                                      std::string(message.GetDescriptor()->name()) + ": " +
+                                      std::string(status.message().as_string()));
 }
 
-// A number among the parameters, or `otherwise`; an answer where it is none.
-bool ReadNumber(const httplib::Request& request, const std::string& name, int64_t most,
-                int64_t* number, httplib::Response* response) {
-  if (!request.has_param(name)) return true;
+// A number among the parameters, or `otherwise`.
+Result<int64_t> ReadNumber(const httplib::Request& request, const std::string& name, int64_t most,
+                           int64_t otherwise) {
+  if (!request.has_param(name)) return otherwise;
   const std::string text = request.get_param_value(name);
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), *number);
-  if (error == std::errc() && end == text.data() + text.size() && *number >= 0 && *number <= most) {
-    return true;
+  int64_t number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error == std::errc() && end == text.data() + text.size() && number >= 0 && number <= most) {
+    return number;
   }
-  AnswerError(400, "bad_parameter",
-              name + "=" + text + ": expected a number from 0 to " + std::to_string(most),
-              response);
-  return false;
+  return UserError("bad_parameter",
+                   name + "=" + text + ": expected a number from 0 to " + std::to_string(most));
+}
+
+// Which page of something that goes on is wanted.
+struct PageRequest {
+  int64_t after = 0;
+  size_t limit = 0;
+};
+
+Result<PageRequest> ReadPage(const httplib::Request& request) {
+  ARROW_ASSIGN_OR_RAISE(const int64_t after, ReadNumber(request, "after", INT64_MAX, 0));
+  ARROW_ASSIGN_OR_RAISE(const int64_t limit, ReadNumber(request, "limit", kPageMax, kPageDefault));
+  return PageRequest{after, size_t(limit)};
 }
 
 // As the storage has it: a name is part of a path.
-bool CheckSavepointName(const std::string& name, httplib::Response* response) {
+Status CheckSavepointName(const std::string& name) {
   const auto allowed = [](char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
            c == '_';
   };
-  if (!name.empty() && name.size() <= 100 && std::ranges::all_of(name, allowed)) return true;
-  AnswerError(400, "bad_savepoint_name",
-              "a savepoint's name has 1 to 100 letters, digits, '-' and '_'", response);
-  return false;
+  if (!name.empty() && name.size() <= 100 && std::ranges::all_of(name, allowed)) {
+    return Status::OK();
+  }
+  return UserError("bad_savepoint_name",
+                   "a savepoint's name has 1 to 100 letters, digits, '-' and '_'");
 }
 
 double SecondsOf(MonotonicTime time) { return std::chrono::duration<double>(time).count(); }
@@ -159,26 +169,15 @@ void Describe(const std::string& name, const proto::Manifest& manifest,
   status->set_generation(manifest.generation());
 }
 
-// Those on disk, and those that were begun here and are not (yet) there.
-Result<std::map<std::string, proto::SavepointStatus>> SavepointsOf(
-    const std::string& storage, const std::string& job,
-    std::map<std::string, proto::SavepointStatus> begun) {
-  ARROW_ASSIGN_OR_RAISE(const JobFiles files, JobFiles::Open(storage, job));
-  ARROW_ASSIGN_OR_RAISE(const auto names, files.storage()->ListSavepoints());
-  std::erase_if(begun, [](const auto& entry) { return entry.second.state() == "complete"; });
-  for (const std::string& name : names) {
-    const auto manifest = files.storage()->ReadSavepoint(name);
-    proto::SavepointStatus status;
-    if (manifest.ok()) {
-      Describe(name, *manifest, &status);
-    } else {
-      status.set_name(name);
-      status.set_state("failed");
-      status.set_why(manifest.status().message());
-    }
-    begun[name] = std::move(status);
-  }
-  return begun;
+// What answers a request, or why it does not: that is the answer then.
+using Handler = std::function<Status(const httplib::Request&, httplib::Response*)>;
+
+httplib::Server::Handler Answering(Handler handler) {
+  return [handler = std::move(handler)](const httplib::Request& request,
+                                        httplib::Response& response) {
+    const Status status = handler(request, &response);
+    if (!status.ok()) AnswerError(status, &response);
+  };
 }
 
 }  // namespace
@@ -280,7 +279,7 @@ void AdminApi::RouteCluster(httplib::Server* server) {
                 status.set_term(cluster_->term());
                 status.set_build(options_.build);
                 status.set_workers(int32_t(cluster_->Workers().size()));
-                status.set_jobs(int32_t(cluster_->JobNames().size()));
+                status.set_jobs(int32_t(cluster_->JobCount()));
                 Answer(request, status, &response);
               });
   server->Get("/api/v1/workers",
@@ -303,262 +302,260 @@ void AdminApi::RouteCluster(httplib::Server* server) {
 }
 
 void AdminApi::RouteJobs(httplib::Server* server) {
+  const auto get = [server](const std::string& path, Handler handler) {
+    server->Get(path, Answering(std::move(handler)));
+  };
   server->Get("/api/v1/jobs", [this](const httplib::Request& request, httplib::Response& response) {
     proto::JobList list;
     for (const JobView& view : cluster_->Jobs()) *list.add_jobs() = StatusOf(view);
     Answer(request, list, &response);
   });
-  server->Get(kJob, [this](const httplib::Request& request, httplib::Response& response) {
-    const std::string name = request.matches[1];
-    const std::optional<JobView> view = cluster_->Job(name);
-    if (!view.has_value()) return AnswerUnknown(name, &response);
-    Answer(request, StatusOf(*view), &response);
+  get(kJob, [this](const httplib::Request& request, httplib::Response* response) {
+    ARROW_ASSIGN_OR_RAISE(const JobView view, cluster_->Job(request.matches[1]));
+    Answer(request, StatusOf(view), response);
+    return Status::OK();
   });
-  server->Get(JobPath("/description"),
-              [this](const httplib::Request& request, httplib::Response& response) {
-                const std::string name = request.matches[1];
-                const std::optional<JobView> view = cluster_->Job(name);
-                if (!view.has_value()) return AnswerUnknown(name, &response);
-                proto::JobDescription description = DescriptionOf(*view);
-                for (const JobLog::Entry& line : cluster_->LastLines(name, kDescribedLines)) {
-                  *description.add_log() = LineOf(line);
-                }
-                Answer(request, description, &response);
-              });
-  server->Get(JobPath("/logs"),
-              [this](const httplib::Request& request, httplib::Response& response) {
-                const std::string name = request.matches[1];
-                int64_t after = 0;
-                int64_t limit = kPageDefault;
-                if (!ReadNumber(request, "after", INT64_MAX, &after, &response)) return;
-                if (!ReadNumber(request, "limit", kPageMax, &limit, &response)) return;
-                if (!cluster_->Job(name).has_value()) return AnswerUnknown(name, &response);
-                const bool warnings = request.get_param_value("level") == "warn";
-                const JobLog::Page page = cluster_->LogOf(name, after, size_t(limit), warnings);
-                proto::LogPage answer;
-                for (const JobLog::Entry& line : page.entries) *answer.add_lines() = LineOf(line);
-                answer.set_next(page.next);
-                answer.set_dropped(page.dropped);
-                Answer(request, answer, &response);
-              });
-  server->Get(JobPath("/tail"),
-              [this](const httplib::Request& request, httplib::Response& response) {
-                const std::string name = request.matches[1];
-                int64_t after = 0;
-                int64_t limit = kPageDefault;
-                if (!ReadNumber(request, "after", INT64_MAX, &after, &response)) return;
-                if (!ReadNumber(request, "limit", kPageMax, &limit, &response)) return;
-                const std::optional<JobView> view = cluster_->Job(name);
-                if (!view.has_value()) return AnswerUnknown(name, &response);
-                const std::string sink = request.get_param_value("sink");
-                if (!sink.empty() && !view->sinks.empty() && !view->sinks.contains(sink)) {
-                  std::string known;
-                  for (const auto& [of, target] : view->sinks)
-                    known += " " + of + " (" + target + ")";
-                  return AnswerError(400, "sink_unknown",
-                                     "there is no sink '" + sink + "':" + known, &response);
-                }
-                const JobRows::Page page = cluster_->RowsOf(name, after, size_t(limit), sink);
-                proto::TailPage answer;
-                for (const JobRows::Entry& row : page.entries) {
-                  proto::TailRow& shown = *answer.add_rows();
-                  shown.set_sequence(row.sequence);
-                  shown.set_sink(row.value.sink);
-                  shown.set_row(row.value.json);
-                }
-                answer.set_next(page.next);
-                answer.set_dropped(page.dropped);
-                Answer(request, answer, &response);
-              });
+  get(JobPath("/description"), [this](const httplib::Request& request,
+                                      httplib::Response* response) {
+    const std::string name = request.matches[1];
+    ARROW_ASSIGN_OR_RAISE(const JobView view, cluster_->Job(name));
+    proto::JobDescription description = DescriptionOf(view);
+    for (const JobLog::Entry& line : cluster_->LastLines(name, kDescribedLines)) {
+      *description.add_log() = LineOf(line);
+    }
+    Answer(request, description, response);
+    return Status::OK();
+  });
+  get(JobPath("/logs"), [this](const httplib::Request& request, httplib::Response* response) {
+    return AnswerLog(request.matches[1], request, response);
+  });
+  get(JobPath("/tail"), [this](const httplib::Request& request, httplib::Response* response) {
+    return AnswerRows(request.matches[1], request, response);
+  });
+}
+
+Status AdminApi::AnswerLog(const std::string& job, const httplib::Request& request,
+                           httplib::Response* response) {
+  ARROW_ASSIGN_OR_RAISE(const PageRequest wanted, ReadPage(request));
+  ARROW_RETURN_NOT_OK(cluster_->Job(job).status());
+  const bool warnings = request.get_param_value("level") == "warn";
+  const JobLog::Page page = cluster_->LogOf(job, wanted.after, wanted.limit, warnings);
+  proto::LogPage answer;
+  for (const JobLog::Entry& line : page.entries) *answer.add_lines() = LineOf(line);
+  answer.set_next(page.next);
+  answer.set_dropped(page.dropped);
+  Answer(request, answer, response);
+  return Status::OK();
+}
+
+Status AdminApi::AnswerRows(const std::string& job, const httplib::Request& request,
+                            httplib::Response* response) {
+  ARROW_ASSIGN_OR_RAISE(const PageRequest wanted, ReadPage(request));
+  ARROW_ASSIGN_OR_RAISE(const JobView view, cluster_->Job(job));
+  const std::string sink = request.get_param_value("sink");
+  if (!sink.empty() && !view.sinks.empty() && !view.sinks.contains(sink)) {
+    std::string known;
+    for (const auto& [of, target] : view.sinks) known += " " + of + " (" + target + ")";
+    return UserError("sink_unknown", "there is no sink '" + sink + "':" + known);
+  }
+  const JobRows::Page page = cluster_->RowsOf(job, wanted.after, wanted.limit, sink);
+  proto::TailPage answer;
+  for (const JobRows::Entry& row : page.entries) {
+    proto::TailRow& shown = *answer.add_rows();
+    shown.set_sequence(row.sequence);
+    shown.set_sink(row.value.sink);
+    shown.set_row(row.value.json);
+  }
+  answer.set_next(page.next);
+  answer.set_dropped(page.dropped);
+  Answer(request, answer, response);
+  return Status::OK();
 }
 
 void AdminApi::RouteChanges(httplib::Server* server) {
-  server->Post("/api/v1/jobs", [this](const httplib::Request& request,
-                                      httplib::Response& response) { Apply(request, &response); });
-  server->Delete(kJob, [this](const httplib::Request& request, httplib::Response& response) {
-    const Status status = cluster_->Remove(request.matches[1]);
-    if (!status.ok()) return AnswerError(status, &response);
-    response.status = 204;
+  const auto post = [server](const std::string& path, Handler handler) {
+    server->Post(path, Answering(std::move(handler)));
+  };
+  post("/api/v1/jobs", [this](const httplib::Request& request, httplib::Response* response) {
+    return Apply(request, response);
   });
-  const auto desire = [this, server](const char* verb, proto::JobDesire wanted) {
-    server->Post(JobPath(verb),
-                 [this, wanted](const httplib::Request& request, httplib::Response& response) {
-                   const std::string name = request.matches[1];
-                   AnswerChanged(cluster_->SetDesire(name, wanted), name, &response);
-                 });
+  server->Delete(kJob, Answering([this](const httplib::Request& request,
+                                        httplib::Response* response) {
+                   ARROW_RETURN_NOT_OK(cluster_->Remove(request.matches[1]));
+                   response->status = 204;
+                   return Status::OK();
+                 }));
+  const auto desire = [this, post](const char* verb, proto::JobDesire wanted) {
+    post(JobPath(verb), [this, wanted](const httplib::Request& request,
+                                       httplib::Response* response) {
+      const std::string name = request.matches[1];
+      ARROW_RETURN_NOT_OK(cluster_->SetDesire(name, wanted));
+      return AnswerJob(name, response);
+    });
   };
   desire("/pause", proto::JOB_PAUSED);
   desire("/resume", proto::JOB_RUNNING);
   desire("/cancel", proto::JOB_CANCELED);
-  server->Post(JobPath("/rescale"),
-               [this](const httplib::Request& request, httplib::Response& response) {
-                 const std::string name = request.matches[1];
-                 proto::RescaleRequest rescale;
-                 if (!Read(request, &rescale, &response)) return;
-                 if (rescale.parallelism() < 0 || rescale.parallelism() > kKeyGroupCount) {
-                   return AnswerError(400, "bad_parallelism",
-                                      "parallelism is 1 to 720, or 0: as the file says", &response);
-                 }
-                 AnswerChanged(cluster_->Rescale(name, rescale.parallelism()), name, &response);
-               });
-  server->Post(JobPath("/restore"),
-               [this](const httplib::Request& request, httplib::Response& response) {
-                 Restore(request.matches[1], request, &response);
-               });
+  post(JobPath("/rescale"), [this](const httplib::Request& request, httplib::Response* response) {
+    const std::string name = request.matches[1];
+    ARROW_ASSIGN_OR_RAISE(const auto rescale, Read<proto::RescaleRequest>(request));
+    if (rescale.parallelism() < 0 || rescale.parallelism() > kKeyGroupCount) {
+      return UserError("bad_parallelism", "parallelism is 1 to 720, or 0: as the file says");
+    }
+    ARROW_RETURN_NOT_OK(cluster_->Rescale(name, rescale.parallelism()));
+    return AnswerJob(name, response);
+  });
+  post(JobPath("/restore"), [this](const httplib::Request& request, httplib::Response* response) {
+    return Restore(request.matches[1], request, response);
+  });
 }
 
-void AdminApi::Apply(const httplib::Request& request, httplib::Response* response) {
-  proto::ApplyRequest apply;
-  if (!Read(request, &apply, response)) return;
+Status AdminApi::Apply(const httplib::Request& request, httplib::Response* response) {
+  ARROW_ASSIGN_OR_RAISE(const auto apply, Read<proto::ApplyRequest>(request));
   std::string warnings;
   const std::string file_name = apply.file_name().empty() ? "job file" : apply.file_name();
-  const auto job = CheckJobText(file_name, apply.file(), SystemSecrets(), &warnings);
-  if (!job.ok()) return AnswerError(job.status(), response);
-  const std::string name = (*job)->spec.name;
-  const auto action = cluster_->Apply(name, file_name, apply.file(), apply.dry_run());
-  if (!action.ok()) return AnswerError(action.status(), response);
+  ARROW_ASSIGN_OR_RAISE(const auto job,
+                        CheckJobText(file_name, apply.file(), SystemSecrets(), &warnings));
+  const std::string& name = job->spec.name;
+  ARROW_ASSIGN_OR_RAISE(const ApplyAction action,
+                        cluster_->Apply(name, file_name, apply.file(), apply.dry_run()));
   proto::ApplyResult result;
-  const std::optional<JobView> view = cluster_->Job(name);
-  if (view.has_value()) {
+  const Result<JobView> view = cluster_->Job(name);
+  if (view.ok()) {
     *result.mutable_job() = StatusOf(*view);
   } else {
     result.mutable_job()->set_name(name);
   }
-  result.set_action(*action == ApplyAction::kCreated   ? "created"
-                    : *action == ApplyAction::kChanged ? "changed"
-                                                       : "unchanged");
+  result.set_action(action == ApplyAction::kCreated   ? "created"
+                    : action == ApplyAction::kChanged ? "changed"
+                                                      : "unchanged");
   if (!warnings.empty()) result.add_warnings(warnings);
   AnswerChange(result, response);
+  return Status::OK();
 }
 
-void AdminApi::AnswerUnknown(const std::string& name, httplib::Response* response) {
-  const std::string nearest = NearestName(name, cluster_->JobNames());
-  AnswerError(404, "job_unknown",
-              "there is no job '" + name + "'" +
-                  (nearest.empty() ? "" : "; do you mean '" + nearest + "'?"),
-              response);
-}
-
-void AdminApi::AnswerJob(const std::string& name, httplib::Response* response) {
-  const std::optional<JobView> view = cluster_->Job(name);
-  if (!view.has_value()) return AnswerUnknown(name, response);
-  AnswerChange(StatusOf(*view), response);
-}
-
-void AdminApi::AnswerChanged(const Status& status, const std::string& name,
-                             httplib::Response* response) {
-  if (!status.ok()) return AnswerError(status, response);
-  AnswerJob(name, response);
+Status AdminApi::AnswerJob(const std::string& name, httplib::Response* response) {
+  ARROW_ASSIGN_OR_RAISE(const JobView view, cluster_->Job(name));
+  AnswerChange(StatusOf(view), response);
+  return Status::OK();
 }
 
 // ---- savepoints ---------------------------------------------------------------------------------
 
-void AdminApi::RouteSavepoints(httplib::Server* server) {
-  server->Get(JobPath("/savepoints"),
-              [this](const httplib::Request& request, httplib::Response& response) {
-                const std::string job = request.matches[1];
-                if (!cluster_->Job(job).has_value()) return AnswerUnknown(job, &response);
-                const auto found = SavepointsOf(options_.storage, job, cluster_->SavepointsOf(job));
-                if (!found.ok()) return AnswerError(found.status(), &response);
-                proto::SavepointList list;
-                for (const auto& [name, status] : *found) *list.add_savepoints() = status;
-                Answer(request, list, &response);
-              });
-  server->Get(JobPath("/savepoints/([^/]+)"),
-              [this](const httplib::Request& request, httplib::Response& response) {
-                const std::string job = request.matches[1];
-                const std::string name = request.matches[2];
-                if (!cluster_->Job(job).has_value()) return AnswerUnknown(job, &response);
-                const auto found = SavepointsOf(options_.storage, job, cluster_->SavepointsOf(job));
-                if (!found.ok()) return AnswerError(found.status(), &response);
-                const auto savepoint = found->find(name);
-                if (savepoint != found->end()) return Answer(request, savepoint->second, &response);
-                AnswerError(404, "savepoint_missing",
-                            "job '" + job + "' has no savepoint '" + name + "'", &response);
-              });
-  server->Post(JobPath("/savepoints"),
-               [this](const httplib::Request& request, httplib::Response& response) {
-                 MakeSavepoint(request.matches[1], request, &response);
-               });
-  server->Delete(JobPath("/savepoints/([^/]+)"),
-                 [this](const httplib::Request& request, httplib::Response& response) {
-                   const std::string job = request.matches[1];
-                   const std::string name = request.matches[2];
-                   if (!cluster_->Job(job).has_value()) return AnswerUnknown(job, &response);
-                   if (!CheckSavepointName(name, &response)) return;
-                   const auto files = JobFiles::Open(options_.storage, job);
-                   if (!files.ok()) return AnswerError(files.status(), &response);
-                   // A damaged one can be deleted too; one that is not there is told, with the
-                   // nearest name.
-                   const auto manifest = files->storage()->ReadSavepoint(name);
-                   const ErrorDetail* const detail = ErrorDetail::Of(manifest.status());
-                   if (detail != nullptr && detail->code() == "savepoint_missing") {
-                     return AnswerError(manifest.status(), &response);
-                   }
-                   const Status removed = files->storage()->RemoveSavepoint(name);
-                   if (!removed.ok()) return AnswerError(removed, &response);
-                   response.status = 204;
-                 });
+// Of a job that is there.
+Result<JobFiles> AdminApi::FilesOf(const std::string& job) {
+  ARROW_RETURN_NOT_OK(cluster_->Job(job).status());
+  return JobFiles::Open(options_.storage, job);
 }
 
-void AdminApi::MakeSavepoint(const std::string& job, const httplib::Request& request,
-                             httplib::Response* response) {
-  proto::SavepointRequest wanted;
-  if (!Read(request, &wanted, response)) return;
-  const std::optional<JobView> view = cluster_->Job(job);
-  if (!view.has_value()) return AnswerUnknown(job, response);
-  if (!CheckSavepointName(wanted.name(), response)) return;
-  const auto files = JobFiles::Open(options_.storage, job);
-  if (!files.ok()) return AnswerError(files.status(), response);
-  if (files->storage()->ReadSavepoint(wanted.name()).ok()) {
-    return AnswerError(409, "savepoint_exists",
-                       "job '" + job + "' has a savepoint '" + wanted.name() + "' already",
-                       response);
+void AdminApi::RouteSavepoints(httplib::Server* server) {
+  const std::string one = JobPath("/savepoints/([^/]+)");
+  server->Get(JobPath("/savepoints"),
+              Answering([this](const httplib::Request& request, httplib::Response* response) {
+                ARROW_ASSIGN_OR_RAISE(const auto found, Savepoints(request.matches[1]));
+                proto::SavepointList list;
+                for (const auto& [name, status] : found) *list.add_savepoints() = status;
+                Answer(request, list, response);
+                return Status::OK();
+              }));
+  server->Get(one, Answering([this](const httplib::Request& request, httplib::Response* response) {
+                const std::string job = request.matches[1];
+                const std::string name = request.matches[2];
+                ARROW_ASSIGN_OR_RAISE(const auto found, Savepoints(job));
+                const auto savepoint = found.find(name);
+                if (savepoint == found.end()) {
+                  return UserError("savepoint_missing",
+                                   "job '" + job + "' has no savepoint '" + name + "'");
+                }
+                Answer(request, savepoint->second, response);
+                return Status::OK();
+              }));
+  server->Post(JobPath("/savepoints"),
+               Answering([this](const httplib::Request& request, httplib::Response* response) {
+                 return MakeSavepoint(request.matches[1], request, response);
+               }));
+  server->Delete(one, Answering([this](const httplib::Request& request,
+                                       httplib::Response* response) {
+                   const std::string name = request.matches[2];
+                   ARROW_ASSIGN_OR_RAISE(const JobFiles files, FilesOf(request.matches[1]));
+                   ARROW_RETURN_NOT_OK(CheckSavepointName(name));
+                   ARROW_RETURN_NOT_OK(files.storage()->RemoveSavepoint(name));
+                   response->status = 204;
+                   return Status::OK();
+                 }));
+}
+
+// Those on disk, and those that were begun here and are not (yet) there.
+Result<std::map<std::string, proto::SavepointStatus>> AdminApi::Savepoints(const std::string& job) {
+  ARROW_ASSIGN_OR_RAISE(const JobFiles files, FilesOf(job));
+  ARROW_ASSIGN_OR_RAISE(const auto names, files.storage()->ListSavepoints());
+  auto savepoints = cluster_->SavepointsOf(job);
+  std::erase_if(savepoints, [](const auto& entry) { return entry.second.state() == "complete"; });
+  for (const std::string& name : names) {
+    const auto manifest = files.storage()->ReadSavepoint(name);
+    proto::SavepointStatus status;
+    if (manifest.ok()) {
+      Describe(name, *manifest, &status);
+    } else {
+      status.set_name(name);
+      status.set_state("failed");
+      status.set_why(manifest.status().message());
+    }
+    savepoints[name] = std::move(status);
   }
-  const bool at_rest = view->phase == JobPhase::kPaused || view->phase == JobPhase::kCanceled ||
-                       view->phase == JobPhase::kFailed || view->phase == JobPhase::kFinished;
-  const Status status = at_rest ? files->MakeSavepoint(wanted.name(), *clock_)
-                                : cluster_->BeginSavepoint(job, wanted.name());
-  if (!status.ok()) return AnswerError(status, response);
+  return savepoints;
+}
+
+Status AdminApi::MakeSavepoint(const std::string& job, const httplib::Request& request,
+                               httplib::Response* response) {
+  ARROW_ASSIGN_OR_RAISE(const auto wanted, Read<proto::SavepointRequest>(request));
+  const std::string& name = wanted.name();
+  ARROW_ASSIGN_OR_RAISE(const JobView view, cluster_->Job(job));
+  ARROW_RETURN_NOT_OK(CheckSavepointName(name));
+  ARROW_ASSIGN_OR_RAISE(const JobFiles files, JobFiles::Open(options_.storage, job));
+  if (files.storage()->ReadSavepoint(name).ok()) {
+    return UserError("savepoint_exists",
+                     "job '" + job + "' has a savepoint '" + name + "' already");
+  }
+  const bool at_rest = view.phase == JobPhase::kPaused || view.phase == JobPhase::kCanceled ||
+                       view.phase == JobPhase::kFailed || view.phase == JobPhase::kFinished;
+  ARROW_RETURN_NOT_OK(at_rest ? files.MakeSavepoint(name, *clock_)
+                              : cluster_->BeginSavepoint(job, name));
   proto::SavepointStatus answer;
-  answer.set_name(wanted.name());
+  answer.set_name(name);
   answer.set_state("in_progress");
   if (at_rest) {
-    const auto manifest = files->storage()->ReadSavepoint(wanted.name());
-    if (!manifest.ok()) return AnswerError(manifest.status(), response);
-    Describe(wanted.name(), *manifest, &answer);
+    ARROW_ASSIGN_OR_RAISE(const auto manifest, files.storage()->ReadSavepoint(name));
+    Describe(name, manifest, &answer);
   }
   response->status = at_rest ? 201 : 202;
   AnswerChange(answer, response);
+  return Status::OK();
 }
 
-void AdminApi::Restore(const std::string& job, const httplib::Request& request,
-                       httplib::Response* response) {
-  proto::RestoreRequest wanted;
-  if (!Read(request, &wanted, response)) return;
-  if (!cluster_->Job(job).has_value()) return AnswerUnknown(job, response);
+Status AdminApi::Restore(const std::string& job, const httplib::Request& request,
+                         httplib::Response* response) {
+  ARROW_ASSIGN_OR_RAISE(const auto wanted, Read<proto::RestoreRequest>(request));
+  ARROW_RETURN_NOT_OK(cluster_->Job(job).status());
   if (wanted.savepoint().empty() == (wanted.epoch() == 0) || wanted.epoch() < 0) {
-    return AnswerError(400, "bad_restore", "expected either a savepoint's name or an epoch",
-                       response);
+    return UserError("bad_restore", "expected either a savepoint's name or an epoch");
   }
   if (wanted.epoch() > 0 && !wanted.accept_duplicates()) {
-    return AnswerError(400, "bad_restore",
-                       "what was published after that checkpoint is published again: "
-                       "accept_duplicates must be true",
-                       response);
+    return UserError("bad_restore",
+                     "what was published after that checkpoint is published again: "
+                     "accept_duplicates must be true");
   }
   proto::RestorePoint point;
   if (wanted.savepoint().empty()) {
     point.set_epoch(wanted.epoch());
   } else {
-    if (!CheckSavepointName(wanted.savepoint(), response)) return;
-    const auto files = JobFiles::Open(options_.storage, job);
-    if (!files.ok()) return AnswerError(files.status(), response);
-    const auto manifest = files->storage()->ReadSavepoint(wanted.savepoint());
-    if (!manifest.ok()) return AnswerError(manifest.status(), response);
+    ARROW_RETURN_NOT_OK(CheckSavepointName(wanted.savepoint()));
+    ARROW_ASSIGN_OR_RAISE(const JobFiles files, JobFiles::Open(options_.storage, job));
+    ARROW_RETURN_NOT_OK(files.storage()->ReadSavepoint(wanted.savepoint()).status());
     point.set_savepoint(wanted.savepoint());
   }
-  AnswerChanged(cluster_->Restore(job, point), job, response);
+  ARROW_RETURN_NOT_OK(cluster_->Restore(job, point));
+  return AnswerJob(job, response);
 }
 
 }  // namespace millrace

@@ -2,12 +2,15 @@
 // proto/admin.proto. docs/admin-api.md.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <string>
 
+#include "coordinator/job_files.h"
 #include "engine/env/clock.h"
 #include "engine/http/api_tokens.h"
 #include "engine/http/http_service.h"
+#include "proto/admin.pb.h"
 
 namespace httplib {
 struct Request;
@@ -54,14 +57,19 @@ class AdminApi {
   // True: it may go on; else it was answered.
   bool Admit(const httplib::Request& request, httplib::Response* response);
 
-  void Apply(const httplib::Request& request, httplib::Response* response);
-  void AnswerJob(const std::string& name, httplib::Response* response);
-  void AnswerUnknown(const std::string& name, httplib::Response* response);
-  void AnswerChanged(const Status& status, const std::string& name, httplib::Response* response);
-  void MakeSavepoint(const std::string& job, const httplib::Request& request,
-                     httplib::Response* response);
-  void Restore(const std::string& job, const httplib::Request& request,
-               httplib::Response* response);
+  // Each answers, or says why it does not.
+  Status AnswerJob(const std::string& name, httplib::Response* response);
+  Status AnswerLog(const std::string& job, const httplib::Request& request,
+                   httplib::Response* response);
+  Status AnswerRows(const std::string& job, const httplib::Request& request,
+                    httplib::Response* response);
+  Status Apply(const httplib::Request& request, httplib::Response* response);
+  Status MakeSavepoint(const std::string& job, const httplib::Request& request,
+                       httplib::Response* response);
+  Status Restore(const std::string& job, const httplib::Request& request,
+                 httplib::Response* response);
+  Result<JobFiles> FilesOf(const std::string& job);
+  Result<std::map<std::string, proto::SavepointStatus>> Savepoints(const std::string& job);
 
   const AdminApiOptions options_;
   ClusterCoordinator* const cluster_;

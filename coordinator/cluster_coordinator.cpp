@@ -39,15 +39,12 @@ class ClusterCoordinator::Observer final : public JobObserver {
 
   void OnCheckpoint(const CompletedCheckpoint& checkpoint) override {
     metrics_.OnCheckpoint(checkpoint, cluster_->options_.surroundings.clock->Wall());
-    cluster_->events_.Post(
-        [this_ = cluster_, job = job_, serial = serial_, epoch = checkpoint.epoch] {
-          Led* const led = this_->LedOf(job, serial);
-          if (led == nullptr) return;
-          ++led->checkpoints;
-          led->last_epoch = epoch.value();
-          led->last_checkpoint = this_->now();
-          this_->state_.OnCheckpoint(job, led->attempt->attempt());
-        });
+    OnLed([this_ = cluster_, job = job_, epoch = checkpoint.epoch](Led* led) {
+      ++led->checkpoints;
+      led->last_epoch = epoch.value();
+      led->last_checkpoint = this_->now();
+      this_->state_.OnCheckpoint(job, led->attempt->attempt());
+    });
   }
   void OnAbandoned(Epoch epoch, const std::string& why) override {
     metrics_.OnAbandoned();
@@ -136,15 +133,6 @@ ClusterCoordinator::~ClusterCoordinator() {
 std::optional<Status> ClusterCoordinator::failure() const {
   const std::lock_guard lock(mutex_);
   return failure_;
-}
-
-void ClusterCoordinator::Ask(const std::function<void()>& what) {
-  std::promise<void> done;
-  events_.Post([&] {
-    what();
-    done.set_value();
-  });
-  done.get_future().wait();
 }
 
 void ClusterCoordinator::Run(const std::stop_token& stop) {
@@ -511,12 +499,10 @@ void ClusterCoordinator::OnJobEnded(const std::string& job, int64_t serial, cons
 
 // By who leads at that moment: also a wish that changes nothing is a promise.
 Status ClusterCoordinator::AskWhoLeads(const std::function<Status()>& wish) {
-  Status status;
-  Ask([&] {
+  return Ask([&] {
     StillLeads();
-    status = wish();
+    return wish();
   });
-  return status;
 }
 
 Result<ApplyAction> ClusterCoordinator::Apply(const std::string& name, const std::string& file_name,
@@ -622,90 +608,72 @@ JobView ClusterCoordinator::ViewOf(const std::string& name, const ClusterState::
 }
 
 std::vector<JobView> ClusterCoordinator::Jobs() {
-  std::vector<JobView> views;
-  Ask([&] {
+  return Ask([&] {
+    std::vector<JobView> views;
     for (const auto& [name, job] : state_.jobs()) views.push_back(ViewOf(name, job));
+    return views;
   });
-  return views;
 }
 
-std::optional<JobView> ClusterCoordinator::Job(const std::string& name) {
-  std::optional<JobView> view;
-  Ask([&] {
-    const auto found = state_.jobs().find(name);
-    if (found != state_.jobs().end()) view = ViewOf(name, found->second);
+Result<JobView> ClusterCoordinator::Job(const std::string& name) {
+  return Ask([&]() -> Result<JobView> {
+    ARROW_ASSIGN_OR_RAISE(const ClusterState::Job* const job, state_.JobOf(name));
+    return ViewOf(name, *job);
   });
-  return view;
 }
 
-std::vector<std::string> ClusterCoordinator::JobNames() {
-  std::vector<std::string> names;
-  Ask([&] {
-    for (const auto& [name, job] : state_.jobs()) names.push_back(name);
-  });
-  return names;
+size_t ClusterCoordinator::JobCount() {
+  return Ask([&] { return state_.jobs().size(); });
 }
 
 JobLog::Page ClusterCoordinator::LogOf(const std::string& name, int64_t after, size_t limit,
                                        bool warnings_only) {
-  JobLog::Page page;
-  Ask([&] {
+  return Ask([&] {
     const auto told = told_.find(name);
-    if (told == told_.end()) return;
-    page = told->second.log.After(
+    if (told == told_.end()) return JobLog::Page();
+    return told->second.log.After(
         after, limit, [&](const JobLine& line) { return line.is_warning || !warnings_only; });
   });
-  return page;
 }
 
 std::vector<JobLog::Entry> ClusterCoordinator::LastLines(const std::string& name, size_t count) {
-  std::vector<JobLog::Entry> lines;
-  Ask([&] {
+  return Ask([&] {
     const auto told = told_.find(name);
-    if (told != told_.end()) lines = told->second.log.Last(count);
+    return told == told_.end() ? std::vector<JobLog::Entry>() : told->second.log.Last(count);
   });
-  return lines;
 }
 
 JobRows::Page ClusterCoordinator::RowsOf(const std::string& name, int64_t after, size_t limit,
                                          const std::string& sink) {
-  JobRows::Page page;
-  Ask([&] {
-    if (!state_.jobs().contains(name)) return;
+  return Ask([&] {
+    if (!state_.jobs().contains(name)) return JobRows::Page();
     Told& told = told_[name];
     told.watched = now();
-    page = told.rows.After(after, limit,
+    return told.rows.After(after, limit,
                            [&](const JobRow& row) { return sink.empty() || row.sink == sink; });
   });
-  return page;
 }
 
 Status ClusterCoordinator::BeginSavepoint(const std::string& name, const std::string& savepoint) {
-  Status status;
-  Ask([&] {
-    const auto job = state_.jobs().find(name);
-    if (job == state_.jobs().end()) {
-      status = UserError("job_unknown", "there is no job '" + name + "'");
-      return;
-    }
+  return Ask([&]() -> Status {
+    ARROW_ASSIGN_OR_RAISE(const ClusterState::Job* const job, state_.JobOf(name));
     const auto led = led_.find(name);
-    if (job->second.phase != JobPhase::kRunning || led == led_.end()) {
-      status = UserError("job_not_running", "job '" + name + "' is " +
-                                                std::string(JobPhaseName(job->second.phase)) +
-                                                ": ask again when it runs, or pause it first");
-      return;
+    if (job->phase != JobPhase::kRunning || led == led_.end()) {
+      return UserError("job_not_running", "job '" + name + "' is " +
+                                              std::string(JobPhaseName(job->phase)) +
+                                              ": ask again when it runs, or pause it first");
     }
     auto& savepoints = told_[name].savepoints;
     while (savepoints.size() >= kSavepointsTold) savepoints.erase(savepoints.begin());
     proto::SavepointStatus& begun = savepoints[savepoint];
-    if (begun.state() == "in_progress") return;  // it is the one that was asked for
+    if (begun.state() == "in_progress") return Status::OK();  // it is the one that was asked for
     begun.set_name(savepoint);
     begun.set_state("in_progress");
     begun.clear_why();
     led->second.attempt->RequestSavepoint(savepoint);
     Tell(name, /*is_warning=*/false, "coordinator", "savepoint '" + savepoint + "' is begun");
+    return Status::OK();
   });
-  return status;
 }
 
 void ClusterCoordinator::OnSavepoint(const std::string& job, const std::string& savepoint,
@@ -723,18 +691,16 @@ void ClusterCoordinator::OnSavepoint(const std::string& job, const std::string& 
 
 std::map<std::string, proto::SavepointStatus> ClusterCoordinator::SavepointsOf(
     const std::string& name) {
-  std::map<std::string, proto::SavepointStatus> savepoints;
-  Ask([&] {
-    if (const auto told = told_.find(name); told != told_.end()) {
-      savepoints = told->second.savepoints;
-    }
+  return Ask([&] {
+    const auto told = told_.find(name);
+    return told == told_.end() ? std::map<std::string, proto::SavepointStatus>()
+                               : told->second.savepoints;
   });
-  return savepoints;
 }
 
 std::vector<WorkerView> ClusterCoordinator::Workers() {
-  std::vector<WorkerView> views;
-  Ask([&] {
+  return Ask([&] {
+    std::vector<WorkerView> views;
     for (const auto& [name, worker] : state_.workers()) {
       WorkerView view{worker, now() - beats_[name], {}};
       for (const auto& [of, job] : state_.jobs()) {
@@ -742,8 +708,8 @@ std::vector<WorkerView> ClusterCoordinator::Workers() {
       }
       views.push_back(std::move(view));
     }
+    return views;
   });
-  return views;
 }
 
 }  // namespace millrace

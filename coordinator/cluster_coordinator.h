@@ -60,9 +60,9 @@ class ClusterCoordinator final : private ExchangeObserver, private ClusterHost {
   Status Restore(const std::string& name, const proto::RestorePoint& point);
   Status Remove(const std::string& name);
   std::vector<JobView> Jobs();
-  // None: there is no such job.
-  std::optional<JobView> Job(const std::string& name);
-  std::vector<std::string> JobNames();
+  // "job_unknown" (user, names the nearest).
+  Result<JobView> Job(const std::string& name);
+  size_t JobCount();
   // Lines of a job's log, and rows on their way to its sinks (`sink`: of that one only), which are
   // shown for a while from the first request on. Empty where there is no such job.
   JobLog::Page LogOf(const std::string& name, int64_t after, size_t limit, bool warnings_only);
@@ -110,8 +110,13 @@ class ClusterCoordinator final : private ExchangeObserver, private ClusterHost {
   static constexpr size_t kJobsMax = 1000;
 
   ClusterCoordinator(ClusterCoordinatorOptions options, ClusterLog* log);
-  // Runs `what` on the thread that decides, and waits for it.
-  void Ask(const std::function<void()>& what);
+  // Runs `what` on the thread that decides, and gives what it gives.
+  template <typename What>
+  auto Ask(const What& what) -> decltype(what()) {
+    std::packaged_task<decltype(what())()> task(what);
+    events_.Post([&task] { task(); });
+    return task.get_future().get();
+  }
   Status AskWhoLeads(const std::function<Status()>& wish);
   void Run(const std::stop_token& stop);
   MonotonicTime now() const { return options_.surroundings.clock->Monotonic(); }

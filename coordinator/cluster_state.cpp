@@ -32,12 +32,6 @@ bool LivesOn(const ClusterState::Job& job, const WorkerInfo& worker) {
   return part != job.workers.end() && part->second.session == worker.session;
 }
 
-Status JobUnknown(const std::string& name, const std::vector<std::string>& names) {
-  const std::string nearest = NearestName(name, names);
-  return UserError("job_unknown", "there is no job '" + name + "'" +
-                                      (nearest.empty() ? "" : "; do you mean '" + nearest + "'?"));
-}
-
 }  // namespace
 
 ClusterState::ClusterState(const proto::Catalog& catalog, MonotonicTime now) {
@@ -73,13 +67,20 @@ ClusterState::Job* ClusterState::Find(const std::string& name, int64_t attempt) 
   return found == jobs_.end() || found->second.attempt != attempt ? nullptr : &found->second;
 }
 
-Result<ClusterState::Job*> ClusterState::Known(const std::string& name) {
+Result<const ClusterState::Job*> ClusterState::JobOf(const std::string& name) const {
   const auto found = jobs_.find(name);
   if (found != jobs_.end()) return &found->second;
   std::vector<std::string> names;
   names.reserve(jobs_.size());
   for (const auto& [of, job] : jobs_) names.push_back(of);
-  return JobUnknown(name, names);
+  const std::string nearest = NearestName(name, names);
+  return UserError("job_unknown", "there is no job '" + name + "'" +
+                                      (nearest.empty() ? "" : "; do you mean '" + nearest + "'?"));
+}
+
+Result<ClusterState::Job*> ClusterState::Known(const std::string& name) {
+  ARROW_RETURN_NOT_OK(JobOf(name).status());
+  return &jobs_.at(name);
 }
 
 void ClusterState::Enter(Job* job, JobPhase phase, const std::string& why, MonotonicTime now,

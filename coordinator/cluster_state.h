@@ -167,6 +167,8 @@ class ClusterState {
 
   const std::map<std::string, Job>& jobs() const { return jobs_; }
   const std::map<std::string, WorkerInfo>& workers() const { return workers_; }
+  // "job_unknown" (user, names the nearest).
+  Result<const Job*> JobOf(const std::string& name) const;
   proto::Catalog ToCatalog() const;
 
   // Changes of the workers within this time are one move.
