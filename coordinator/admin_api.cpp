@@ -9,6 +9,7 @@
 
 #include "coordinator/cluster_coordinator.h"
 #include "coordinator/job_files.h"
+#include "engine/env/loopback.h"
 #include "engine/metrics/log.h"
 #include "engine/plan/checked_job.h"
 #include "proto/admin.pb.h"
@@ -114,9 +115,8 @@ Result<Message> Read(const httplib::Request& request) {
   if (request.body.empty()) return message;
   const auto status = google::protobuf::util::JsonStringToMessage(request.body, &message);
   if (status.ok()) return message;
-  return UserError("bad_request", "the body is no " +
-                                      std::string(message.GetDescriptor()->name()) + ": " +
-                                      std::string(status.message().as_string()));
+  return UserError("bad_request", "the body is no " + std::string(message.GetDescriptor()->name()) +
+                                      ": " + std::string(status.message().as_string()));
 }
 
 // A number among the parameters, or `otherwise`.
@@ -173,26 +173,24 @@ void Describe(const std::string& name, const proto::Manifest& manifest,
 using Handler = std::function<Status(const httplib::Request&, httplib::Response*)>;
 
 httplib::Server::Handler Answering(Handler handler) {
-  return [handler = std::move(handler)](const httplib::Request& request,
-                                        httplib::Response& response) {
-    const Status status = handler(request, &response);
-    if (!status.ok()) AnswerError(status, &response);
-  };
+  return
+      [handler = std::move(handler)](const httplib::Request& request, httplib::Response& response) {
+        const Status status = handler(request, &response);
+        if (!status.ok()) AnswerError(status, &response);
+      };
 }
 
 }  // namespace
 
 Result<std::unique_ptr<AdminApi>> AdminApi::Make(AdminApiOptions options,
                                                  ClusterCoordinator* cluster, const Clock* clock) {
-  const std::string& host = options.host;
-  const bool loopback = host == "localhost" || host.starts_with("127.") || host == "::1";
   if (options.tls_certificate.empty() != options.tls_key.empty()) {
     return UserError("api_unprotected", "--api-tls-cert and --api-tls-key go together");
   }
   const bool protected_ = !options.tokens.empty() && !options.tls_certificate.empty();
-  if (!loopback && !protected_) {
+  if (!IsLoopbackHost(options.host) && !protected_) {
     return UserError("api_unprotected",
-                     "--api " + host +
+                     "--api " + options.host +
                          ": beyond loopback the API needs --api-tokens, --api-tls-cert and "
                          "--api-tls-key");
   }
@@ -315,17 +313,17 @@ void AdminApi::RouteJobs(httplib::Server* server) {
     Answer(request, StatusOf(view), response);
     return Status::OK();
   });
-  get(JobPath("/description"), [this](const httplib::Request& request,
-                                      httplib::Response* response) {
-    const std::string name = request.matches[1];
-    ARROW_ASSIGN_OR_RAISE(const JobView view, cluster_->Job(name));
-    proto::JobDescription description = DescriptionOf(view);
-    for (const JobLog::Entry& line : cluster_->LastLines(name, kDescribedLines)) {
-      *description.add_log() = LineOf(line);
-    }
-    Answer(request, description, response);
-    return Status::OK();
-  });
+  get(JobPath("/description"),
+      [this](const httplib::Request& request, httplib::Response* response) {
+        const std::string name = request.matches[1];
+        ARROW_ASSIGN_OR_RAISE(const JobView view, cluster_->Job(name));
+        proto::JobDescription description = DescriptionOf(view);
+        for (const JobLog::Entry& line : cluster_->LastLines(name, kDescribedLines)) {
+          *description.add_log() = LineOf(line);
+        }
+        Answer(request, description, response);
+        return Status::OK();
+      });
   get(JobPath("/logs"), [this](const httplib::Request& request, httplib::Response* response) {
     return AnswerLog(request.matches[1], request, response);
   });
@@ -379,19 +377,19 @@ void AdminApi::RouteChanges(httplib::Server* server) {
   post("/api/v1/jobs", [this](const httplib::Request& request, httplib::Response* response) {
     return Apply(request, response);
   });
-  server->Delete(kJob, Answering([this](const httplib::Request& request,
-                                        httplib::Response* response) {
+  server->Delete(kJob,
+                 Answering([this](const httplib::Request& request, httplib::Response* response) {
                    ARROW_RETURN_NOT_OK(cluster_->Remove(request.matches[1]));
                    response->status = 204;
                    return Status::OK();
                  }));
   const auto desire = [this, post](const char* verb, proto::JobDesire wanted) {
-    post(JobPath(verb), [this, wanted](const httplib::Request& request,
-                                       httplib::Response* response) {
-      const std::string name = request.matches[1];
-      ARROW_RETURN_NOT_OK(cluster_->SetDesire(name, wanted));
-      return AnswerJob(name, response);
-    });
+    post(JobPath(verb),
+         [this, wanted](const httplib::Request& request, httplib::Response* response) {
+           const std::string name = request.matches[1];
+           ARROW_RETURN_NOT_OK(cluster_->SetDesire(name, wanted));
+           return AnswerJob(name, response);
+         });
   };
   desire("/pause", proto::JOB_PAUSED);
   desire("/resume", proto::JOB_RUNNING);
@@ -474,8 +472,8 @@ void AdminApi::RouteSavepoints(httplib::Server* server) {
                Answering([this](const httplib::Request& request, httplib::Response* response) {
                  return MakeSavepoint(request.matches[1], request, response);
                }));
-  server->Delete(one, Answering([this](const httplib::Request& request,
-                                       httplib::Response* response) {
+  server->Delete(one,
+                 Answering([this](const httplib::Request& request, httplib::Response* response) {
                    const std::string name = request.matches[2];
                    ARROW_ASSIGN_OR_RAISE(const JobFiles files, FilesOf(request.matches[1]));
                    ARROW_RETURN_NOT_OK(CheckSavepointName(name));

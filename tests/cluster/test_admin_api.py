@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import requests
 
-from cluster.test_fleet import MINUTES, PARTITIONS, Case, case, started
+from cluster.fleet_case import MINUTES, PARTITIONS, Case, case, started
 from harness.fleet import Fleet
 from harness.kafka import Kafka, Record
 from harness.millrace import Process
@@ -57,7 +57,7 @@ def test_it_says_how_a_job_is(kafka: Kafka, case: Case, tmp_path: Path) -> None:
         kafka.sender().send(
             case.topic,
             [
-                Record(case._value(24 * 60 - 1, 0, "end", 0), partition=partition)
+                Record(case.value(24 * 60 - 1, 0, "end", 0), partition=partition)
                 for partition in range(1, PARTITIONS)
             ],
         )

@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from cluster.test_fleet import DEVICES, MINUTES, PARTITIONS, PER_MINUTE, Case, started
+from cluster.fleet_case import DEVICES, MINUTES, PARTITIONS, PER_MINUTE, Case, case, started
 from harness.fleet import Fleet
 from harness.kafka import Kafka
 from harness.millrace import Metrics, documented_metrics
 from harness.waiting import wait_for
+
+__all__ = ["case"]  # the fixture
 
 HALF = MINUTES // 2
 READINGS_A_MINUTE = DEVICES * PER_MINUTE
@@ -22,11 +24,6 @@ HELD = (
     "millrace_watermark_delay_seconds",
     "millrace_state_size_bytes",
 )
-
-
-@pytest.fixture
-def case(kafka: Kafka, tmp_path: Path, request: pytest.FixtureRequest) -> Case:
-    return Case(kafka, tmp_path, request.node.name)
 
 
 class Shown:
@@ -79,7 +76,7 @@ class Shown:
 
 
 def families(metrics: Metrics) -> set[str]:
-    known = documented_metrics()
+    known = set(documented_metrics())
     found = set()
     for name, labels, _ in metrics.samples:
         base = name

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import trustme
 
-from cluster.test_fleet import MINUTES, Case, case, started
+from cluster.fleet_case import MINUTES, Case, case, started
 from harness import millrace
 from harness.fleet import Fleet
 from harness.kafka import Kafka

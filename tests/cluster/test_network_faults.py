@@ -243,6 +243,14 @@ def test_a_killed_worker_is_back_at_another_address(live: Live) -> None:
     live.check()
 
 
+def check_they_come_back(live: Live) -> None:
+    live.fleet.wait_for_job(live.name, "waiting")
+    for name in ("worker-0", "worker-1"):
+        live.fleet.start_worker(name, proxied=True)
+    live.wait_for_slots("worker-0", "worker-1")
+    live.check()
+
+
 def test_all_workers_leave_and_come_back(live: Live) -> None:
     live.start("worker-0", "worker-1")
     workers = list(live.fleet.workers.values())
@@ -250,11 +258,7 @@ def test_all_workers_leave_and_come_back(live: Live) -> None:
         worker.send(signal.SIGTERM)
     for worker in workers:
         assert worker.wait(20) == 0, worker.output[-4000:]
-    live.fleet.wait_for_job(live.name, "waiting")
-    for name in ("worker-0", "worker-1"):
-        live.fleet.start_worker(name, proxied=True)
-    live.wait_for_slots("worker-0", "worker-1")
-    live.check()
+    check_they_come_back(live)
 
 
 @pytest.mark.full
@@ -262,11 +266,7 @@ def test_all_workers_are_killed_and_come_back(live: Live) -> None:
     live.start("worker-0", "worker-1")
     for worker in live.fleet.workers.values():
         worker.kill()
-    live.fleet.wait_for_job(live.name, "waiting")
-    for name in ("worker-0", "worker-1"):
-        live.fleet.start_worker(name, proxied=True)
-    live.wait_for_slots("worker-0", "worker-1")
-    live.check()
+    check_they_come_back(live)
 
 
 @pytest.mark.full

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from cluster.test_fleet import Case
+from cluster.fleet_case import Case
 from harness.fleet import Fleet
 from harness.kafka import Kafka
 from harness.waiting import wait_for

@@ -16,7 +16,7 @@ import pytest
 import requests
 import yaml
 
-from cluster.test_fleet import MINUTES, Case
+from cluster.fleet_case import MINUTES, Case
 from containers.engine import Engine
 from devtool import install, paths
 from harness.kafka import Kafka

@@ -251,11 +251,12 @@ class Metrics:
         return sum(values) if values else None
 
 
-def documented_metrics() -> set[str]:
-    """The names in the tables of docs/metrics.md."""
-    return {
-        word.split("{")[0]
-        for line in (paths.ROOT / "docs" / "metrics.md").read_text().splitlines()
-        if line.startswith("| `millrace_")
-        for word in line.split("|")[1].replace("`", "").replace(", millrace", " millrace").split()
-    }
+def documented_metrics() -> dict[str, set[str]]:
+    """Names and labels, as the tables of docs/metrics.md have them."""
+    found: dict[str, set[str]] = {}
+    for line in (paths.ROOT / "docs" / "metrics.md").read_text().splitlines():
+        if not line.startswith("| `millrace_"):
+            continue
+        for name, labels in re.findall(r"`(millrace_\w+)(?:\{([\w,]*)\})?`", line.split("|")[1]):
+            found[name] = set(filter(None, labels.split(",")))
+    return found

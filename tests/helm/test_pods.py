@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from cluster.test_fleet import MINUTES, Case
+from cluster.fleet_case import MINUTES, Case
 from devtool import paths
 from harness.kafka import Kafka
 from harness.millrace import program

@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from devtool import paths
+from harness.millrace import documented_metrics
 from helm.chart import Object, render
 from helm.handbook import OPERATIONS
 
@@ -23,7 +24,6 @@ TESTS = Path(__file__).with_name("alerts_test.yaml")
 # Labels that the ServiceMonitor, Prometheus, or (job, of a cluster's metrics) Millrace adds.
 TARGET_LABELS = {"namespace", "millrace_cluster", "job", "pod", "instance", "service"}
 OTHER_METRICS: dict[str, set[str]] = {"up": set()}
-METRICS = paths.ROOT / "docs" / "metrics.md"
 HISTOGRAM_PARTS = ("_bucket", "_sum", "_count")
 
 
@@ -109,17 +109,6 @@ def test_each_alert_has_its_paragraph() -> None:
 
 
 # ---- metrics and labels
-
-
-def documented_metrics() -> dict[str, set[str]]:
-    """Names and labels, as the tables in docs/metrics.md have them."""
-    found: dict[str, set[str]] = {}
-    for line in METRICS.read_text().splitlines():
-        if not line.startswith("| `millrace_"):
-            continue
-        for name, labels in re.findall(r"`(millrace_\w+)(?:\{([\w,]*)\})?`", line.split("|")[1]):
-            found[name] = set(filter(None, labels.split(",")))
-    return found
 
 
 def metrics_in_code() -> set[str]:

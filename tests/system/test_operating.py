@@ -115,7 +115,7 @@ def test_metrics_are_right_and_documented(
     rare = {"millrace_lost_offsets_total", "millrace_filtered_records_total",
             "millrace_non_finite_values_total", "millrace_empty_records_total"}  # fmt: skip
     # Of jobs with lookups and per_key: test_lookups.py, test_per_key.py.
-    documented = documented_metrics()
+    documented = set(documented_metrics())
     rare |= {name for name in documented if name.startswith("millrace_lookup_")}
     rare.add("millrace_keys")
     # Of clusters: cluster/test_cluster_metrics.py.

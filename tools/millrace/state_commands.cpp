@@ -188,10 +188,6 @@ int RunSavepointDelete(const StateOptions& options) {
   if (job == nullptr) return kExitError;
   const auto state = OpenState(options, job->spec.name);
   if (!state.ok()) return Fail(state.status());
-  // It exists, or the nearest name is told.
-  const auto manifest = state->storage()->ReadSavepoint(options.savepoint);
-  const ErrorDetail* const detail = ErrorDetail::Of(manifest.status());
-  if (detail != nullptr && detail->code() == "savepoint_missing") return Fail(manifest.status());
   const Status removed = state->storage()->RemoveSavepoint(options.savepoint);
   return removed.ok() ? kExitOk : Fail(removed);
 }

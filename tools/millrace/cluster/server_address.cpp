@@ -82,10 +82,6 @@ std::string ServerAddress::ToString() const {
          std::to_string(port) + prefix;
 }
 
-bool ServerAddress::IsLoopback() const {
-  return host == "localhost" || host == "::1" || host.starts_with("127.");
-}
-
 Result<std::vector<ServerAddress>> ParseServers(std::string_view text) {
   std::vector<ServerAddress> servers;
   while (true) {

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "engine/base/status.h"
+#include "engine/env/loopback.h"
 
 namespace millrace {
 
@@ -16,8 +17,7 @@ struct ServerAddress {
   std::string prefix;  // of its paths, before /api/v1; mostly empty: "/millrace"
 
   std::string ToString() const;  // "https://[::1]:8443/millrace"
-  // By its name; what a name means is for the resolver to say.
-  bool IsLoopback() const;
+  bool IsLoopback() const { return IsLoopbackHost(host); }
   friend bool operator==(const ServerAddress&, const ServerAddress&) = default;
 };
 
