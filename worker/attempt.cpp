@@ -205,8 +205,31 @@ void Attempt::LoadStreams(const RunFigures& figures, proto::AttemptLoad* load) c
   for (auto& [name, stream] : streams) *load->add_streams() = std::move(stream);
 }
 
-proto::AttemptLoad Attempt::Load() {
-  proto::AttemptLoad load;
+void Attempt::LoadSlots(const RunFigures& figures, proto::AttemptLoad* load) const {
+  std::map<int32_t, MonotonicTime> cpu;
+  for (int32_t i = 0; i < int32_t(layout_.actors.size()); ++i) {
+    const ActorPlan& actor = layout_.at(Address(i));
+    const bool of_slot = actor.kind == ActorKind::kReader || actor.kind == ActorKind::kTask;
+    if (!of_slot || !IsHere(Address(i))) continue;
+    const auto used = figures.cpu_times.find(actor.name);
+    cpu[actor.index] += used == figures.cpu_times.end() ? MonotonicTime(0) : used->second;
+  }
+  for (const auto& [slot, used] : cpu) {
+    proto::SlotLoad& of_slot = *load->add_slots();
+    of_slot.set_slot(slot);
+    of_slot.set_cpu_micros(std::chrono::duration_cast<Micros>(used).count());
+  }
+}
+
+void Attempt::Tell(EventTime wall, const std::string& message, proto::Beat* beat) const {
+  proto::WorkerLine& line = *beat->add_lines();
+  line.set_job(id_.job);
+  line.set_wall(wall.time_since_epoch().count());
+  line.set_message(message);
+}
+
+void Attempt::Report(proto::Beat* beat) {
+  proto::AttemptLoad& load = *beat->add_attempts();
   load.set_job(id_.job);
   load.set_attempt(id_.attempt);
   const RunFigures figures = report_->figures();
@@ -214,8 +237,9 @@ proto::AttemptLoad Attempt::Load() {
   for (const auto& [stream, records] : figures.lag) lag += records;
   load.set_lag_records(lag);
   load.set_state_bytes(figures.state_bytes);
+  LoadSlots(figures, &load);
   LoadStreams(figures, &load);
-  WorkerReport::News news = report_->TakeNews();
+  const WorkerReport::News news = report_->TakeNews();
   for (const auto& [name, stats] : figures.sinks) {
     proto::SinkLoad& sink = *load.add_sinks();
     sink.set_name(name);
@@ -225,36 +249,13 @@ proto::AttemptLoad Attempt::Load() {
                          ? -1
                          : std::chrono::duration_cast<Micros>(latency->second).count());
   }
-  for (WorkerReport::News::Warning& warning : news.warnings) {
-    proto::WorkerLine& line = lines_.emplace_back();
-    line.set_job(id_.job);
-    line.set_wall(warning.wall.time_since_epoch().count());
-    line.set_message(warning.who + ": " + warning.message);
+  for (const WorkerReport::News::Warning& warning : news.warnings) {
+    Tell(warning.wall, warning.who + ": " + warning.message, beat);
   }
   if (news.dropped_warnings > 0) {
-    proto::WorkerLine& line = lines_.emplace_back();
-    line.set_job(id_.job);
-    line.set_wall(surroundings_.clock->Wall().time_since_epoch().count());
-    line.set_message("and " + std::to_string(news.dropped_warnings) + " more warnings");
+    Tell(surroundings_.clock->Wall(),
+         "and " + std::to_string(news.dropped_warnings) + " more warnings", beat);
   }
-  std::map<int32_t, MonotonicTime> cpu;  // by slot
-  for (int32_t i = 0; i < int32_t(layout_.actors.size()); ++i) {
-    const ActorPlan& actor = layout_.at(Address(i));
-    const bool of_slot = actor.kind == ActorKind::kReader || actor.kind == ActorKind::kTask;
-    if (!of_slot || !IsHere(Address(i))) continue;
-    const auto used = figures.cpu_times.find(actor.name);
-    cpu[actor.index] += used == figures.cpu_times.end() ? MonotonicTime(0) : used->second;
-  }
-  for (const auto& [slot, used] : cpu) {
-    proto::SlotLoad& of_slot = *load.add_slots();
-    of_slot.set_slot(slot);
-    of_slot.set_cpu_micros(std::chrono::duration_cast<Micros>(used).count());
-  }
-  return load;
-}
-
-std::vector<proto::WorkerLine> Attempt::TakeLines() {
-  return std::exchange(lines_, std::vector<proto::WorkerLine>());
 }
 
 }  // namespace millrace

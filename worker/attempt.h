@@ -49,10 +49,8 @@ class Attempt {
   void GiveUp() { giving_up_ = true; }
 
   const AttemptId& id() const { return id_; }
-  // Once it has started. Latencies are those since it was asked last.
-  proto::AttemptLoad Load();
-  // What its actors told since this was asked last.
-  std::vector<proto::WorkerLine> TakeLines();
+  // Adds its load, and what its actors have told since it was asked last; once it has started.
+  void Report(proto::Beat* beat);
   // Shows rows on their way to sinks for a while.
   void Watch() { tap_->Open(); }
   RowTap::Taken TakeRows() { return tap_->Take(); }
@@ -74,6 +72,8 @@ class Attempt {
   // Of what its actors have done: what they go on from was counted by others.
   std::unique_ptr<JobAccount> Account() const;
   void LoadStreams(const RunFigures& figures, proto::AttemptLoad* load) const;
+  void LoadSlots(const RunFigures& figures, proto::AttemptLoad* load) const;
+  void Tell(EventTime wall, const std::string& message, proto::Beat* beat) const;
 
   const AttemptSurroundings surroundings_;
   const proto::Deploy deploy_;
@@ -88,7 +88,6 @@ class Attempt {
   JobLayout layout_;
   std::deque<JobAccount> accounts_;  // one a participant
   std::unique_ptr<WorkerReport> report_;
-  std::vector<proto::WorkerLine> lines_;
   std::unique_ptr<RowTap> tap_;
   std::unique_ptr<CheckpointStorage> storage_;
   std::unique_ptr<TaskStates> states_;

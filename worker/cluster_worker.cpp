@@ -72,17 +72,14 @@ void ClusterWorker::Beat() {
   message.mutable_beat()->set_sequence(++beats_);
   for (const auto& [id, running] : attempts_) {
     if (running->ending) continue;
-    proto::AttemptLoad& load = *message.mutable_beat()->add_attempts();
-    if (!running->started) {
-      load.set_job(id.job);
-      load.set_attempt(id.attempt);
-      load.set_lag_records(-1);
+    if (running->started) {
+      running->attempt->Report(message.mutable_beat());
       continue;
     }
-    load = running->attempt->Load();
-    for (proto::WorkerLine& line : running->attempt->TakeLines()) {
-      *message.mutable_beat()->add_lines() = std::move(line);
-    }
+    proto::AttemptLoad& load = *message.mutable_beat()->add_attempts();
+    load.set_job(id.job);
+    load.set_attempt(id.attempt);
+    load.set_lag_records(-1);
   }
   for (const auto& [name, peer] : peers_) message.mutable_beat()->add_peers(name);
   Send(*coordinator_, message);
