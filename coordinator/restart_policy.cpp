@@ -76,7 +76,9 @@ RestartPolicy::Verdict RestartPolicy::OfTheCluster(const Status& failure, bool r
 void RestartPolicy::CountSame(const Status& failure) {
   const ErrorDetail* const detail = ErrorDetail::Of(failure);
   const bool helps = detail == nullptr || detail->retry() == Retry::kYes;
+  // How many rows are at hand when one of them fails differs from attempt to attempt.
   std::string what = std::string(CodeOf(failure)) + "\n" + failure.message();
+  std::erase_if(what, [](char c) { return c >= '0' && c <= '9'; });
   if (helps) {
     same_ = 0;
   } else {

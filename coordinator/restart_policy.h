@@ -41,8 +41,8 @@ class RestartPolicy {
   // Somebody has looked after it: nothing counts any more.
   void Forget() { *this = RestartPolicy(); }
 
-  // Failures that a retry does not help against, one after the other at one place: so many are
-  // enough to know.
+  // Failures that a retry does not help against, the same one after the other, without a checkpoint
+  // in between: so many are enough to know.
   static constexpr int64_t kSamePlaceMax = 3;
 
  private:
@@ -54,7 +54,7 @@ class RestartPolicy {
   int64_t broken_ = 0;                  // by the cluster, since the last checkpoint
   int64_t lost_ = 0;                    // while reading: a worker, since the last checkpoint
   bool progressed_ = false;             // this attempt has completed a checkpoint
-  std::string last_;                    // the last failure's code and message
+  std::string last_;                    // the last failure's code and message, without numbers
   int64_t same_ = 0;                    // such failures in a row, since the last checkpoint
 };
 

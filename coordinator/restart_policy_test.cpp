@@ -96,7 +96,7 @@ TEST_F(RestartPolicyTest, AnotherFailureOrACheckpointIsAnotherPlace) {
   spec_.attempts = 100;
   Fail(BadReading(12));
   Fail(BadReading(12));
-  EXPECT_FALSE(Fail(BadReading(13)).give_up);
+  EXPECT_FALSE(Fail(InternalError("exception", "another one")).give_up);
   EXPECT_FALSE(Fail(BadReading(12)).give_up);
   EXPECT_FALSE(Fail(BadReading(12)).give_up);
   policy_.OnCheckpoint();
@@ -104,6 +104,15 @@ TEST_F(RestartPolicyTest, AnotherFailureOrACheckpointIsAnotherPlace) {
   EXPECT_FALSE(Fail(BadReading(12)).give_up);
   Fail(BrokerAway());
   EXPECT_FALSE(Fail(BadReading(12)).give_up);
+}
+
+TEST_F(RestartPolicyTest, RowsThatWereAtHandMayDiffer) {
+  const auto boom = [this](const std::string& rows) {
+    return Fail(InternalError("exception", "readings/0 offsets " + rows + ": boom"));
+  };
+  EXPECT_FALSE(boom("1200 to 1399").give_up);
+  EXPECT_FALSE(boom("1200 to 1299").give_up);
+  EXPECT_TRUE(boom("1250 to 1300").give_up);
 }
 
 TEST_F(RestartPolicyTest, WhatARetryMayHelpAgainstIsTriedAsOftenAsAllowed) {

@@ -11,6 +11,7 @@
 #include <deque>
 #include <map>
 #include <set>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -28,6 +29,7 @@ struct Reading {
   double value = 0;
   bool malformed = false;
   int64_t record_seconds = 0;  // the record's timestamp; 0: as the event time
+  bool poisonous = false;      // asking for its original bytes throws
 };
 
 inline constexpr NodeId kSource(0), kHot(1), kHotSink(2), kInput(3), kWindow(4), kOutput(5),
@@ -154,7 +156,10 @@ inline Rows RowsOf(const std::vector<Reading>& readings) {
 class Originals final : public OriginalRecords {
  public:
   std::vector<std::string> values;
-  std::string_view ValueOfRow(int64_t row) const override { return values[size_t(row)]; }
+  std::string_view ValueOfRow(int64_t row) const override {
+    if (values[size_t(row)].empty()) throw std::runtime_error("boom");
+    return values[size_t(row)];
+  }
   std::string_view KeyOfRow(int64_t) const override { return "key"; }
 };
 
@@ -229,7 +234,7 @@ class ReplaySource final : public SourceReader {
       ARROW_RETURN_NOT_OK(times.Append(reading.seconds * 1'000'000));
       ARROW_RETURN_NOT_OK(values.Append(reading.value));
       origins->offsets.push_back(*next);
-      originals->values.push_back(bytes);
+      originals->values.push_back(reading.poisonous ? "" : bytes);
       const int64_t stamp = reading.record_seconds ? reading.record_seconds : reading.seconds;
       batch.record_timestamps.push_back(stamp * 1'000'000);
     }

@@ -6,6 +6,8 @@
 
 #include <algorithm>
 
+#include "worker/reading_place.h"
+
 namespace millrace {
 namespace {
 
@@ -55,6 +57,27 @@ class KeptOriginals final : public OriginalRecords {
   std::vector<int64_t> kept_;
 };
 
+// Where the output of a trial goes.
+class Nowhere final : public Outlet {
+ public:
+  void ToWindow(NodeId, const Rows&, std::shared_ptr<const std::vector<uint64_t>>,
+                std::span<const uint32_t>) override {}
+  void ToSink(NodeId, int, const Rows&) override {}
+  void ToDeadLetters(std::vector<DeadLetter>) override {}
+};
+
+SourceBatch OneRow(const SourceBatch& batch, int64_t row) {
+  SourceBatch one;
+  one.partition = batch.partition;
+  one.rows.batch = batch.rows.batch->Slice(row, 1);
+  auto origins = std::make_shared<Origins>();
+  origins->source = batch.rows.origins->source;
+  origins->Append(*batch.rows.origins, row);
+  one.rows.origins = std::move(origins);
+  one.originals = std::make_shared<KeptOriginals>(batch.originals, std::vector<int64_t>{row});
+  return one;
+}
+
 }  // namespace
 
 Reader::Reader(const JobPlan& plan, ReaderOptions options, std::unique_ptr<SourceReader> input,
@@ -80,6 +103,7 @@ Result<std::unique_ptr<Reader>> Reader::Make(const JobPlan& plan, ReaderOptions 
   auto reader = std::unique_ptr<Reader>(new Reader(plan, options, std::move(input), account));
   ARROW_ASSIGN_OR_RAISE(reader->pipeline_,
                         RowPipeline::Make(plan, options.source, account, lookups));
+  reader->lookups_ = lookups;
   // Credit is looked at between polls.
   if (reader->pipeline_->unfolds()) {
     reader->options_.rows_per_poll = std::max<int64_t>(1, options.rows_per_poll / kUnfoldedShare);
@@ -194,8 +218,37 @@ Status Reader::Process(Partition* partition, SourceBatch batch, ReaderHost* host
   }
   stream_->counted += batch.rows.size();
   stream_->rows_out += batch.rows.size();
-  context.source = &batch;
-  return pipeline_->Push(batch.rows, context, host->outlet());
+  current_ = std::move(batch);
+  context.source = &current_;
+  ARROW_RETURN_NOT_OK(pipeline_->Push(current_.rows, context, host->outlet()));
+  current_ = SourceBatch();
+  return Status::OK();
+}
+
+Status Reader::Locate(const Status& failure) const {
+  if (current_.rows.size() == 0) return failure;
+  JobAccount account(plan_);
+  const auto pipeline = RowPipeline::Make(plan_, options_.source, &account, lookups_);
+  if (!pipeline.ok()) return AtPlace(failure, PlaceOf(*current_.rows.origins));
+  Nowhere nowhere;
+  for (int64_t row = 0; row < current_.rows.size(); ++row) {
+    const SourceBatch one = OneRow(current_, row);
+    std::vector<EventTime> watermark;
+    PipelineContext context;
+    context.source = &one;
+    if (event_time_ >= 0) {
+      watermark = {clocked_.watermark_before[size_t(row)]};
+      context.watermark_before = &watermark;
+    }
+    Status status;
+    try {
+      status = (*pipeline)->Push(one.rows, context, &nowhere);
+    } catch (...) {
+      status = FromException(std::current_exception());
+    }
+    if (!status.ok()) return AtPlace(failure, PlaceOf(*one.rows.origins));
+  }
+  return AtPlace(failure, PlaceOf(*current_.rows.origins));
 }
 
 // Records that could not be decoded, to the dead letters.

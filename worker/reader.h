@@ -79,6 +79,11 @@ class Reader {
   void OnFinish(const FinishReading& finish, ReaderHost* host);
   void Stop();
 
+  // What Step or OnFloor returned, or what was thrown meanwhile, with the place in the input: the
+  // reading that fails in the same way by itself, where there is one, else all that were at hand.
+  // Nothing is sent. The reader is not used any more.
+  Status Locate(const Status& failure) const;
+
   int64_t lag_records() const { return input_->LagRecords(); }
 
  private:
@@ -121,6 +126,7 @@ class Reader {
   ReaderOptions options_;
   std::unique_ptr<SourceReader> input_;
   JobAccount* account_;
+  LookupTables lookups_;
   StreamAccount* stream_;
   std::string stream_name_;
   std::unique_ptr<RowPipeline> pipeline_;
@@ -132,6 +138,7 @@ class Reader {
   MonotonicTime fetched_{0};
   EventTime forwarded_ = kEventTimeMin;  // the last watermark sent to the tasks
   ClockedBatch clocked_;                 // scratch
+  SourceBatch current_;                  // goes down the pipeline; else no rows
   bool paused_ = false;
   bool finished_ = false;
 };

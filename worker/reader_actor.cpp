@@ -73,6 +73,8 @@ class ReaderState final : public ActorHost<ReaderHost, ReaderParts> {
     };
   }
 
+  void Thrown(const std::exception_ptr& thrown) { Check(FromException(thrown)); }
+
   // ReaderHost
   void Report(WatermarkReport report) override { Tell(std::move(report)); }
   void Report(PartitionIdle idle) override { Tell(std::move(idle)); }
@@ -86,6 +88,10 @@ class ReaderState final : public ActorHost<ReaderHost, ReaderParts> {
   }
 
  private:
+  bool Check(const Status& status) {
+    return ActorHost::Check(status.ok() || failed() ? status : parts_->reader->Locate(status));
+  }
+
   void Proceed() {
     if (ended_ || !MayProceed()) return;
     const auto more = parts_->reader->Step(clock_->Monotonic(), this);

@@ -21,6 +21,7 @@ class Script final : public ReaderHost, public Outlet {
  public:
   std::vector<std::string> lines;
   bool credit = true;
+  bool refuses_rows = false;  // throws
   std::map<Epoch, proto::Acknowledgement> acknowledged;
   std::vector<std::string> Take() { return std::exchange(lines, {}); }
 
@@ -57,6 +58,7 @@ class Script final : public ReaderHost, public Outlet {
 
   void ToWindow(NodeId, const Rows& rows, std::shared_ptr<const std::vector<uint64_t>>,
                 std::span<const uint32_t> selection) override {
+    if (refuses_rows) throw std::runtime_error("boom");
     const auto& times = static_cast<const arrow::TimestampArray&>(*rows.batch->column(1));
     std::string text = "rows";
     for (uint32_t row : selection) text += " " + std::to_string(times.Value(row) / 1'000'000);
@@ -129,6 +131,38 @@ TEST_F(ReaderTest, HoldsRecordsUntilItKnowsTheFloorAndJudgesThemAgainstIt) {
   EXPECT_EQ(Step(2), Lines{});  // nothing is polled meanwhile
   // 100 is in the pane that ends at 120.
   EXPECT_EQ(Floor(Event(120)), (Lines{"late 0", "rows 150", "watermark 120"}));
+}
+
+TEST_F(ReaderTest, AFailureIsToldWithTheReadingThatDidIt) {
+  Begin();
+  Arrive(100);
+  Arrive(101);
+  source_->records[kP0].back().poisonous = true;
+  Arrive(102);
+  Arrive(150);
+  EXPECT_EQ(Step(1), Lines{"active"});
+  const Status boom = InternalError("exception", "boom");
+  EXPECT_EQ(reader_->Locate(boom).message(), "boom") << "nothing is at hand";
+  // What is late becomes a dead letter, of its original bytes.
+  EXPECT_THROW(static_cast<void>(reader_->OnFloor({kP0, Event(120)}, &script_)),
+               std::runtime_error);
+  script_.Take();
+  const Status located = reader_->Locate(boom);
+  EXPECT_EQ(located.message(), "t/0 offset 1: boom");
+  EXPECT_EQ(ErrorDetail::Of(located)->code(), "exception");
+  EXPECT_EQ(script_.Take(), Lines{}) << "looking for it sends nothing";
+}
+
+TEST_F(ReaderTest, AFailureThatNoReadingHasByItselfIsToldWithAllThatWereAtHand) {
+  Begin();
+  for (const int64_t seconds : {150, 151, 152}) Arrive(seconds);
+  source_->records[kP0][1].poisonous = true;
+  EXPECT_EQ(Step(1), Lines{"active"});
+  script_.refuses_rows = true;
+  EXPECT_THROW(static_cast<void>(reader_->OnFloor({kP0, Event(120)}, &script_)),
+               std::runtime_error);
+  EXPECT_EQ(reader_->Locate(InternalError("exception", "boom")).message(),
+            "t/0 offsets 0 to 2: boom");
 }
 
 TEST_F(ReaderTest, ABarrierHoldsThePositionWhatWasReadLastAndTheWatermarks) {

@@ -10,6 +10,7 @@
 #include "engine/joins/join_operator.h"
 #include "engine/over/over_operator.h"
 #include "engine/windows/window_aggregate.h"
+#include "worker/reading_place.h"
 
 namespace millrace {
 namespace {
@@ -270,12 +271,16 @@ Status Task::Take(size_t input, const Frame& frame, TaskHost* host) {
 
 Status Task::TakeRows(const DataFrame& data, TaskHost* host) {
   if (data.rows.origins != nullptr) operator_->SetSource(data.rows.origins->source);
+  taking_ = data.rows.origins;
   ARROW_RETURN_NOT_OK(operator_->Add(*data.rows.batch, *data.hashes, data.selection));
+  taking_.reset();
   if (!operator_->late_rows().empty()) RefuseLate(data.rows, host->outlet());
   // Rows themselves make windows due where keys have clocks.
   if (operator_->HasOutput()) fetched_ = data.fetched;
   return Status::OK();
 }
+
+std::string Task::Place() const { return taking_ == nullptr ? "" : PlaceOf(*taking_); }
 
 void Task::RefuseLate(const Rows& rows, Outlet* outlet) {
   const std::span<const LateRow> late = operator_->late_rows();

@@ -76,6 +76,9 @@ class Task {
   // The files of `epoch` are in the storage, or why not.
   Status OnGathered(Epoch epoch, const Result<proto::TaskState>& state, TaskHost* host);
 
+  // Of the rows that it takes in just now, if they are a source's; for a failure. "": of none.
+  std::string Place() const;
+
   // What its state is of: another query's is refused.
   std::string Fingerprint() const { return StateFingerprint(plan_, node_, *operator_); }
   KeyedOperatorStats stats() const { return operator_->stats(); }
@@ -117,6 +120,7 @@ class Task {
   std::unique_ptr<KeyedOperator> operator_;
   std::unique_ptr<RowPipeline> pipeline_;
   std::vector<NodeId> takers_;  // of its panes
+  std::shared_ptr<const Origins> taking_;
   FrameAligner aligner_;
   std::vector<EventTime> input_watermarks_;
   EventTime watermark_ = kEventTimeMin;

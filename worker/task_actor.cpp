@@ -1,5 +1,6 @@
 #include "engine/env/thread_cpu_time.h"
 #include "worker/actor_host.h"
+#include "worker/reading_place.h"
 #include "worker/task_state.h"
 
 namespace millrace {
@@ -48,6 +49,8 @@ class TaskActorState final : public FrameActorHost<TaskHost, TaskParts> {
     };
   }
 
+  void Thrown(const std::exception_ptr& thrown) { Check(FromException(thrown)); }
+
   // TaskHost
   void OnBarrier(Epoch) override {
     const MonotonicTime now = clock_->Monotonic();
@@ -79,6 +82,10 @@ class TaskActorState final : public FrameActorHost<TaskHost, TaskParts> {
   }
 
  private:
+  bool Check(const Status& status) {
+    return FrameActorHost::Check(AtPlace(status, parts_->task->Place()));
+  }
+
   void TellStats(MonotonicTime now) {
     times_.idle = now - started_ - times_.busy - times_.backpressured;
     observer_->OnTaskStats(parts_->name, parts_->task->stats(), times_);

@@ -197,6 +197,21 @@ TEST_F(TaskTest, ATaskThatFailsHasCountedWhatItTook) {
   EXPECT_EQ(account_->stream("metrics").open, 1);
 }
 
+TEST_F(TaskTest, KnowsWhichRecordsWereAtHandWhenItFailed) {
+  Begin();
+  Push(Row(10));
+  Run();
+  EXPECT_EQ(task_->Place(), "");
+  // Its values are text.
+  DataFrame data = std::get<DataFrame>(Data({{"a", 11, 1}, {"b", 12, 1}})->body);
+  data.rows.batch = *data.rows.batch->SetColumn(2, arrow::field("value", arrow::utf8()),
+                                                data.rows.batch->column(0));
+  data.rows.origins = std::make_shared<const Origins>(Origins{{"sensors", 3}, {1200, 1234}});
+  Push(FrameOf(data));
+  EXPECT_FALSE(task_->Run(&script_, 1000).ok());
+  EXPECT_EQ(task_->Place(), "sensors/3 offsets 1200 to 1234");
+}
+
 // The acknowledgement waits for the files; the rows that come meanwhile are not in it.
 TEST_F(TaskTest, AcknowledgesWhenItsFilesAreSafeWithTheAccountOfTheBarrier) {
   Begin();
