@@ -6,7 +6,9 @@
 #include <numeric>
 
 #include "engine/connectors/json/row_encoder.h"
+#include "engine/connectors/kafka/record_partitioner.h"
 #include "engine/event_time/partition_clock.h"
+#include "engine/windows/column_reader.h"
 #include "engine/windows/key_hash.h"
 #include "engine/windows/top_rows.h"
 
@@ -36,6 +38,23 @@ Status GatherBy(const arrow::RecordBatch& batch, const std::vector<int>& columns
   constexpr auto kGroups = uint64_t(kKeyGroupCount);
   for (size_t i = 0; i < gathered.size(); ++i) {
     (*hashes)[i] = ((*hashes)[i] >> 10) * kGroups + gathered[i] % kGroups;
+  }
+  return Status::OK();
+}
+
+// The same, into the group of the partition that records of the key are in. Rows without it stay in
+// the group of their keys.
+Status PlaceByPartition(const arrow::RecordBatch& batch, const KeyPlacement& placement,
+                        std::vector<uint64_t>* hashes) {
+  ARROW_ASSIGN_OR_RAISE(const ColumnReader column,
+                        ColumnReader::Make(*batch.column(placement.column)));
+  constexpr auto kGroups = uint64_t(kKeyGroupCount);
+  for (size_t row = 0; row < hashes->size(); ++row) {
+    if (column.IsNull(int64_t(row))) continue;
+    const int32_t partition =
+        PartitionOf(placement.partitioner, column.Text(int64_t(row)), placement.partitions);
+    const KeyGroup group = GroupOfPartition(partition, placement.partitions);
+    (*hashes)[row] = ((*hashes)[row] >> 10) * kGroups + uint64_t(group.value());
   }
   return Status::OK();
 }
@@ -272,6 +291,9 @@ Status RowPipeline::VisitKeyed(const Step& step, const Flow& flow, const Pipelin
   const auto* const window = std::get_if<WindowAggregateNode>(&step.node->kind);
   auto hashes = std::make_shared<std::vector<uint64_t>>();
   ARROW_RETURN_NOT_OK(HashKeys(*flow.rows.batch, keyed.keys, hashes.get()));
+  if (step.node->placement.has_value()) {
+    ARROW_RETURN_NOT_OK(PlaceByPartition(*flow.rows.batch, *step.node->placement, hashes.get()));
+  }
   if (keyed.clock.has_value()) return VisitClocked(step, flow, context, std::move(hashes), outlet);
   if (window != nullptr && window->top.has_value()) {
     ARROW_RETURN_NOT_OK(GatherBy(*flow.rows.batch, {keyed.event_time}, hashes.get()));

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <numeric>
+#include <set>
 
 #include "engine/plan/plan_test_job.h"
 
@@ -227,6 +228,69 @@ TEST(ClockedPipeline, RowsThatAreFilteredOutComeAlongAndAreCounted) {
   EXPECT_NE(outlet.hashes[0], outlet.hashes[2]);
   EXPECT_EQ(KeyGroupOf(outlet.hashes[0]), KeyGroupOf(outlet.hashes[2]));
   EXPECT_NE(KeyGroupOf(outlet.hashes[0]), KeyGroupOf(outlet.hashes[1]));
+}
+
+// Which group each row of a window goes to.
+class GroupsOfRows final : public Outlet {
+ public:
+  void ToWindow(NodeId, const Rows&, std::shared_ptr<const std::vector<uint64_t>> hashes,
+                std::span<const uint32_t> selection) override {
+    for (const uint32_t row : selection) groups.push_back(KeyGroupOf((*hashes)[row]).value());
+    distinct.insert(hashes->begin(), hashes->end());
+  }
+  void ToSink(NodeId, int, const Rows&) override {}
+  void ToDeadLetters(std::vector<DeadLetter>) override {}
+
+  std::vector<int32_t> groups;
+  std::set<uint64_t> distinct;
+};
+
+TEST(KeyedTopic, RowsGoToTheGroupOfTheirPartition) {
+  TestJob job;
+  job.Readings()
+      .Query("counts",
+             "SELECT window_end, level, device_id, count(*) AS n "
+             "FROM tumble(readings, INTERVAL '1 minute') GROUP BY window_end, level, device_id")
+      .Sink("counts");
+  auto& source = std::get<SourceStreamSpec>(job.spec().streams[0].kind);
+  std::get<KafkaSourceSpec>(source.input).keyed_by =
+      KeyedBySpec{.column = {"device_id", {}}, .partitions = 6};
+  const JobPlan plan = job.Plan();
+  ASSERT_EQ(job.Messages(), "");
+  JobAccount account(plan);
+  const auto pipeline = RowPipeline::Make(plan, NodeId(0), &account).ValueOrDie();
+
+  // Kafka's murmur2 of the keys, without the sign, modulo 6: 0, 0, 4; and of "foobar" 4.
+  const Lines keys = {"21", "21", "abc", "foobar", "abc"};
+  constexpr int32_t kHashes[] = {-973932308, -973932308, 479470107, -790332482, 479470107};
+  std::vector<int32_t> wanted;
+  for (const int32_t hash : kHashes) wanted.push_back((hash & 0x7fffffff) % 6 * 120);
+  arrow::StringBuilder devices;
+  arrow::TimestampBuilder times(ArrowType(Type::kTimestamp), arrow::default_memory_pool());
+  arrow::Int32Builder levels;
+  for (const std::string& key : keys) {
+    ASSERT_TRUE(devices.Append(key).ok());
+    ASSERT_TRUE(times.Append(10'000'000).ok());
+    ASSERT_TRUE(levels.Append(int32_t(levels.length())).ok());
+  }
+  ASSERT_TRUE(devices.AppendNull().ok());
+  ASSERT_TRUE(times.Append(10'000'000).ok());
+  ASSERT_TRUE(levels.Append(0).ok());
+  auto origins = std::make_shared<Origins>();
+  origins->offsets = {0, 1, 2, 3, 4, 5};
+  SourceBatch batch;
+  batch.rows.batch = arrow::RecordBatch::Make(
+      plan.nodes[0].output.ToArrow(), 6,
+      {devices.Finish().ValueOrDie(), times.Finish().ValueOrDie(), levels.Finish().ValueOrDie()});
+  batch.rows.origins = origins;
+  batch.originals = std::make_shared<Texts>(Lines(6, "{}"));
+  const std::vector<EventTime> watermarks(6, kEventTimeMin);
+  GroupsOfRows out;
+  ASSERT_TRUE(pipeline->Push(batch.rows, {&batch, &watermarks}, &out).ok());
+  ASSERT_EQ(out.groups.size(), 6u);
+  out.groups.pop_back();  // the row without a device: wherever its keys are
+  EXPECT_EQ(out.groups, wanted);
+  EXPECT_EQ(out.distinct.size(), 6u) << "keys of one partition stay apart";
 }
 
 }  // namespace

@@ -41,6 +41,15 @@ constexpr TaskIndex TaskOf(KeyGroup group, int32_t parallelism) {
   return TaskIndex(int32_t(int64_t(group.value()) * parallelism / kKeyGroupCount));
 }
 
+// The group that holds the keys of partition `partition` of a topic of so many, where keys are
+// placed by partition. Those of up to kKeyGroupCount partitions are apart, and a node of no more
+// tasks than partitions has some for each task.
+constexpr KeyGroup GroupOfPartition(int32_t partition, int32_t partitions) {
+  const int64_t spread = int64_t(partition) * kKeyGroupCount;
+  const int64_t up = partitions <= kKeyGroupCount ? partitions - 1 : 0;
+  return KeyGroup(int32_t((spread + up) / partitions));
+}
+
 // One partition of a topic, or one file of a bounded source (topic = path, partition = 0).
 struct TopicPartition {
   std::string topic;

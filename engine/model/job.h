@@ -40,6 +40,22 @@ struct StartFrom {
 
 enum class OnDataLoss { kFail, kContinue };
 
+// How a topic's producers choose the partition of a record's key.
+// PartitionerNames() has their names, in this order.
+enum class Partitioner {
+  kMurmur2,  // Java's client, and what is built on it
+  kCrc32,    // librdkafka's `consistent` and `consistent_random`
+  kFnv1a,
+};
+
+// kafka.keyed_by: a record's key is the text of `column`, and its partition is what `partitioner`
+// makes of it. Says where the work is best done; results do not depend on whether it is true.
+struct KeyedBySpec {
+  PlacedText column;
+  int32_t partitions = 0;
+  Partitioner partitioner = Partitioner::kMurmur2;
+};
+
 struct KafkaSourceSpec {
   std::vector<std::string> topics;
   // librdkafka's own properties, passed through. bootstrap.servers is here or comes from
@@ -48,6 +64,7 @@ struct KafkaSourceSpec {
   StartFrom start_from;
   OnDataLoss on_data_loss = OnDataLoss::kFail;
   Micros partition_discovery = std::chrono::seconds(10);
+  std::optional<KeyedBySpec> keyed_by = {};
 };
 
 struct FilesSourceSpec {

@@ -139,6 +139,10 @@ TEST(JobFile, ReadsTheDocumentedExample) {
   EXPECT_EQ(FormatTimestamp(kafka.start_from.timestamp), "2026-01-31T10:00:00.000000Z");
   EXPECT_EQ(kafka.on_data_loss, OnDataLoss::kContinue);
   EXPECT_EQ(kafka.partition_discovery, seconds(30));
+  ASSERT_TRUE(kafka.keyed_by);
+  EXPECT_EQ(kafka.keyed_by->column.text, "device_id");
+  EXPECT_EQ(kafka.keyed_by->partitions, 12);
+  EXPECT_EQ(kafka.keyed_by->partitioner, Partitioner::kCrc32);
   ASSERT_EQ(source.columns.size(), 4u);
   EXPECT_EQ(source.columns[0].field, (Field{"device_id", Type::kText, "", false}));
   EXPECT_EQ(source.columns[1].timestamp_unit, TimestampUnit::kMillis);

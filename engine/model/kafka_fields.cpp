@@ -9,6 +9,7 @@ namespace millrace {
 namespace {
 
 constexpr size_t kTopicBytesMax = 249;  // Kafka's own limit
+constexpr int64_t kPartitionsMax = 100'000;
 
 struct EngineProperty {
   std::string_view name;
@@ -115,7 +116,33 @@ StartFrom ReadStartFrom(const JobFileContext& context, const YamlEntry& entry) {
   return start;
 }
 
+std::optional<KeyedBySpec> ReadKeyedBy(const JobFileContext& context, const YamlEntry& entry) {
+  KeyedBySpec spec;
+  const MapFields fields(context, *entry.value, entry.place, "'keyed_by'",
+                         {"column", "partitions", "partitioner"});
+  if (!fields.is_map()) return std::nullopt;
+  if (const YamlEntry* found = fields.Require("column")) {
+    Assign(ReadPlacedText(context, *found->value, "the name of a column"), &spec.column);
+  }
+  if (const YamlEntry* found = fields.Require("partitions")) {
+    if (const auto number = ReadInteger(context, *found->value, 1, kPartitionsMax)) {
+      spec.partitions = int32_t(*number);
+    }
+  }
+  if (const YamlEntry* found = fields.Find("partitioner")) {
+    if (const auto choice = ReadChoice(context, *found->value, PartitionerNames())) {
+      spec.partitioner = Partitioner(*choice);
+    }
+  }
+  return spec;
+}
+
 }  // namespace
+
+const std::vector<std::string>& PartitionerNames() {
+  static const std::vector<std::string> names = {"murmur2", "crc32", "fnv1a"};
+  return names;
+}
 
 std::map<std::string, std::string> ReadKafkaProperties(const JobFileContext& context,
                                                        const YamlNode& node) {
@@ -162,9 +189,9 @@ std::optional<KafkaSourceSpec> ReadKafkaSource(const JobFileContext& context,
                                                const YamlEntry& entry) {
   static const std::vector<std::string> on_data_loss = {"fail", "continue"};
   KafkaSourceSpec spec;
-  const MapFields fields(
-      context, *entry.value, entry.place, "'kafka'",
-      {"topics", "topic", "properties", "start_from", "on_data_loss", "partition_discovery"});
+  const MapFields fields(context, *entry.value, entry.place, "'kafka'",
+                         {"topics", "topic", "properties", "start_from", "on_data_loss",
+                          "partition_discovery", "keyed_by"});
   if (!fields.is_map()) return std::nullopt;
   ReadTopics(context, fields, &spec);
   if (const YamlEntry* found = fields.Find("properties")) {
@@ -182,6 +209,9 @@ std::optional<KafkaSourceSpec> ReadKafkaSource(const JobFileContext& context,
     Assign(
         ReadDuration(context, *found->value, std::chrono::milliseconds(100), std::chrono::hours(1)),
         &spec.partition_discovery);
+  }
+  if (const YamlEntry* found = fields.Find("keyed_by")) {
+    spec.keyed_by = ReadKeyedBy(context, *found);
   }
   return spec;
 }

@@ -4,6 +4,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "engine/model/job_fields.h"
 
@@ -16,6 +17,8 @@ std::map<std::string, std::string> ReadKafkaProperties(const JobFileContext& con
 std::optional<std::string> ReadTopic(const JobFileContext& context, const YamlNode& node);
 std::optional<KafkaSourceSpec> ReadKafkaSource(const JobFileContext& context,
                                                const YamlEntry& entry);
+// As job files write them.
+const std::vector<std::string>& PartitionerNames();
 // A compacted topic that is read as a table: one topic, and its properties.
 std::optional<KafkaSourceSpec> ReadKafkaTable(const JobFileContext& context,
                                               const YamlEntry& entry);

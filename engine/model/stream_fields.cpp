@@ -276,9 +276,29 @@ Format ReadSourceFormat(const JobFileContext& context, const MapFields& fields, 
   return Format(*choice);
 }
 
+// A record's key is text.
+void CheckKeyedBy(const JobFileContext& context, const PlacedText& name,
+                  const SourceStreamSpec& source) {
+  std::vector<std::string> texts;
+  for (const SourceColumn& column : source.columns) {
+    if (column.field.type == Type::kText) texts.push_back(column.field.name);
+    if (column.field.name != name.text) continue;
+    if (column.field.type == Type::kText) return;
+    context.Error(name.place, "a topic is keyed by a text, and column " + Quoted(name.text) +
+                                  " has type " + std::string(TypeName(column.field.type)));
+    return;
+  }
+  context.Error(name.place, "there is no column " + Quoted(name.text), Suggest(name.text, texts));
+}
+
 void ReadSource(const JobFileContext& context, const MapFields& fields, const YamlEntry& input,
                 SourceStreamSpec* spec) {
   ReadSourceInput(context, fields, input, SourceUse::kStream, spec);
+  const auto* const kafka = std::get_if<KafkaSourceSpec>(&spec->input);
+  if (kafka != nullptr && kafka->keyed_by.has_value() && !kafka->keyed_by->column.text.empty() &&
+      !spec->columns.empty()) {
+    CheckKeyedBy(context, kafka->keyed_by->column, *spec);
+  }
   if (const YamlEntry* entry = fields.Find("event_time")) {
     spec->event_time = ReadEventTime(context, *entry, *spec);
   }

@@ -303,6 +303,16 @@ struct SinkNode {
   bool takes_changes() const { return spec.rows == SinkRows::kChanges; }
 };
 
+// Of a keyed node: keys live in the group of the partition that holds their records, so that rows
+// of a topic that is keyed so stay where they are read. The partition follows from the key alone: a
+// row that was in another one is exchanged, and counts where it belongs.
+struct KeyPlacement {
+  int column = -1;  // of the input, text, among the keys
+  Partitioner partitioner = Partitioner::kMurmur2;
+  int32_t partitions = 0;
+  friend bool operator==(const KeyPlacement&, const KeyPlacement&) = default;
+};
+
 struct PlanNode {
   NodeId id;
   std::string name;    // stable: the stream's name and the node's role, "metrics.window"
@@ -316,6 +326,7 @@ struct PlanNode {
   int event_time = -1;
   // The column of `output` that says which window the row is of (window_end), or -1.
   int window_end = -1;
+  std::optional<KeyPlacement> placement = {};  // by hash of the keys without one
 
   // Of nodes that have one input; -1 for a source.
   NodeId input() const { return inputs.empty() ? NodeId(-1) : inputs.front(); }

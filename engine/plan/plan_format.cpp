@@ -2,6 +2,7 @@
 #include <numeric>
 #include <string>
 
+#include "engine/model/kafka_fields.h"
 #include "engine/plan/plan.h"
 #include "engine/plan/shared_expressions.h"
 
@@ -55,6 +56,12 @@ std::string Shown(const TopRows& top, const Schema& schema) {
     }
   }
   return "the first " + std::to_string(top.limit) + " by " + Joined(keys);
+}
+
+std::string Shown(const KeyPlacement& placement, const Schema& input) {
+  return "placed by the partition of " + input.fields[size_t(placement.column)].name + " (" +
+         PartitionerNames()[size_t(placement.partitioner)] + " of " +
+         std::to_string(placement.partitions) + ")";
 }
 
 std::string Shown(const std::vector<Expr>& exprs, const Schema& input) {
@@ -134,6 +141,13 @@ class PlanFormatter {
     Line(depth, "union " + node.name + ": " + Joined(inputs));
   }
 
+  void AddExchange(const PlanNode& node, const Schema& input, const std::string& keys, int depth) {
+    std::string exchange =
+        keys.empty() ? "exchange to one task (no keys)" : "exchange by hash(" + keys + ")";
+    if (node.placement.has_value()) exchange += ", " + Shown(*node.placement, input);
+    Line(depth, exchange);
+  }
+
   // "-1s" to "0s".
   static std::string Bound(Micros bound) {
     return bound < Micros(0) ? "-" + FormatDuration(-bound) : FormatDuration(bound);
@@ -141,7 +155,7 @@ class PlanFormatter {
 
   void AddJoin(const PlanNode& node, const JoinNode& join, const Schema& input, int depth) {
     const std::string keys = Names(input, join.keys);
-    Line(depth, keys.empty() ? "exchange to one task (no keys)" : "exchange by hash(" + keys + ")");
+    AddExchange(node, input, keys, depth);
     const bool full = join.keeps_left && join.keeps_right;
     const std::string type = full               ? "full "
                              : join.keeps_left  ? "left "
@@ -243,7 +257,7 @@ class PlanFormatter {
       return;
     }
     const std::string keys = Names(input, window.keys);
-    Line(depth, keys.empty() ? "exchange to one task (no keys)" : "exchange by hash(" + keys + ")");
+    AddExchange(node, input, keys, depth);
     std::string kind = "tumble " + FormatDuration(window.size);
     if (window.is_session()) {
       kind = "session, gap " + FormatDuration(window.gap);
@@ -290,7 +304,7 @@ class PlanFormatter {
 
   void AddOver(const PlanNode& node, const OverNode& over, const Schema& input, int depth) {
     const std::string keys = Names(input, over.keys);
-    Line(depth, keys.empty() ? "exchange to one task (no keys)" : "exchange by hash(" + keys + ")");
+    AddExchange(node, input, keys, depth);
     Line(depth, "over " + node.name + ": rows in the order of event time");
     Detail(depth, "event time", input.fields[size_t(over.event_time)].name);
     Detail(depth, "keys", keys);
@@ -353,14 +367,17 @@ std::string FormatProjected(const JobPlan& plan, const PlanNode& node) {
 
 std::string FormatKeyedInput(const JobPlan& plan, const PlanNode& keyed) {
   const PlanNode& node = plan.node(keyed.input());
+  // State lies in the groups of its keys.
+  const std::string placed =
+      keyed.placement.has_value() ? " " + Shown(*keyed.placement, node.output) : "";
   if (std::holds_alternative<UnionNode>(node.kind)) {
     std::string text;
     for (const NodeId input : node.inputs) {
       text += (text.empty() ? "" : " and ") + FormatProjected(plan, plan.node(input));
     }
-    return text;
+    return text + placed;
   }
-  const std::string text = FormatProjected(plan, node);
+  const std::string text = FormatProjected(plan, node) + placed;
   // What is in a pane that has not ended is in the other one's state.
   const auto* window = std::get_if<WindowAggregateNode>(&keyed.kind);
   const NodeId giver = window == nullptr ? NodeId(-1) : window->panes_of;

@@ -7,6 +7,7 @@
 
 #include "engine/plan/bound_job.h"
 #include "engine/plan/expression_binder.h"
+#include "engine/plan/key_placement.h"
 #include "engine/plan/plan_mistakes.h"
 #include "engine/plan/query_binder.h"
 #include "engine/plan/stream_binder.h"
@@ -44,7 +45,9 @@ class Planner {
     JobPlan empty;
     empty.job = job_.name;
     if (diagnostics_->has_errors()) return empty;
-    return LayOutPlan(job_, bound_);
+    JobPlan plan = LayOutPlan(job_, bound_);
+    PlaceKeys(&plan);
+    return plan;
   }
 
  private:
