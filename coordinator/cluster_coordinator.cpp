@@ -187,7 +187,8 @@ void ClusterCoordinator::OnPeerOpened(LinkSessionId session, const LinkPeer& pee
     worker.exchange_address = offer.exchange_address();
     worker.build = offer.build();
     worker.metrics_address = offer.metrics_address();
-    LogInfo("a worker has come", {{"worker", worker.name}, {"slots", worker.slots}});
+    LogInfo("a worker has come",
+            {{"worker", worker.name}, {"slots", worker.slots}, {"protocol", peer.protocol}});
     beats_[worker.name] = now();
     state_.OnWorker(std::move(worker), now(), this);
   });

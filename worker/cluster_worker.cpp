@@ -126,9 +126,10 @@ void ClusterWorker::OnPeerOpened(LinkSessionId session, const LinkPeer& peer) {
     if (of.role == LinkRole::kCoordinator) {
       proto::CoordinatorOffer offer;
       if (!offer.ParseFromString(of.attributes)) offer.Clear();
-      coordinators_[session] = {of.node, offer.term() > 0 ? offer.term() : term_};
+      coordinators_[session] = {of.node, offer.term() > 0 ? offer.term() : term_, peer.protocol};
       return ChooseCoordinator();
     }
+    LogInfo("connected with a worker", {{"worker", of.node}, {"protocol", peer.protocol}});
     peers_[of.node] = {session, of.incarnation};
   });
 }
@@ -145,7 +146,8 @@ void ClusterWorker::ChooseCoordinator() {
   registered_ = chosen.has_value();
   if (!chosen.has_value()) return;
   const KnownCoordinator& known = coordinators_.at(*chosen);
-  LogInfo("registered with the coordinator", {{"coordinator", known.name}, {"term", known.term}});
+  LogInfo("registered with the coordinator",
+          {{"coordinator", known.name}, {"term", known.term}, {"protocol", known.protocol}});
   // Their coordinator is gone, or has lost this worker: nobody can go on with them.
   for (const AttemptId& id : Attempts()) {
     if (attempts_.at(id)->coordinator != *chosen) EndAttempt(id);

@@ -87,6 +87,7 @@ class ClusterWorker final : private ExchangeObserver {
   struct KnownCoordinator {
     std::string name;
     int64_t term = 0;
+    int32_t protocol = 0;  // of the session
   };
   std::map<LinkSessionId, KnownCoordinator> coordinators_;  // that there are sessions to
   std::optional<LinkSessionId> coordinator_;                // the one that leads

@@ -83,6 +83,11 @@ Result<LinkOptions> LinkOptionsOf(const ProcessOptions& options) {
   link.self.node = options.name;
   ARROW_ASSIGN_OR_RAISE(link.listen, ParseLinkAddress(options.listen));
   link.self.protocol_min = kProtocolMin;
+  if (options.protocol_max > kProtocolMax) {
+    return UserError("bad_protocol", "--protocol-max is " + std::to_string(options.protocol_max) +
+                                         ", but this build speaks " + std::to_string(kProtocolMin) +
+                                         " to " + std::to_string(kProtocolMax));
+  }
   link.self.protocol_max = options.protocol_max > 0 ? options.protocol_max : kProtocolMax;
   const int given = int(!options.tls_ca.empty()) + int(!options.tls_certificate.empty()) +
                     int(!options.tls_key.empty());

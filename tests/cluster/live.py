@@ -10,7 +10,7 @@ import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -219,15 +219,22 @@ class Live:
             self._watch.stop()
 
     def start(
-        self, *workers: str, slots: int = 2, standby: bool = False, crash_at: str | None = None
+        self,
+        *workers: str,
+        slots: int = 2,
+        standby: bool = False,
+        crash_at: str | None = None,
+        arguments: Sequence[str] = (),
     ) -> None:
         """Returns when there is output. `crash_at`: the coordinator ends itself there; then as
-        soon as the job is applied."""
-        self.fleet.start_coordinator(crash_at=crash_at).wait_for_line("leads the cluster")
+        soon as the job is applied. `arguments`: of every process."""
+        self.fleet.start_coordinator(*arguments, crash_at=crash_at).wait_for_line(
+            "leads the cluster"
+        )
         if standby:
-            self.fleet.start_coordinator(place=1).wait_for_line("standing by")
+            self.fleet.start_coordinator(*arguments, place=1).wait_for_line("standing by")
         for worker in workers:
-            self.fleet.start_worker(worker, slots, proxied=True)
+            self.fleet.start_worker(worker, slots, *arguments, proxied=True)
         wait_for("workers", lambda: self.worker_names() == set(workers))
         # It may die before it has answered, but it has written the job down.
         with suppress(*([] if crash_at is None else [requests.ConnectionError])):

@@ -96,7 +96,9 @@ class Fleet:
         self._coordinators.append(process)
         return process
 
-    def start_worker(self, name: str, slots: int = 2, *, proxied: bool = False) -> Process:
+    def start_worker(
+        self, name: str, slots: int = 2, *more: str | Path, proxied: bool = False
+    ) -> Process:
         """`proxied`: by `links[name]`."""
         self._lives += 1
         coordinators = [f"127.0.0.1:{port}" for port in self.ports]
@@ -119,6 +121,7 @@ class Fleet:
                 "--slots", str(slots),
                 "--local-dir", self.folder / f"local-{name}",
                 *self._shared(),
+                *more,
             ],
             self.folder,
             name=f"{name}-{self._lives}",
