@@ -18,6 +18,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--full", action="store_true", help="also tests that are marked full")
     parser.addoption("--soak", action="store_true", help="also tests that are marked soak")
     parser.addoption("--containers", action="store_true", help="also those that need an engine")
+    parser.addoption("--moments-seed", type=int, help="of faults at random moments")
     parser.addoption("--sql-seeds", type=int, default=25, help="of random queries, 20 each")
     parser.addoption("--sql-first-seed", type=int, default=1, help="the first of them")
 

@@ -52,7 +52,8 @@ def long_case(kafka: Kafka, tmp_path: Path, long_feed: Feed) -> Callable[[int], 
 
 
 @pytest.fixture
-def chance() -> Iterator[random.Random]:
-    seed = random.randrange(2**32)
+def chance(pytestconfig: pytest.Config) -> Iterator[random.Random]:
+    given: int | None = pytestconfig.getoption("--moments-seed")
+    seed = random.randrange(2**32) if given is None else given
     print(f"[moments of seed {seed}]")
     yield random.Random(seed)

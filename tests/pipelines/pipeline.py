@@ -219,13 +219,14 @@ class JobUnderTest:
         ]:
             assert text in copy, f"{job} does not hold {text}"
             copy = copy.replace(text, own)
-        self._job = folder / job.name
-        self._job.write_text(copy)
+        (self.name,) = re.findall(r"(?m)^metadata: {name: (.*)}$", copy)
+        self.file = folder / job.name
+        self.file.write_text(copy)
 
     def start(self, *arguments: str) -> millrace.Job:
         self._starts += 1
         return millrace.Job(
-            self._job,
+            self.file,
             self._folder,
             brokers=self._kafka.bootstrap,
             arguments=arguments,
