@@ -165,6 +165,12 @@ def undisturbed(run: Run, readings: int) -> None:
         assert job.stop(60) == 0, job.output[-4000:]
 
 
+def leave(process: Process, up: str) -> None:
+    """One that has hardly begun would be killed by the signal."""
+    process.wait_for_line(up)
+    assert process.stop(LEAVE_SECONDS) == 0, process.output[-4000:]
+
+
 class Soak:
     """Use as a context. Owned by one thread, like its `chance`."""
 
@@ -328,7 +334,7 @@ class Soak:
             # Another leads.
             assert process.wait(20) == 1, process.output[-4000:]
         else:
-            assert process.stop(LEAVE_SECONDS) == 0, process.output[-4000:]
+            leave(process, "coordinator is up")
         wait_for_moment(self._chance.uniform(0, 2))
         self._start_coordinator(place)
 
@@ -342,7 +348,7 @@ class Soak:
         if what == "killed":
             worker.kill()
         else:
-            assert worker.stop(LEAVE_SECONDS) == 0, worker.output[-4000:]
+            leave(worker, "worker is up")
         wait_for_moment(self._chance.uniform(0, 2))
         self._fleet.start_worker(name, SLOTS)
 
@@ -353,7 +359,7 @@ class Soak:
             self._next_worker += 1
         while len(workers) > count:
             name = self._chance.choice(sorted(workers))
-            assert workers[name].stop(LEAVE_SECONDS) == 0, workers[name].output[-4000:]
+            leave(workers[name], "worker is up")
             del workers[name]
 
     def _start_coordinator(self, place: int) -> None:
