@@ -7,6 +7,7 @@ import json
 import random
 import signal
 import time
+from collections import Counter
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -18,10 +19,12 @@ from typing import Any, Self
 from cluster.case import wait_for_moment
 from cluster.outputs import (
     Outputs,
+    Text,
     assert_same_outputs,
     letters_of_topic,
     rows_of_parquet,
-    rows_of_topic,
+    text_differences,
+    texts_of_topic,
 )
 from conftest import unique_name
 from devtool.broker import Broker
@@ -130,23 +133,24 @@ class Run:
             },
         )  # fmt: skip
 
-    def outputs(self, data_dir: Path) -> Outputs:
+    def records(self) -> dict[str, Counter[Text]]:
+        """Of each topic but the dead letters'."""
         with ThreadPoolExecutor(4) as pool:  # a consumer spends its time in starting and ending
             reads = {
-                name: pool.submit(
-                    letters_of_topic if name == self._pipeline.dead_letters else rows_of_topic,
-                    self._kafka,
-                    topic,
-                )
-                for name, topic in self._topics.items()
+                name: pool.submit(texts_of_topic, self._kafka, self._topics[name])
+                for name in self._pipeline.topics
             }
-            rows = {name: read.result() for name, read in reads.items()}
+            return {name: read.result() for name, read in reads.items()}
+
+    def outputs(self, data_dir: Path) -> Outputs:
+        """Dead letters, and the rows in files."""
+        letters = letters_of_topic(self._kafka, self._topics[self._pipeline.dead_letters])
         # A folder that is called as a topic is renamed with it.
         files = {
             f"{name} (Parquet)": rows_of_parquet(data_dir / self._topics.get(name, name))
             for name in self._pipeline.folders
         }
-        return Outputs({**rows, **files})
+        return Outputs({**files, "dead letters": letters})
 
 
 def undisturbed(run: Run, readings: int) -> None:
@@ -272,9 +276,19 @@ class Soak:
         for pipeline, ours, theirs in zip(self._pipelines, self._runs, expected, strict=True):
             found = ours.outputs(self._fleet.folder / "data")
             wanted = theirs.outputs(theirs.job.data_dir)
-            print(f"[{pipeline.simulated}: "
-                  f"{ {target: len(rows) for target, rows in wanted.rows.items()} }]")  # fmt: skip
-            assert all(wanted.rows.values())
+            found_records, wanted_records = ours.records(), theirs.records()
+            counts = {
+                **{target: records.total() for target, records in wanted_records.items()},
+                **{target: len(rows) for target, rows in wanted.rows.items()},
+            }
+            print(f"[{pipeline.simulated}: {counts}]")
+            assert all(counts.values())
+            problems = [
+                problem
+                for target, records in wanted_records.items()
+                for problem in text_differences(target, found_records[target], records)
+            ]
+            assert not problems, "\n".join(problems)
             assert_same_outputs(found, wanted)
 
     def _close(self) -> None:
