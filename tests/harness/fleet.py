@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
@@ -15,6 +17,7 @@ from harness.waiting import wait_for
 HTTP_TIMEOUT_SECONDS = 5.0
 # Two coordinators may run: one that leads, and one that stands by.
 PLACES = 2
+CLUSTER = "test"
 
 
 class WorkerLinks:
@@ -31,14 +34,39 @@ class WorkerLinks:
         return [*self.coordinators, self.exchange]
 
 
+@dataclass(frozen=True)
+class NodeTls:
+    """A certificate for every node of the fleet; it is its own CA."""
+
+    certificate: Path
+    key: Path
+
+    @staticmethod
+    def make(folder: Path) -> NodeTls:
+        made = NodeTls(folder / "node.pem", folder / "node.key")
+        names = ",".join(f"DNS:{role}.{CLUSTER}.millrace" for role in ("coordinator", "worker"))
+        subprocess.run(
+            [
+                "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+                "-nodes", "-days", "2", "-subj", "/CN=nodes", "-addext", f"subjectAltName={names}",
+                "-keyout", made.key, "-out", made.certificate,
+            ],
+            check=True,
+            capture_output=True,
+        )  # fmt: skip
+        return made
+
+
 class Fleet:
     """Use as a context: every process is ended with the block. Processes share `folder`.
 
-    `place`: where the coordinator is that tests ask (0 or 1), which has its own ports.
+    `place`: where the coordinator is that tests ask (0 or 1), which has its own ports. `tls`:
+    between nodes; without it plaintext.
     """
 
-    def __init__(self, folder: Path, brokers: str) -> None:
+    def __init__(self, folder: Path, brokers: str, tls: NodeTls | None = None) -> None:
         self.folder = folder
+        self._tls = tls
         self.brokers = brokers
         self.place = 0
         self.ports = [processes.free_port() for _ in range(PLACES)]
@@ -78,7 +106,7 @@ class Fleet:
         self._lives += 1
         process = Process(
             [
-                "--cluster", "test",
+                "--cluster", CLUSTER,
                 "--name", f"coordinator-{self._lives}",
                 "--listen", f"127.0.0.1:{self.ports[place]}",
                 "--api", f"{host}:{self.api_ports[place]}",
@@ -112,7 +140,7 @@ class Fleet:
             advertise = links.exchange.address
         process = Process(
             [
-                "--cluster", "test",
+                "--cluster", CLUSTER,
                 "--name", name,
                 "--coordinator", ",".join(coordinators),
                 "--listen", listen,
@@ -131,11 +159,17 @@ class Fleet:
         return process
 
     def _shared(self) -> list[str | Path]:
-        return [
+        flags: list[str | Path] = [
             "--storage", self.folder / "storage",
             "--data-dir", self.folder / "data",
             "--brokers", self.brokers,
         ]  # fmt: skip
+        if self._tls is not None:
+            certificate = self._tls.certificate
+            flags += [
+                "--tls-ca", certificate, "--tls-cert", certificate, "--tls-key", self._tls.key,
+            ]  # fmt: skip
+        return flags
 
     # ---- the operating ports
 

@@ -28,12 +28,15 @@ from devtool.broker import Broker
 from devtool.console import ToolError, say
 
 CHECKPOINT = "checkpoint"
+CLUSTER = "cluster"
+RECOVERY = "recovery"
 LOOKUP = "lookup"
 FOLDER = paths.RUN / "bench"
 READINGS = 10_000_000
 DEVICES = 1_000
 PARTITIONS = 4
 RUNS = 3
+GIGABYTES = 1.0
 # What the filler does: seconds since 1970 of the first round.
 FIRST_SECOND = 1_654_733_331
 IDLE_SECONDS = 2.0
@@ -78,9 +81,15 @@ COMPARISONS = {
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("query", choices=(*QUERIES, *COMPARISONS, CHECKPOINT))
+    parser.add_argument("query", choices=(*QUERIES, *COMPARISONS, CHECKPOINT, CLUSTER, RECOVERY))
     parser.add_argument("--readings", type=int, default=READINGS, help=f"default: {READINGS:,}")
     parser.add_argument("--runs", type=int, default=RUNS, help=f"default: {RUNS}")
+    parser.add_argument(
+        "--gigabytes",
+        type=float,
+        default=GIGABYTES,
+        help=f"of state, with {RECOVERY} (default: {GIGABYTES:g})",
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="the figures as JSON")
 
 
@@ -97,6 +106,8 @@ def run(args: argparse.Namespace) -> int:
     FOLDER.mkdir(parents=True)
     if args.query == CHECKPOINT:
         return _run_checkpoint(args)
+    if args.query in (CLUSTER, RECOVERY):
+        return _run_fleet(args)
     queries = COMPARISONS.get(args.query) or (QUERIES[args.query],)
     if args.readings % max(query.devices for query in queries) != 0:
         raise ToolError("--readings must be a multiple of the largest fleet")
@@ -123,6 +134,27 @@ def run(args: argparse.Namespace) -> int:
     for problem in problems:
         say(f"error: {problem}")
     return 1 if problems else 0
+
+
+def _run_fleet(args: argparse.Namespace) -> int:
+    """tools/bench/cluster.py or recovery.py, which use the tests' fleet and its Kafka client."""
+    for program in ("millrace-coordinator", "millrace-worker"):
+        if not _program(program).exists():
+            raise ToolError(f"{program} is missing: run tools/dev build")
+    argv: list[str | Path] = [
+        paths.venv_python(), "-m", f"bench.{args.query}",
+        "--folder", FOLDER, "--runs", str(args.runs),
+    ]  # fmt: skip
+    if args.query == CLUSTER:
+        argv += ["--readings", str(args.readings)]
+    else:
+        argv += ["--gigabytes", str(args.gigabytes)]
+    if args.json is not None:
+        argv += ["--json", args.json.absolute()]
+    modules = os.pathsep.join(str(paths.ROOT / folder) for folder in ("tools", "tests"))
+    return subprocess.run(
+        [str(word) for word in argv], env={**os.environ, "PYTHONPATH": modules}, check=False
+    ).returncode
 
 
 # A million devices have an open window each; then these many of them report on.

@@ -88,7 +88,9 @@ def _parser() -> argparse.ArgumentParser:
     add.add_argument("action", choices=("start", "stop", "status"))
     add.add_argument("--port", type=int, help=f"default: {DEFAULT_PORT}, or as last time")
 
-    add = commands.add_parser("bench", help="a job's speed and cost beside a raw drain of Kafka")
+    add = commands.add_parser(
+        "bench", help="a job's cost beside a raw drain of Kafka; a cluster's beside one process"
+    )
     bench.add_arguments(add)
 
     add = commands.add_parser("simulate", help="a small job, or a fleet, under faults, from seeds")
