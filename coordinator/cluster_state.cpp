@@ -114,6 +114,7 @@ std::vector<WorkerInfo> ClusterState::StayingWorkers() const {
 
 // Those first that most others are cut off from; then those that offer less.
 void ClusterState::LeaveOutCutOff(std::vector<WorkerInfo>* workers) const {
+  if (cut_off_.empty()) return;  // what follows looks at all pairs, and each job asks
   const auto cuts = [&](const WorkerInfo& worker) {
     return std::ranges::count_if(*workers, [&](const WorkerInfo& other) {
       return cut_off_.contains({worker.name, other.name}) ||

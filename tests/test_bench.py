@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from bench import cluster as cluster_bench
+from bench import measuring, recovery
 from devtool import bench, paths
 from devtool.bench import Figures, Query
 
@@ -51,3 +53,33 @@ def test_figures_are_medians_and_their_spread() -> None:
     assert summary["cpu_seconds_per_million"] == 2.0
     assert summary["cpu_spread"] == 0.5
     assert summary["peak_rss_bytes"] == 300
+
+
+def test_the_longest_pause_is_of_those_that_overlap_the_span() -> None:
+    times = [0.0, 5.0, 6.0, 8.0, 9.0, 20.0]
+    assert measuring.longest_pause(times, 5.5, 8.5) == (6.0, 8.0)
+    with pytest.raises(ValueError, match="no rows"):
+        measuring.longest_pause(times, 21.0, 22.0)
+
+
+def test_cpu_counts_of_processes_that_come_and_go_too() -> None:
+    samples = [
+        (0.0, {1: 10.0, 2: 7.0}),
+        (1.0, {1: 11.0, 2: 8.0}),  # begins here
+        (2.0, {1: 12.0, 3: 0.5}),
+        (3.0, {1: 14.0, 3: 2.0}),
+        (4.0, {1: 20.0, 3: 9.0}),  # behind the end
+    ]
+    assert recovery.cpu_between(samples, 1.0, 3.0) == 3.0 + 0.0 + 1.5
+
+
+def test_a_fleets_cost_is_that_of_the_middle() -> None:
+    samples = [
+        cluster_bench.Sample(0.0, 0, 1.0, 0.0),
+        cluster_bench.Sample(1.0, 1_000_000, 2.0, 0.1),
+        cluster_bench.Sample(4.0, 9_000_000, 18.0, 0.5),
+        cluster_bench.Sample(9.0, 10_000_000, 30.0, 2.0),
+    ]
+    cost = cluster_bench.cost_of(samples, 10_000_000)
+    assert (cost.seconds, cost.cpu) == (3.0, 2.0)
+    assert cost.coordinator_cpu == pytest.approx(0.05)

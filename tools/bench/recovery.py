@@ -40,7 +40,7 @@ COLUMNS = (
     "Pressure[hPa]", "PM1.0", "PM2.5", "NC0.5", "NC1.0", "NC2.5",
 )  # fmt: skip
 PER_DEVICE = 4  # readings
-DEVICES_PER_GIGABYTE = 600_000
+DEVICES_PER_GIGABYTE = 1_000_000  # about
 DEVICES_MAX = 1_000_000
 TURN_SECONDS = 0.01
 # In each turn, of every partition: one that is passed on, and these.
@@ -155,11 +155,12 @@ class Load:
 @dataclass(frozen=True)
 class Event:
     """What was done to the fleet. `gone_on`: seconds until rows came again, behind the longest
-    pause; `pause`: its length."""
+    pause; `pause`: its length; `cpu`: what the fleet used in the pause."""
 
     title: str
     gone_on: float
     pause: float
+    cpu: float
 
 
 class Bench:
@@ -171,6 +172,7 @@ class Bench:
         self._seen = -1
         self._arrivals: measuring.Arrivals | None = None
         self._load: Load | None = None
+        self._cpu: list[tuple[float, dict[int, float]]] = []  # by process
 
     def connect(self, arrivals: measuring.Arrivals, load: Load) -> None:
         self._arrivals, self._load = arrivals, load
@@ -198,6 +200,7 @@ class Bench:
 
         def look() -> bool:
             nonlocal since
+            self._sample_cpu()
             if not self.is_settled(workers):
                 since = None
             elif since is None:
@@ -209,12 +212,21 @@ class Bench:
     def event(self, title: str, do: Callable[[], None], workers: set[str]) -> None:
         assert self._arrivals is not None
         with console.step(title):
+            self._cpu.clear()
             at = time.time()
             do()
+            self._sample_cpu()
             self.settle(workers)
             begin, end = self._arrivals.longest_pause(at, time.time())
-        self.events.append(Event(title, end - at, end - begin))
+        self.events.append(Event(title, end - at, end - begin, cpu_between(self._cpu, begin, end)))
         self._write_trace(title, at, begin, end)
+
+    def _sample_cpu(self) -> None:
+        used = {}
+        for process in [*self.fleet.coordinators, *self.fleet.workers.values()]:
+            if process.code is None:
+                used[process.pid] = measuring.cpu_seconds([process.pid])
+        self._cpu.append((time.time(), used))
 
     def _write_trace(self, title: str, at: float, begin: float, end: float) -> None:
         """What the processes logged meanwhile, by the seconds since."""
@@ -230,6 +242,21 @@ class Bench:
             trace.writelines(f"{when:8.3f} {text}\n" for when, text in sorted(lines))
 
 
+def cpu_between(
+    samples: Sequence[tuple[float, Mapping[int, float]]], begin: float, end: float
+) -> float:
+    """Of processes that are sampled from time to time, some only for a part of it."""
+    first: dict[int, float] = {}
+    last: dict[int, float] = {}
+    for at, used in samples:
+        for pid, seconds in used.items():
+            if at <= begin or pid not in first:
+                first[pid] = seconds
+            if at <= end:
+                last[pid] = seconds
+    return sum(seconds - first[pid] for pid, seconds in last.items())
+
+
 def _log_lines(process: Process) -> list[tuple[float, str]]:
     return [
         (datetime.fromisoformat(stamp).replace(tzinfo=UTC).timestamp(), text)
@@ -237,7 +264,7 @@ def _log_lines(process: Process) -> list[tuple[float, str]]:
     ]
 
 
-def one_run(bench: Bench) -> None:
+def one_run(bench: Bench, how: str) -> None:
     """On two workers; ends with two workers."""
     fleet = bench.fleet
 
@@ -252,22 +279,23 @@ def one_run(bench: Bench) -> None:
             fleet.workers.pop(name).wait(MOVE_SECONDS_MAX)
 
     both, all_of_them = {"worker-0", "worker-1"}, {f"worker-{i}" for i in range(4)}
-    bench.event("one of two is killed", fleet.workers["worker-1"].kill, {"worker-0"})
-    bench.event("it comes again", lambda: start("worker-1"), both)
-    bench.event("two more come", lambda: start("worker-2", "worker-3"), all_of_them)
-    bench.event("two leave", lambda: leave("worker-2", "worker-3"), both)
+    bench.event(f"one of two is killed{how}", fleet.workers["worker-1"].kill, {"worker-0"})
+    bench.event(f"it comes again{how}", lambda: start("worker-1"), both)
+    bench.event(f"two more come{how}", lambda: start("worker-2", "worker-3"), all_of_them)
+    bench.event(f"two leave{how}", lambda: leave("worker-2", "worker-3"), both)
 
 
 def report(result: Mapping[str, Any]) -> list[str]:
     lines = [
         f"{result['state_bytes'] / 1e9:.2f} GB of state, {result['devices']:,} devices,"
         f" {result['load_per_second']:,.0f} readings/s meanwhile, {result['cores']} cores",
-        f"{'':24}{'goes on after s':>24}{'pause s':>24}{'wanted':>9}",
+        f"{'':40}{'goes on after s':>20}{'pause s':>20}{'CPU s in it':>20}{'wanted s':>9}",
     ]
     for one in result["events"]:
         gone_on = ", ".join(f"{seconds:.2f}" for seconds in one["gone_on_seconds"])
         pause = ", ".join(f"{seconds:.2f}" for seconds in one["pause_seconds"])
-        lines.append(f"{one['title']:24}{gone_on:>24}{pause:>24}{one['wanted']:>9}")
+        cpu = ", ".join(f"{seconds:.2f}" for seconds in one["cpu_seconds"])
+        lines.append(f"{one['title']:40}{gone_on:>20}{pause:>20}{cpu:>20}{one['wanted']:>9}")
     return lines
 
 
@@ -283,6 +311,7 @@ def summarise(events: Sequence[Event]) -> list[dict[str, Any]]:
                 "title": title,
                 "gone_on_seconds": [round(event.gone_on, 2) for event in some],
                 "pause_seconds": [round(event.pause, 2) for event in some],
+                "cpu_seconds": [round(event.cpu, 2) for event in some],
                 "pause_median": round(statistics.median(event.pause for event in some), 2),
                 "wanted": "5" if killed else "2",
             }
@@ -327,7 +356,14 @@ def main() -> int:
                 bench.settle({"worker-0", "worker-1"}, FILL_SECONDS_MAX)
             state = fleet.metrics(fleet.coordinator).total("millrace_checkpoint_size_bytes")
             for _ in range(options.runs):
-                one_run(bench)
+                one_run(bench, "")
+            # Else it follows the workers: from two to one, and back, state is split anew.
+            with console.step(f"parallelism {PARTITIONS}"):
+                answer = fleet.request("POST", f"jobs/{NAME}/rescale", {"parallelism": PARTITIONS})
+                assert answer.ok, answer.text
+                bench.settle({"worker-0", "worker-1"})
+            for _ in range(options.runs):
+                one_run(bench, f", parallelism {PARTITIONS}")
     result = {
         "state_bytes": state,
         "devices": devices,
