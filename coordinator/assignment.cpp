@@ -42,7 +42,7 @@ std::string CountOf(int64_t count, const std::string& what) {
 }
 
 std::vector<std::string> NotesOf(const JobDemand& job, std::span<const WorkerCapacity> workers) {
-  const int32_t slots = ParallelismOf(job.wanted, job.partitions, workers);
+  const int32_t slots = ParallelismOf(job.wanted, job.partitions, workers, job.kept);
   const int64_t offered = OfferedBy(workers);
   std::string there = CountOf(int64_t(workers.size()), "worker");
   if (offered != int64_t(workers.size())) there += " with " + CountOf(offered, "slot");
@@ -57,7 +57,8 @@ std::vector<std::string> NotesOf(const JobDemand& job, std::span<const WorkerCap
   }
   // Workers are left over, or share their cores among more slots than they offer.
   if (slots < int32_t(workers.size()) || slots > offered) {
-    return {there + parallelism + "as was asked for"};
+    return {there + parallelism +
+            (job.wanted > 0 ? "as was asked for" : "kept while workers are missing")};
   }
   return {};
 }
@@ -128,9 +129,11 @@ std::vector<size_t> InNaturalOrder(std::span<const Named> named) {
 
 }  // namespace
 
-int32_t ParallelismOf(int32_t wanted, int32_t partitions, std::span<const WorkerCapacity> workers) {
+int32_t ParallelismOf(int32_t wanted, int32_t partitions, std::span<const WorkerCapacity> workers,
+                      int32_t kept) {
   const int64_t most = partitions > 0 ? std::min(partitions, kKeyGroupCount) : kKeyGroupCount;
-  return int32_t(std::clamp<int64_t>(wanted > 0 ? wanted : OfferedBy(workers), 1, most));
+  const int64_t slots = wanted > 0 ? wanted : std::max<int64_t>(OfferedBy(workers), kept);
+  return int32_t(std::clamp<int64_t>(slots, 1, most));
 }
 
 Assignment Assign(std::span<const WorkerCapacity> workers, std::span<const JobDemand> jobs) {
@@ -148,7 +151,8 @@ Assignment Assign(std::span<const WorkerCapacity> workers, std::span<const JobDe
   for (const size_t number : job_order) {
     const JobDemand& job = jobs[number];
     std::vector<SlotBoard::Slot> slots(
-        job.fixed ? job.before.size() : size_t(ParallelismOf(job.wanted, job.partitions, workers)));
+        job.fixed ? job.before.size()
+                  : size_t(ParallelismOf(job.wanted, job.partitions, workers, job.kept)));
     Weigh(job, mean, &slots);
     FindHomes(job.before, index_of, &slots);
     board.AddJob(std::move(slots), job.fixed);

@@ -22,7 +22,10 @@ struct WorkerCapacity {
 
 struct JobDemand {
   std::string name;
-  int32_t wanted = 0;      // its parallelism; 0: as many slots as the workers offer
+  int32_t wanted = 0;  // its parallelism; 0: as many slots as the workers offer
+  // How many slots its state is cut into, where workers have gone out of order: at another
+  // parallelism all of it would be cut anew while its output waits. 0: nothing is kept.
+  int32_t kept = 0;
   int32_t partitions = 0;  // of its largest source; 0: not known
   SlotWorkers before;      // of its last attempt, or empty; may name workers that are gone
   // How many cores each slot of an attempt kept busy; empty: not measured. May be of another
@@ -43,8 +46,10 @@ struct Assignment {
   int64_t looks = 0;               // a measure of the work that it took
 };
 
-// How many slots a job has: what it wants, and never more than partitions or key groups.
-int32_t ParallelismOf(int32_t wanted, int32_t partitions, std::span<const WorkerCapacity> workers);
+// How many slots a job has: what it wants, else what the workers offer and at least `kept`; never
+// more than partitions or key groups.
+int32_t ParallelismOf(int32_t wanted, int32_t partitions, std::span<const WorkerCapacity> workers,
+                      int32_t kept = 0);
 
 // `workers`: those that stay, at least one; names are unique.
 Assignment Assign(std::span<const WorkerCapacity> workers, std::span<const JobDemand> jobs);

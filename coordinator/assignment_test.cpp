@@ -47,6 +47,10 @@ TEST(Parallelism, IsWhatIsWantedWithinPartitionsAndKeyGroups) {
   EXPECT_EQ(ParallelismOf(9, 4, Workers(3, 2)), 4);
   EXPECT_EQ(ParallelismOf(0, 0, Workers(1000)), 720);
   EXPECT_EQ(ParallelismOf(0, 10'000, Workers(1000)), 720);
+  EXPECT_EQ(ParallelismOf(0, 0, Workers(3, 2), 8), 8) << "what is kept";
+  EXPECT_EQ(ParallelismOf(0, 0, Workers(3, 2), 4), 6);
+  EXPECT_EQ(ParallelismOf(5, 0, Workers(3, 2), 8), 5);
+  EXPECT_EQ(ParallelismOf(0, 4, Workers(3, 2), 8), 4);
 }
 
 std::vector<std::string> NotesOf(int32_t wanted, int32_t partitions,

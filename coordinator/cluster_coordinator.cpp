@@ -368,8 +368,9 @@ void ClusterCoordinator::Prepare(const proto::JobRecord& job,
   led = Led();
   const int64_t serial = ++serial_;
   led.observer = std::make_unique<Observer>(this, name, serial);
-  led.attempt =
-      std::make_unique<LedAttempt>(options_.surroundings, job, workers, led.observer.get());
+  led.attempt = std::make_unique<LedAttempt>(options_.surroundings, job, workers,
+                                             KeepsParallelism(state_.jobs().at(name).cause),
+                                             led.observer.get());
   const auto ending = endings_.find(name);
   const std::shared_future<void> ended =
       ending == endings_.end() ? std::shared_future<void>() : ending->second.done;
@@ -392,7 +393,7 @@ void ClusterCoordinator::Place(const std::string& job, LedAttempt* attempt) {
   if (attempt->finished()) return;
   const JobPlacement& placement =
       placements_.Place(job, attempt->attempt(), attempt->wanted(), attempt->partitions(),
-                        attempt->workers(), state_.jobs());
+                        attempt->workers(), state_.jobs(), attempt->kept());
   for (const std::string& note : placement.notes) LogInfo(note, {{"job", job}});
   attempt->Place(placement.slots);
 }

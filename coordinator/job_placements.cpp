@@ -37,6 +37,7 @@ JobDemand JobPlacements::DemandOf(const std::string& name, const Placed& placed)
   JobDemand demand;
   demand.name = name;
   demand.wanted = placed.wanted;
+  demand.kept = placed.kept;
   demand.partitions = placed.partitions;
   demand.before = placed.placement.slots;
   demand.cores = meter_.CoresOf(name);
@@ -45,10 +46,11 @@ JobDemand JobPlacements::DemandOf(const std::string& name, const Placed& placed)
 
 const JobPlacement& JobPlacements::Place(const std::string& name, int64_t attempt, int32_t wanted,
                                          int32_t partitions, const std::vector<WorkerInfo>& workers,
-                                         const Jobs& jobs) {
+                                         const Jobs& jobs, int32_t kept) {
   planned_.reset();
   Placed& placed = placed_[name];
   placed.wanted = wanted;
+  placed.kept = kept;
   placed.partitions = partitions;
   std::vector<JobDemand> demands = {DemandOf(name, placed)};
   for (const auto& [other, of] : placed_) {

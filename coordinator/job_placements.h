@@ -19,12 +19,12 @@ class JobPlacements {
   using Jobs = std::map<std::string, ClusterState::Job>;
 
   // A job that is prepared to run on these workers, for its next attempt. `partitions`: of its
-  // largest source. Jobs that are deployed or run stay where they are; those that are on their way
-  // to their next attempt, too, count where they would be, as the same change may have stopped
-  // them.
+  // largest source; `kept`: as JobDemand's. Jobs that are deployed or run stay where they are;
+  // those that are on their way to their next attempt, too, count where they would be, as the same
+  // change may have stopped them.
   const JobPlacement& Place(const std::string& name, int64_t attempt, int32_t wanted,
                             int32_t partitions, const std::vector<WorkerInfo>& workers,
-                            const Jobs& jobs);
+                            const Jobs& jobs, int32_t kept = 0);
   // Whether the job would be placed otherwise, were all jobs placed now.
   bool WouldMove(const std::string& name, const std::vector<WorkerInfo>& workers, const Jobs& jobs);
   // Jobs, workers or loads may have changed since WouldMove was asked last.
@@ -38,6 +38,7 @@ class JobPlacements {
  private:
   struct Placed {
     int32_t wanted = 0;
+    int32_t kept = 0;
     int32_t partitions = 0;
     JobPlacement placement;
   };

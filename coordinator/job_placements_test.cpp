@@ -26,9 +26,10 @@ class JobPlacementsTest : public testing::Test {
     placements_.BeginTurn();
   }
   // Prepares its next attempt, which runs from then on.
-  SlotWorkers Start(const std::string& job, int32_t wanted, int32_t partitions = 100) {
+  SlotWorkers Start(const std::string& job, int32_t wanted, int32_t partitions = 100,
+                    int32_t kept = 0) {
     const JobPlacement& placement =
-        placements_.Place(job, ++attempt_, wanted, partitions, workers_, jobs_);
+        placements_.Place(job, ++attempt_, wanted, partitions, workers_, jobs_, kept);
     jobs_[job].phase = JobPhase::kRunning;
     jobs_[job].attempt = attempt_;
     return placement.slots;
@@ -64,6 +65,23 @@ TEST_F(JobPlacementsTest, JobsThatStartOneAfterTheOtherShareTheWorkers) {
   EXPECT_THAT(Start("b", 1), ElementsAre("worker-1"));
   EXPECT_THAT(Start("c", 2), UnorderedElementsAre("worker-0", "worker-1"));
   for (const char* job : {"a", "b", "c"}) EXPECT_FALSE(WouldMove(job));
+}
+
+TEST_F(JobPlacementsTest, SlotsThatAreKeptStayUntilTheWorkerIsBack) {
+  SetWorkers(2);
+  ASSERT_EQ(Start("a", 0).size(), 4u);
+  SetWorkers(1);
+  EXPECT_TRUE(WouldMove("a"));
+  EXPECT_EQ(Start("a", 0, 100, /*kept=*/4), SlotWorkers(4, "worker-0"));
+  EXPECT_THAT(placements_.Find("a")->notes,
+              ElementsAre("1 worker with 2 slots, job parallelism 4: kept while workers are "
+                          "missing"));
+  EXPECT_FALSE(WouldMove("a")) << "to fewer slots";
+  SetWorkers(2);
+  EXPECT_TRUE(WouldMove("a"));
+  EXPECT_THAT(Start("a", 0), UnorderedElementsAre("worker-0", "worker-0", "worker-1", "worker-1"));
+  SetWorkers(1);
+  EXPECT_EQ(Start("a", 0), SlotWorkers(2, "worker-0")) << "it has left in order";
 }
 
 TEST_F(JobPlacementsTest, WhenAWorkerComesEnoughJobsMoveAndNoMore) {

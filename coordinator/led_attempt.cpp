@@ -31,7 +31,8 @@ std::string ResumePoint(const proto::Manifest* restored) {
 }  // namespace
 
 LedAttempt::LedAttempt(const LedSurroundings& surroundings, proto::JobRecord record,
-                       std::vector<WorkerInfo> workers, JobObserver* observer)
+                       std::vector<WorkerInfo> workers, bool keeps_parallelism,
+                       JobObserver* observer)
     : surroundings_([&] {
         LedSurroundings own = surroundings;
         own.connectors.stopping = &giving_up_;
@@ -39,6 +40,7 @@ LedAttempt::LedAttempt(const LedSurroundings& surroundings, proto::JobRecord rec
       }()),
       record_(std::move(record)),
       workers_(std::move(workers)),
+      keeps_parallelism_(keeps_parallelism),
       observer_(observer) {}
 
 LedAttempt::~LedAttempt() {
@@ -71,7 +73,13 @@ Status LedAttempt::Prepare() {
                         surroundings_.clock)
         .status();
   }));
-  const int32_t readers_max = ParallelismOf(wanted(), /*partitions=*/0, CapacitiesOf(workers_));
+  if (keeps_parallelism_ && claim_->restored() != nullptr) {
+    for (const proto::TaskState& task : claim_->restored()->tasks()) {
+      kept_ = std::max(kept_, task.parallelism());
+    }
+  }
+  const int32_t readers_max =
+      ParallelismOf(wanted(), /*partitions=*/0, CapacitiesOf(workers_), kept_);
   ARROW_ASSIGN_OR_RAISE(sources_,
                         OpenSources(job_->spec, job_->plan, surroundings_.connectors, readers_max,
                                     claim_->restored(), surroundings_.clock, giving_up_));

@@ -30,9 +30,10 @@ struct LedSurroundings {
 
 class LedAttempt {
  public:
-  // `observer` outlives it.
+  // `keeps_parallelism`: has as many slots as the checkpoint that it goes on from, at least, unless
+  // people say how many. `observer` outlives it.
   LedAttempt(const LedSurroundings& surroundings, proto::JobRecord record,
-             std::vector<WorkerInfo> workers, JobObserver* observer);
+             std::vector<WorkerInfo> workers, bool keeps_parallelism, JobObserver* observer);
   // What leads it ends at once.
   ~LedAttempt();
 
@@ -52,6 +53,8 @@ class LedAttempt {
   // Of its largest source.
   int32_t partitions() const { return partitions_; }
   int32_t wanted() const;
+  // Slots that it keeps, once it is prepared; 0: none.
+  int32_t kept() const { return kept_; }
   int64_t attempt() const { return claim_->term(); }
   // Before the first worker is told: its actors ask for permissions as soon as they are there.
   void TakeTheLead();
@@ -69,6 +72,7 @@ class LedAttempt {
   const LedSurroundings surroundings_;
   const proto::JobRecord record_;
   const std::vector<WorkerInfo> workers_;
+  const bool keeps_parallelism_;
   JobObserver* const observer_;
   std::atomic<bool> giving_up_{false};
 
@@ -76,6 +80,7 @@ class LedAttempt {
   std::unique_ptr<JobClaim> claim_;
   std::vector<OpenedSource> sources_;
   int32_t partitions_ = 0;
+  int32_t kept_ = 0;
   SlotWorkers slots_;
   JobLayout layout_;
   std::vector<std::string> placed_;
