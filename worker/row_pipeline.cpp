@@ -29,15 +29,19 @@ DeadLetter LetterOf(const SourceBatch& batch, int64_t row) {
   return letter;
 }
 
+// A hash like it, in another group.
+constexpr uint64_t MovedTo(KeyGroup group, uint64_t hash) {
+  return (hash >> 10) * uint64_t(kKeyGroupCount) + uint64_t(group.value());
+}
+
 // Hashes of rows, moved into the key group of what is in `columns`: one task has all rows that are
 // equal there.
 Status GatherBy(const arrow::RecordBatch& batch, const std::vector<int>& columns,
                 std::vector<uint64_t>* hashes) {
   std::vector<uint64_t> gathered;
   ARROW_RETURN_NOT_OK(HashKeys(batch, columns, &gathered));
-  constexpr auto kGroups = uint64_t(kKeyGroupCount);
   for (size_t i = 0; i < gathered.size(); ++i) {
-    (*hashes)[i] = ((*hashes)[i] >> 10) * kGroups + gathered[i] % kGroups;
+    (*hashes)[i] = MovedTo(KeyGroupOf(gathered[i]), (*hashes)[i]);
   }
   return Status::OK();
 }
@@ -48,13 +52,12 @@ Status PlaceByPartition(const arrow::RecordBatch& batch, const KeyPlacement& pla
                         std::vector<uint64_t>* hashes) {
   ARROW_ASSIGN_OR_RAISE(const ColumnReader column,
                         ColumnReader::Make(*batch.column(placement.column)));
-  constexpr auto kGroups = uint64_t(kKeyGroupCount);
   for (size_t row = 0; row < hashes->size(); ++row) {
     if (column.IsNull(int64_t(row))) continue;
     const int32_t partition =
         PartitionOf(placement.partitioner, column.Text(int64_t(row)), placement.partitions);
     const KeyGroup group = GroupOfPartition(partition, placement.partitions);
-    (*hashes)[row] = ((*hashes)[row] >> 10) * kGroups + uint64_t(group.value());
+    (*hashes)[row] = MovedTo(group, (*hashes)[row]);
   }
   return Status::OK();
 }

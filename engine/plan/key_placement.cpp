@@ -26,8 +26,8 @@ class KeyPlacer {
       return std::nullopt;
     }
     for (const int key : keyed.keys) {
-      const std::optional<KeyPlacement> origin = OriginOf(node.input(), key);
-      if (origin.has_value()) return KeyPlacement{key, origin->partitioner, origin->partitions};
+      const KeyedBySpec* const origin = OriginOf(node.input(), key);
+      if (origin != nullptr) return KeyPlacement{key, origin->partitioner, origin->partitions};
     }
     return std::nullopt;
   }
@@ -48,48 +48,51 @@ class KeyPlacer {
     return plan_.node(node.input()).output.fields[size_t(node.placement->column)].name;
   }
 
-  // How the topics are keyed that a column of a node's output comes from, unchanged. The column in
-  // it means nothing.
-  std::optional<KeyPlacement> OriginOf(NodeId id, int column) const {
+  // How the topics are keyed that a column of a node's output comes from, unchanged; null where
+  // they are not keyed by it.
+  const KeyedBySpec* OriginOf(NodeId id, int column) const {
     const PlanNode& node = plan_.node(id);
     if (const auto* source = std::get_if<SourceNode>(&node.kind)) {
       const auto* kafka = std::get_if<KafkaSourceSpec>(&source->spec.input);
       if (kafka == nullptr || !kafka->keyed_by.has_value() ||
           node.output.fields[size_t(column)].name != kafka->keyed_by->column.text) {
-        return std::nullopt;
+        return nullptr;
       }
-      return KeyPlacement{-1, kafka->keyed_by->partitioner, kafka->keyed_by->partitions};
+      return &*kafka->keyed_by;
     }
     if (std::holds_alternative<UnionNode>(node.kind)) return OriginOfAll(node.inputs, column);
     if (const auto* project = std::get_if<ProjectNode>(&node.kind)) {
       const Expr& expr = project->columns[size_t(column)];
       const size_t above = plan_.node(node.input()).output.fields.size();
-      if (expr.kind != Expr::Kind::kColumn || size_t(expr.column) >= above) return std::nullopt;
+      if (expr.kind != Expr::Kind::kColumn || size_t(expr.column) >= above) return nullptr;
       return OriginOf(node.input(), expr.column);
     }
     if (std::holds_alternative<LookupNode>(node.kind)) {
       const size_t above = plan_.node(node.input()).output.fields.size();
-      return size_t(column) < above ? OriginOf(node.input(), column) : std::nullopt;
+      return size_t(column) < above ? OriginOf(node.input(), column) : nullptr;
     }
     if (std::holds_alternative<LimitNode>(node.kind)) return OriginOf(node.input(), column);
     if (const auto* over = std::get_if<OverNode>(&node.kind)) {
-      if (size_t(column) >= over->carried.size()) return std::nullopt;
+      if (size_t(column) >= over->carried.size()) return nullptr;
       return OriginOf(node.input(), over->carried[size_t(column)]);
     }
     if (const auto* window = std::get_if<WindowAggregateNode>(&node.kind)) {
       const int key = column - 2;  // after window_start and window_end
-      if (window->top.has_value() || key < 0 || size_t(key) >= window->keys.size())
-        return std::nullopt;
+      if (window->top.has_value() || key < 0 || size_t(key) >= window->keys.size()) return nullptr;
       return OriginOf(node.input(), window->keys[size_t(key)]);
     }
-    return std::nullopt;
+    return nullptr;
   }
 
-  std::optional<KeyPlacement> OriginOfAll(const std::vector<NodeId>& inputs, int column) const {
-    std::optional<KeyPlacement> common;
+  const KeyedBySpec* OriginOfAll(const std::vector<NodeId>& inputs, int column) const {
+    const KeyedBySpec* common = nullptr;
     for (const NodeId input : inputs) {
-      const std::optional<KeyPlacement> origin = OriginOf(input, column);
-      if (!origin.has_value() || (common.has_value() && *origin != *common)) return std::nullopt;
+      const KeyedBySpec* const origin = OriginOf(input, column);
+      if (origin == nullptr) return nullptr;
+      if (common != nullptr && (origin->partitioner != common->partitioner ||
+                                origin->partitions != common->partitions)) {
+        return nullptr;
+      }
       common = origin;
     }
     return common;

@@ -310,7 +310,6 @@ struct KeyPlacement {
   int column = -1;  // of the input, text, among the keys
   Partitioner partitioner = Partitioner::kMurmur2;
   int32_t partitions = 0;
-  friend bool operator==(const KeyPlacement&, const KeyPlacement&) = default;
 };
 
 struct PlanNode {

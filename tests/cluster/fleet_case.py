@@ -124,9 +124,6 @@ def started(kafka: Kafka, case: Case, folder: Path, workers: int) -> Fleet:
     fleet.start_coordinator().wait_for_line("leads the cluster")
     for index in range(workers):
         fleet.start_worker(f"worker-{index}")
-    wait_for(
-        "workers",
-        lambda: len(fleet.request("GET", "workers").json().get("workers", [])) == workers,
-    )
+    fleet.wait_for_workers(workers)
     fleet.apply(case.file)
     return fleet

@@ -235,7 +235,7 @@ class Live:
             self.fleet.start_coordinator(*arguments, place=1).wait_for_line("standing by")
         for worker in workers:
             self.fleet.start_worker(worker, slots, *arguments, proxied=True)
-        wait_for("workers", lambda: self.worker_names() == set(workers))
+        wait_for("workers", lambda: self.fleet.worker_names() == set(workers))
         # It may die before it has answered, but it has written the job down.
         with suppress(*([] if crash_at is None else [requests.ConnectionError])):
             self.fleet.apply(self.file)
@@ -243,9 +243,6 @@ class Live:
         self._load = Load(self.kafka, self.source)
         if crash_at is None:
             self._watch.wait_for_output(0.0)
-
-    def worker_names(self) -> set[str]:
-        return {worker["name"] for worker in self.fleet.request("GET", "workers").json()["workers"]}
 
     def status(self) -> dict[str, Any]:
         """Of the job, as soon as it runs."""

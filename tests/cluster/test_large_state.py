@@ -16,6 +16,7 @@ import duckdb
 import pytest
 from confluent_kafka import Consumer
 
+from cluster.wide_windows import COLUMN_LINES, STREAM_LINES
 from conftest import unique_name
 from devtool import paths
 from harness.kafka import Kafka, Record
@@ -109,10 +110,6 @@ def test_five_million_keys_in_a_quarter_of_a_gigabyte(tmp_path: Path) -> None:
     assert differences == 0
 
 
-LIVE_COLUMNS = (
-    "Temperature[C]", "Humidity[%]", "TVOC[ppb]", "eCO2[ppm]", "Raw H2", "Raw Ethanol",
-    "Pressure[hPa]", "PM1.0", "PM2.5", "NC0.5", "NC1.0", "NC2.5",
-)  # fmt: skip
 DEVICES = 1_000_000
 RESTART_READINGS = 4_000_000
 SETTLED_SECONDS = 1.0
@@ -120,14 +117,6 @@ SETTLED_SECONDS = 1.0
 
 def restart_job(name: str, source: str, out: str) -> str:
     """Wide windows that stay open, and the readings of one device passed on."""
-    columns = "\n".join(
-        f'        c{i}: {{type: double, from: "{column}"}}' for i, column in enumerate(LIVE_COLUMNS)
-    )
-    aggregates = ",\n".join(
-        f"               avg(c{i}) AS a{i}, stddev_samp(c{i}) AS s{i}, min(c{i}) AS l{i},"
-        f" max(c{i}) AS h{i}, percentile_cont(0.5) WITHIN GROUP (ORDER BY c{i}) AS m{i}"
-        for i in range(len(LIVE_COLUMNS))
-    )
     return f"""\
 apiVersion: millrace.dev/v1
 kind: StreamJob
@@ -143,21 +132,11 @@ spec:
         device_id: text
         observed_at: {{type: timestamp, from: timestamp}}
         n: {{type: bigint, from: CNT}}
-{columns}
+{COLUMN_LINES}
       event_time: {{column: observed_at, max_delay: 10m, idle_after: 10m}}
     live:
       sql: SELECT device_id, n FROM readings WHERE device_id = 'live'
-    days:
-      sql: |
-        SELECT window_start, window_end, device_id,
-{aggregates}
-        FROM tumble(readings, size => INTERVAL '1 day')
-        GROUP BY window_start, window_end, device_id
-    devices:
-      sql: |
-        SELECT window_start, window_end, count(*) AS devices
-        FROM tumble(days, size => INTERVAL '1 day')
-        GROUP BY window_start, window_end
+{STREAM_LINES}
   sinks:
     - {{stream: live, kafka: {{topic: {out}}}}}
     - {{stream: devices, files: {{path: devices, format: json}}}}

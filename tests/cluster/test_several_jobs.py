@@ -83,7 +83,7 @@ def test_two_jobs_on_workers_that_come_and_go(
         fleet.start_coordinator().wait_for_line("leads the cluster")
         for name in ("worker-0", "worker-1"):
             fleet.start_worker(name)
-        wait_for("workers", lambda: len(fleet.request("GET", "workers").json()["workers"]) == 2)
+        fleet.wait_for_workers(2)
         for case in cases:
             fleet.apply(case.file)
         two = running(fleet, cases, {"worker-0": 3, "worker-1": 3})

@@ -194,6 +194,13 @@ class Fleet:
             timeout=HTTP_TIMEOUT_SECONDS,
         )
 
+    def worker_names(self) -> set[str]:
+        """Those that the coordinator knows."""
+        return {one["name"] for one in self.request("GET", "workers").json().get("workers", [])}
+
+    def wait_for_workers(self, count: int) -> None:
+        wait_for(f"{count} workers", lambda: len(self.worker_names()) == count)
+
     def apply(self, file: Path) -> dict[str, Any]:
         body = {"file_name": file.name, "file": file.read_text()}
         answer = self.request("POST", "jobs", body)

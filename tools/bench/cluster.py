@@ -130,7 +130,7 @@ class Bench:
             fleet.start_coordinator().wait_for_line("leads the cluster")
             for number in range(workers):
                 fleet.start_worker(f"worker-{number}", slots)
-            wait_for("workers", lambda: workers_of(fleet) == workers)
+            fleet.wait_for_workers(workers)
             yield fleet
 
     def cost(self, case: Case, number: int) -> Cost:
@@ -243,10 +243,6 @@ def applied(fleet: Fleet, file: Path) -> bool:
         return bool(fleet.apply(file))
     except requests.ConnectionError:
         return False
-
-
-def workers_of(fleet: Fleet) -> int:
-    return len(fleet.request("GET", "workers").json().get("workers", []))
 
 
 def cost_of(samples: Sequence[Sample], total: int) -> Cost:

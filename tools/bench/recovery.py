@@ -21,24 +21,19 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from bench import measuring
-from cluster.live import LOG_LINE
+from cluster.live import log_lines
+from cluster.wide_windows import COLUMN_LINES, COLUMNS, STREAM_LINES
 from devtool import console, paths
 from devtool.bench import FIRST_SECOND, PARTITIONS
 from devtool.broker import Broker
 from harness.fleet import Fleet
 from harness.kafka import Kafka, Record
-from harness.millrace import Process
 from harness.waiting import wait_for
 
-COLUMNS = (
-    "Temperature[C]", "Humidity[%]", "TVOC[ppb]", "eCO2[ppm]", "Raw H2", "Raw Ethanol",
-    "Pressure[hPa]", "PM1.0", "PM2.5", "NC0.5", "NC1.0", "NC2.5",
-)  # fmt: skip
 PER_DEVICE = 4  # readings
 DEVICES_PER_GIGABYTE = 1_000_000  # about
 DEVICES_MAX = 1_000_000
@@ -56,14 +51,6 @@ TRACE_SECONDS = 12.0
 
 
 def job() -> str:
-    columns = "\n".join(
-        f'        c{i}: {{type: double, from: "{column}"}}' for i, column in enumerate(COLUMNS)
-    )
-    aggregates = ",\n".join(
-        f"               avg(c{i}) AS a{i}, stddev_samp(c{i}) AS s{i}, min(c{i}) AS l{i},"
-        f" max(c{i}) AS h{i}, percentile_cont(0.5) WITHIN GROUP (ORDER BY c{i}) AS m{i}"
-        for i in range(len(COLUMNS))
-    )
     return f"""\
 apiVersion: millrace.dev/v1
 kind: StreamJob
@@ -82,21 +69,11 @@ spec:
         device_id: text
         observed_at: {{type: timestamp, from: timestamp}}
         live: bigint
-{columns}
+{COLUMN_LINES}
       event_time: {{column: observed_at, max_delay: 2s, idle_after: 1h}}
     passed:
       sql: SELECT device_id, live FROM readings WHERE live >= 0
-    days:
-      sql: |
-        SELECT window_start, window_end, device_id,
-{aggregates}
-        FROM tumble(readings, size => INTERVAL '1 day')
-        GROUP BY window_start, window_end, device_id
-    devices:
-      sql: |
-        SELECT window_start, window_end, count(*) AS devices
-        FROM tumble(days, size => INTERVAL '1 day')
-        GROUP BY window_start, window_end
+{STREAM_LINES}
   sinks:
     - {{stream: passed, kafka: {{topic: {OUTPUT}}}}}
     - {{stream: devices, files: {{path: devices, format: json}}}}
@@ -234,7 +211,7 @@ class Bench:
         for process in [*self.fleet.coordinators, *self.fleet.workers.values()]:
             lines += [
                 (when - at, f"{process.stderr_path.stem}: {text}")
-                for when, text in _log_lines(process)
+                for when, text in log_lines(process, "")
                 if -1.0 <= when - at <= max(TRACE_SECONDS, end - at + 1.0)
             ]
         with self._trace.open("a") as trace:
@@ -255,13 +232,6 @@ def cpu_between(
             if at <= end:
                 last[pid] = seconds
     return sum(seconds - first[pid] for pid, seconds in last.items())
-
-
-def _log_lines(process: Process) -> list[tuple[float, str]]:
-    return [
-        (datetime.fromisoformat(stamp).replace(tzinfo=UTC).timestamp(), text)
-        for stamp, text in LOG_LINE.findall(process.stderr)
-    ]
 
 
 def one_run(bench: Bench, how: str) -> None:
@@ -350,14 +320,14 @@ def main() -> int:
             fleet.start_coordinator().wait_for_line("leads the cluster")
             for name in ("worker-0", "worker-1"):
                 fleet.start_worker(name, SLOTS)
-            wait_for("workers", lambda: len(fleet.request("GET", "workers").json()["workers"]) == 2)
+            fleet.wait_for_workers(2)
             with console.step("the state grows"):
                 fleet.apply(file)
                 bench.settle({"worker-0", "worker-1"}, FILL_SECONDS_MAX)
             state = fleet.metrics(fleet.coordinator).total("millrace_checkpoint_size_bytes")
             for _ in range(options.runs):
                 one_run(bench, "")
-            # Else it follows the workers: from two to one, and back, state is split anew.
+            # Else it follows what the workers offer, but for a loss: then it stays.
             with console.step(f"parallelism {PARTITIONS}"):
                 answer = fleet.request("POST", f"jobs/{NAME}/rescale", {"parallelism": PARTITIONS})
                 assert answer.ok, answer.text
