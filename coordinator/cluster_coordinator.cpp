@@ -43,7 +43,7 @@ class ClusterCoordinator::Observer final : public JobObserver {
       ++led->checkpoints;
       led->last_epoch = epoch.value();
       led->last_checkpoint = this_->now();
-      this_->state_.OnCheckpoint(job, led->attempt->attempt());
+      this_->state_.OnCheckpoint(job, led->attempt->attempt(), this_);
     });
   }
   void OnAbandoned(Epoch epoch, const std::string& why) override {

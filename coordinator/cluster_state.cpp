@@ -25,6 +25,12 @@ void Blame(ClusterState::Job* job, RestartCause cause) {
   if (job->cause == RestartCause::kOther) job->cause = cause;
 }
 
+// The size that is wanted is no trial any more.
+void ForgetRescale(proto::JobRecord* record) {
+  record->clear_rescale();
+  record->clear_rescale_failure();
+}
+
 // Whether its attempt has something there.
 bool LivesOn(const ClusterState::Job& job, const WorkerInfo& worker) {
   if (!HasAttempt(job.phase) && job.phase != JobPhase::kEnding) return false;
@@ -266,6 +272,7 @@ Status ClusterState::Apply(const std::string& name, const std::string& file_name
   record.set_desire(proto::JOB_RUNNING);
   record.set_finished(false);
   record.clear_failure();
+  ForgetRescale(&record);
   Persist(host);
   if (!leading_.ok()) return leading_;
   Blame(&job, RestartCause::kApplied);
@@ -282,6 +289,7 @@ Status ClusterState::Restore(const std::string& name, const proto::RestorePoint&
   record.set_desire(proto::JOB_RUNNING);
   record.set_finished(false);
   record.clear_failure();
+  ForgetRescale(&record);
   Persist(host);
   if (!leading_.ok()) return leading_;
   Blame(job, RestartCause::kApplied);
@@ -363,6 +371,10 @@ Status ClusterState::Rescale(const std::string& name, int32_t parallelism, Monot
                              ClusterHost* host) {
   ARROW_ASSIGN_OR_RAISE(Job* const job, Known(name));
   if (job->record.parallelism() == parallelism) return leading_;
+  const int32_t proven = job->record.has_rescale() ? job->record.rescale().before()
+                                                   : job->record.parallelism();
+  ForgetRescale(&job->record);
+  if (parallelism != proven) job->record.mutable_rescale()->set_before(proven);
   job->record.set_parallelism(parallelism);
   job->record.set_version(job->record.version() + 1);
   Persist(host);
@@ -470,9 +482,14 @@ void ClusterState::OnDeployed(const std::string& name, int64_t attempt, const st
   host->Launch(name, attempt);
 }
 
-void ClusterState::OnCheckpoint(const std::string& name, int64_t attempt) {
+void ClusterState::OnCheckpoint(const std::string& name, int64_t attempt, ClusterHost* host) {
   Job* const job = Find(name, attempt);
-  if (job != nullptr && HasAttempt(job->phase)) job->policy.OnCheckpoint();
+  if (job == nullptr || !HasAttempt(job->phase)) return;
+  job->policy.OnCheckpoint();
+  // One of before the rescale says nothing about it.
+  if (!job->record.has_rescale() || IsOutdated(*job)) return;
+  job->record.clear_rescale();
+  Persist(host);
 }
 
 void ClusterState::OnAttemptDone(const std::string& name, int64_t attempt, const Status& status,
@@ -521,9 +538,13 @@ void ClusterState::Fail(Job* job, const Status& status, MonotonicTime now, Clust
   job->last_failure = status;
   // The next attempt is another one anyhow: what is wrong with this one is nobody's concern.
   if (IsOutdated(*job)) return End(job, job->why, now, host);
+  // Preparing is the same for any size; workers and sessions are lost at any.
+  const bool tried = job->record.has_rescale() && job->phase != JobPhase::kPreparing;
+  if (tried && !IsOfTheCluster(status)) return TakeRescaleBack(job, status, now, host);
   const bool running = job->phase == JobPhase::kRunning || job->phase == JobPhase::kStopping;
   const RestartPolicy::Verdict verdict =
       job->policy.OnFailure(status, running, job->from, job->restart, now);
+  if (tried && verdict.give_up) return TakeRescaleBack(job, status, now, host);
   job->not_before = now + verdict.pause;
   if (verdict.give_up) {
     job->last_failure = status.WithMessage(verdict.why);
@@ -533,6 +554,27 @@ void ClusterState::Fail(Job* job, const Status& status, MonotonicTime now, Clust
     ++job->restarts;
   }
   End(job, verdict.why, now, host);
+}
+
+void ClusterState::TakeRescaleBack(Job* job, const Status& why, MonotonicTime now,
+                                   ClusterHost* host) {
+  proto::JobRecord& record = job->record;
+  const auto text = [](int32_t parallelism) {
+    return parallelism == 0 ? std::string("the parallelism of its file")
+                            : "parallelism " + std::to_string(parallelism);
+  };
+  const int32_t before = record.rescale().before();
+  const std::string failure = "the rescale to " + text(record.parallelism()) +
+                              " failed, and was taken back to " + text(before) + ": " +
+                              why.message();
+  ForgetRescale(&record);
+  record.set_rescale_failure(failure);
+  record.set_parallelism(before);
+  record.set_version(record.version() + 1);
+  Persist(host);
+  job->policy.Forget();
+  job->not_before = now;
+  End(job, failure, now, host);
 }
 
 void ClusterState::End(Job* job, const std::string& why, MonotonicTime now, ClusterHost* host) {

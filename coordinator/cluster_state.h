@@ -130,7 +130,8 @@ class ClusterState {
   // User errors: "job_unknown" (names the nearest), "job_ended".
   Status SetDesire(const std::string& name, proto::JobDesire desire, MonotonicTime now,
                    ClusterHost* host);
-  // 0: as the file says. User errors: "job_unknown".
+  // 0: as the file says. Taken back where an attempt of that size fails by itself before its first
+  // checkpoint: the next one has the size of before. User errors: "job_unknown".
   Status Rescale(const std::string& name, int32_t parallelism, MonotonicTime now,
                  ClusterHost* host);
   // A new generation from a savepoint or an older checkpoint; the job is wanted again. User errors:
@@ -147,7 +148,7 @@ class ClusterState {
   void OnDeployed(const std::string& job, int64_t attempt, const std::string& worker,
                   const Status& status, MonotonicTime now, ClusterHost* host);
   // The attempt has completed one.
-  void OnCheckpoint(const std::string& job, int64_t attempt);
+  void OnCheckpoint(const std::string& job, int64_t attempt, ClusterHost* host);
   // Its coordinator has ended: OK, everything is safe (stopped as asked, or its input has ended).
   void OnAttemptDone(const std::string& job, int64_t attempt, const Status& status,
                      MonotonicTime now, ClusterHost* host);
@@ -199,6 +200,7 @@ class ClusterState {
   void Abandon(Job* job, const std::string& why, ClusterHost* host);
   void Stop(Job* job, const std::string& why, MonotonicTime now, ClusterHost* host);
   void Fail(Job* job, const Status& status, MonotonicTime now, ClusterHost* host);
+  void TakeRescaleBack(Job* job, const Status& why, MonotonicTime now, ClusterHost* host);
   void End(Job* job, const std::string& why, MonotonicTime now, ClusterHost* host);
   void EndIfAllGone(Job* job, MonotonicTime now, ClusterHost* host);
   void AfterEnd(Job* job, const std::string& why, MonotonicTime now, ClusterHost* host);

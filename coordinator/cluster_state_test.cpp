@@ -122,7 +122,7 @@ TEST_F(ClusterStateTest, WhatIsToldOfAnotherAttemptHasNoEffect) {
       state_.OnAttemptDone(kJob, other, BrokerAway(), now_, &host_);
       state_.OnAttemptBroken(kJob, other, "why", now_, &host_);
       state_.OnAttemptEnded(kJob, other, "a", now_, &host_);
-      state_.OnCheckpoint(kJob, other);
+      state_.OnCheckpoint(kJob, other, &host_);
     }
     state_.OnDeployed("other", attempts_, "a", BrokerAway(), now_, &host_);
     state_.OnAttemptDone("other", attempts_, Status::OK(), now_, &host_);

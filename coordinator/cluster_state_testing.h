@@ -130,7 +130,7 @@ class ClusterStateTest : public testing::Test {
   void Ended(const std::string& worker) {
     state_.OnAttemptEnded(kJob, attempts_, worker, now_, &host_);
   }
-  void Checkpoint() { state_.OnCheckpoint(kJob, attempts_); }
+  void Checkpoint() { state_.OnCheckpoint(kJob, attempts_, &host_); }
   void Pass(MonotonicTime time) {
     now_ += time;
     state_.OnTick(now_, &host_);

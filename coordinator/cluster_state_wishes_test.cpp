@@ -326,6 +326,145 @@ TEST_F(ClusterStateWishes, APreparationForAnotherParallelismIsNotUsed) {
   EXPECT_EQ(job().restarts, 0);
 }
 
+// ---- a rescale that fails -----------------------------------------------------------------------
+
+Status DiskFull() { return ExternalError("disk_full", "no space in /local", Retry::kYes); }
+
+class RescaleTrials : public ClusterStateTest {
+ protected:
+  // From a job that runs as its file says to an attempt of `parallelism` that is being deployed.
+  void Try(int32_t parallelism) {
+    Reach(JobPhase::kRunning);
+    ASSERT_TRUE(Rescale(parallelism).ok());
+    Done();
+    EndOn({"a", "b"});
+    DeployOn({"a", "b"});
+    host_.Take();
+  }
+};
+
+TEST_F(RescaleTrials, OneThatFailsHalfWayIsTakenBack) {
+  Try(5);
+  EXPECT_EQ(Saved().rescale().before(), 0);
+  Deployed("a", DiskFull());
+  EXPECT_EQ(Asked(), (std::vector<std::string>{"persist", "end leading smoke", "smoke ending",
+                                               "end smoke/2 on a#1", "end smoke/2 on b#2"}));
+  EXPECT_EQ(Saved().parallelism(), 0);
+  EXPECT_FALSE(Saved().has_rescale());
+  EXPECT_EQ(Saved().rescale_failure(),
+            "the rescale to parallelism 5 failed, and was taken back to the parallelism of its "
+            "file: no space in /local");
+  EndOn({"a", "b"});
+  EXPECT_EQ(phase(), JobPhase::kPreparing) << "at once: no pause for what is not tried again";
+  EXPECT_EQ(job().version, job().record.version()) << "what is prepared has the size of before";
+  RunOn({"a", "b"});
+  host_.Take();
+  Done(DiskFull());
+  EndOn({"a", "b"});
+  EXPECT_EQ(phase(), JobPhase::kWaiting) << "a failure like any other";
+  EXPECT_EQ(Saved().parallelism(), 0);
+}
+
+TEST_F(RescaleTrials, ItsFirstCheckpointEndsTheTrial) {
+  Try(5);
+  Deployed("a");
+  Deployed("b");
+  host_.Take();
+  Checkpoint();
+  EXPECT_THAT(Asked(), ElementsAre("persist"));
+  EXPECT_FALSE(Saved().has_rescale());
+  Checkpoint();
+  EXPECT_THAT(Asked(), IsEmpty());
+  Done(DiskFull());
+  EXPECT_EQ(Saved().parallelism(), 5);
+  EXPECT_EQ(Saved().rescale_failure(), "");
+}
+
+TEST_F(RescaleTrials, ACheckpointOfTheSizeBeforeDoesNot) {
+  Reach(JobPhase::kRunning);
+  ASSERT_TRUE(Rescale(5).ok());
+  host_.Take();
+  Checkpoint();
+  EXPECT_THAT(Asked(), IsEmpty());
+  EXPECT_TRUE(Saved().has_rescale());
+}
+
+TEST_F(RescaleTrials, AFailureWhileItRunsBeforeItsFirstCheckpointTakesItBack) {
+  Try(5);
+  Deployed("a");
+  Deployed("b");
+  Done(DiskFull());
+  EXPECT_EQ(Saved().parallelism(), 0);
+}
+
+TEST_F(RescaleTrials, ALostWorkerOrAnAbsentBrokerIsNotItsFault) {
+  Try(5);
+  Lose("b");
+  EndOn({"a"});
+  ASSERT_EQ(phase(), JobPhase::kPreparing);
+  PrepareFails(BrokerAway());
+  EXPECT_EQ(Saved().parallelism(), 5);
+  EXPECT_TRUE(Saved().has_rescale());
+}
+
+TEST_F(RescaleTrials, WorkersThatAreLostAgainAndAgainTakeItBackBeforeTheJobIsGivenUp) {
+  restart_.attempts = 1;
+  Try(5);
+  for (int lost = 1; Saved().has_rescale(); ++lost) {
+    ASSERT_LT(lost, 10);
+    ASSERT_EQ(Saved().parallelism(), 5);
+    Deployed("a");
+    Deployed("b");
+    Lose("b");
+    EndOn({"a"});
+    Come("b");
+    Pass(seconds(60));
+    ASSERT_EQ(phase(), JobPhase::kPreparing);
+    DeployOn({"a", "b"});
+  }
+  EXPECT_EQ(Saved().parallelism(), 0);
+  EXPECT_THAT(Saved().rescale_failure(), testing::HasSubstr("worker 'b' is lost"));
+}
+
+TEST_F(RescaleTrials, TheNextCoordinatorTakesItBackToo) {
+  Try(5);
+  const proto::Catalog catalog = state_.ToCatalog();
+  Anew(catalog);
+  Come("a");
+  ASSERT_EQ(phase(), JobPhase::kPreparing);
+  DeployOn({"a"});
+  Deployed("a", DiskFull());
+  EXPECT_EQ(Saved().parallelism(), 0);
+}
+
+TEST_F(RescaleTrials, OfTwoTheSizeBeforeBothIsGoneBackTo) {
+  Try(5);
+  ASSERT_TRUE(Rescale(6).ok());
+  EXPECT_EQ(Saved().rescale().before(), 0);
+  EndOn({"a", "b"});
+  DeployOn({"a", "b"});
+  Deployed("a", DiskFull());
+  EXPECT_EQ(Saved().parallelism(), 0);
+}
+
+TEST_F(RescaleTrials, AWishForTheSizeBeforeIsNoTrial) {
+  Try(5);
+  ASSERT_TRUE(Rescale(0).ok());
+  EXPECT_FALSE(Saved().has_rescale());
+}
+
+TEST_F(RescaleTrials, WhatBecameOfOneIsForgottenWithTheNextWish) {
+  for (const bool rescale : {true, false}) {
+    Anew();
+    Try(5);
+    Deployed("a", DiskFull());
+    ASSERT_NE(Saved().rescale_failure(), "");
+    ASSERT_TRUE((rescale ? Rescale(3) : Apply("second")).ok());
+    EXPECT_EQ(Saved().rescale_failure(), "");
+    EXPECT_EQ(Saved().has_rescale(), rescale);
+  }
+}
+
 // ---- restore ------------------------------------------------------------------------------------
 
 proto::RestorePoint Savepoint() {

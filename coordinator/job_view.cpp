@@ -264,7 +264,9 @@ proto::JobStatus StatusOf(const JobView& view) {
     status.set_records_out(status.records_out() + rows);
   const Micros age = view.wall.time_since_epoch() - Micros(view.record.created());
   status.set_age(Rounded(std::max(age, Micros(0))));
+  status.set_rescaling(view.record.has_rescale());
   status.mutable_notes()->Assign(view.notes.begin(), view.notes.end());
+  if (!view.record.rescale_failure().empty()) status.add_notes(view.record.rescale_failure());
   return status;
 }
 

@@ -188,6 +188,34 @@ def test_rescale_waits_for_the_next_attempt(ask: Ask, api: FakeApi) -> None:
     assert got.stdout == "job smoke: rescaling to the parallelism of its file\n"
 
 
+def test_rescale_waits_until_it_cannot_be_taken_back(ask: Ask, api: FakeApi) -> None:
+    polls = 0
+
+    def look(request: Request) -> None:
+        nonlocal polls
+        if request.line == "GET /jobs/smoke":
+            polls += 1
+            if polls >= 3:
+                api.jobs["smoke"].update(attempt="4", parallelism=6, rescaling=polls < 5)
+
+    api.intercept = look
+    api.jobs["smoke"].update(state="running")
+    got = ask("rescale", "smoke", "--parallelism", "6", "--wait")
+    assert (got.code, got.stdout.splitlines()[-1]) == (0, "job smoke: running with parallelism 6")
+    assert polls == 5
+
+
+def test_a_rescale_that_is_taken_back_is_an_error(ask: Ask, api: FakeApi) -> None:
+    note = "the rescale to parallelism 6 failed, and was taken back to parallelism 4: disk is full"
+    becomes(
+        api, "smoke", 3, state="running", attempt="5", wanted_parallelism=4, notes=["slow", note]
+    )
+    api.jobs["smoke"].update(state="running")
+    got = ask("rescale", "smoke", "--parallelism", "6", "--wait")
+    assert (got.code, got.stdout) == (1, "job smoke: rescaling to parallelism 6\n")
+    assert f"job smoke does not run with parallelism 6: {note}" in got.stderr
+
+
 # ---- savepoints of a cluster
 
 

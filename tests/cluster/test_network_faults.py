@@ -327,6 +327,34 @@ def test_a_job_is_rescaled_during_a_checkpoint(live: Live) -> None:
     live.check()
 
 
+def test_a_rescale_that_fails_half_way_goes_back(live: Live) -> None:
+    live.start("worker-0", "worker-1")
+    attempt = int(live.status()["attempt"]) + 1
+    rescale(live, 2)
+    before = live.fleet.wait_for_job(live.name, "running", attempt=attempt, checkpoints=1)
+    assert (before["parallelism"], before["rescaling"]) == (2, False)
+    # No state can be opened where slots 2 and 3 would have theirs.
+    attempt = int(before["attempt"]) + 1
+    for worker in live.fleet.workers:
+        folder = live.fleet.folder / f"local-{worker}" / live.name / str(attempt)
+        folder.mkdir(parents=True)
+        for slot in (2, 3):
+            (folder / f"minutes-{slot}").write_text("no folder")
+    rescale(live, 4)
+    after = live.fleet.wait_for_job(live.name, "running", attempt=attempt + 1, checkpoints=1)
+    assert (after["parallelism"], after["wanted_parallelism"]) == (2, 2)
+    (note,) = [one for one in after["notes"] if "rescale" in one]
+    assert note.startswith(
+        "the rescale to parallelism 4 failed, and was taken back to parallelism 2: "
+    )
+    attempt = int(after["attempt"]) + 1
+    rescale(live, 4)
+    after = live.fleet.wait_for_job(live.name, "running", attempt=attempt, checkpoints=1)
+    assert (after["parallelism"], after["rescaling"]) == (4, False)
+    assert not [one for one in after["notes"] if "rescale" in one]
+    live.check()
+
+
 @pytest.mark.full
 def test_a_worker_is_killed_in_a_rescale(live: Live) -> None:
     live.start("worker-0", "worker-1")

@@ -245,7 +245,7 @@ void FleetCoordinator::TakeFailed(const std::string& job, int64_t attempt, const
 void FleetCoordinator::OnCompleted(const std::string& job, int64_t serial) {
   After(MonotonicTime(0), [this, job, serial] {
     const FleetAttempt* const led = AttemptOf(job);
-    if (led != nullptr && led->serial() == serial) state_->OnCheckpoint(job, led->attempt());
+    if (led != nullptr && led->serial() == serial) state_->OnCheckpoint(job, led->attempt(), this);
   });
 }
 

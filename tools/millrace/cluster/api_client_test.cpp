@@ -294,6 +294,10 @@ TEST(JobGoal, IsReachedHopelessOrNeither) {
   EXPECT_EQ(JudgeGoal(JobIn("running", 3), next), GoalVerdict::kNotYet);
   EXPECT_EQ(JudgeGoal(JobIn("finished", 3), next), GoalVerdict::kNotYet);  // before the change
   EXPECT_EQ(JudgeGoal(JobIn("running", 4), next), GoalVerdict::kReached);
+  proto::JobStatus rescaling = JobIn("running", 4);
+  rescaling.set_rescaling(true);
+  EXPECT_EQ(JudgeGoal(rescaling, next), GoalVerdict::kReached);
+  EXPECT_EQ(JudgeGoal(rescaling, {{"running"}, 3, /*rescaled=*/true}), GoalVerdict::kNotYet);
   EXPECT_EQ(JudgeGoal(JobIn("finished", 4), next), GoalVerdict::kHopeless);
 }
 

@@ -80,8 +80,15 @@ Status Rescale(const ChangeOptions& options) {
   if (!WillRun(job)) return Say(options.job, parallelism + ", when it runs again");
   ARROW_RETURN_NOT_OK(Say(options.job, "rescaling to " + parallelism));
   if (!options.wait) return Status::OK();
-  const JobGoal goal{{"running", "finished"}, before.attempt()};
+  const JobGoal goal{{"running", "finished"}, before.attempt(), /*rescaled=*/true};
   ARROW_ASSIGN_OR_RAISE(job, WaitForJob(api, options.job, goal, cluster.timeout()));
+  if (job.wanted_parallelism() != options.parallelism) {
+    // The last note says why; or somebody else has asked for another size meanwhile.
+    return ExternalError("rescale_failed",
+                         "job " + options.job + " does not run with " + parallelism +
+                             (job.notes().empty() ? "" : ": " + *job.notes().rbegin()),
+                         Retry::kNo);
+  }
   return Say(options.job, job.state() + " with parallelism " + std::to_string(job.parallelism()));
 }
 
@@ -122,7 +129,7 @@ void AddChangeCommands(CLI::App* app, int* exit_code) {
   AddChange(app, "delete", "Forget a job of a cluster that has ended; its state stays on disk",
             nullptr, exit_code, Delete);
   const auto rescale = AddChange(app, "rescale", "Run a job of a cluster in more or fewer slots",
-                                 "Until it runs so", exit_code, Rescale);
+                                 "Until a checkpoint of that size is complete", exit_code, Rescale);
   app->get_subcommand("rescale")
       ->add_option("--parallelism", rescale->parallelism, "Slots; 0: as its file says")
       ->type_name("N")

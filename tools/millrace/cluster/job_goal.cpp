@@ -22,7 +22,9 @@ bool HasEnded(std::string_view state) {
 GoalVerdict JudgeGoal(const proto::JobStatus& job, const JobGoal& goal) {
   if (job.attempt() <= goal.after_attempt) return GoalVerdict::kNotYet;
   const bool in_state = std::ranges::find(goal.states, job.state()) != goal.states.end();
-  if (in_state) return GoalVerdict::kReached;
+  if (in_state) {
+    return goal.rescaled && job.rescaling() ? GoalVerdict::kNotYet : GoalVerdict::kReached;
+  }
   return HasEnded(job.state()) ? GoalVerdict::kHopeless : GoalVerdict::kNotYet;
 }
 

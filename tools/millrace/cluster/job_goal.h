@@ -14,6 +14,7 @@ namespace millrace {
 struct JobGoal {
   std::vector<std::string> states;  // any of these
   int64_t after_attempt = -1;       // in an attempt after this one
+  bool rescaled = false;            // and no rescale can be taken back any more
 };
 
 enum class GoalVerdict {
