@@ -196,7 +196,9 @@ def test_rescale_waits_until_it_cannot_be_taken_back(ask: Ask, api: FakeApi) -> 
         if request.line == "GET /jobs/smoke":
             polls += 1
             if polls >= 3:
-                api.jobs["smoke"].update(attempt="4", parallelism=6, rescaling=polls < 5)
+                api.jobs["smoke"].update(
+                    attempt="4", parallelism=6, rescaling=polls < 5, state="running"
+                )
 
     api.intercept = look
     api.jobs["smoke"].update(state="running")

@@ -339,7 +339,7 @@ def test_a_rescale_that_fails_half_way_goes_back(live: Live) -> None:
         folder = live.fleet.folder / f"local-{worker}" / live.name / str(attempt)
         folder.mkdir(parents=True)
         for slot in (2, 3):
-            (folder / f"minutes-{slot}").write_text("no folder")
+            (folder / f"minutes.window-{slot}").write_text("no folder")
     rescale(live, 4)
     after = live.fleet.wait_for_job(live.name, "running", attempt=attempt + 1, checkpoints=1)
     assert (after["parallelism"], after["wanted_parallelism"]) == (2, 2)

@@ -73,11 +73,18 @@ Status KafkaReader::Start(const std::vector<StartPosition>& positions) {
   watch_ = std::make_unique<TopicWatch>(client_, std::move(watch), [this] {
     if (wake_up_) wake_up_();
   });
-  for (const StartPosition& position : positions) ARROW_RETURN_NOT_OK(AddPartition(position));
+  for (const StartPosition& position : positions) ARROW_RETURN_NOT_OK(Read(position));
   return Status::OK();
 }
 
+// Of those that several processes find, only the one that reads it says so.
 Status KafkaReader::AddPartition(const StartPosition& position) {
+  ARROW_RETURN_NOT_OK(Read(position));
+  client_->Tell(Name(position.partition) + " is new: it is read from its start");
+  return Status::OK();
+}
+
+Status KafkaReader::Read(const StartPosition& position) {
   if (partitions_.contains(position.partition)) {
     return InternalError("assigned_twice", Name(position.partition) + " is read already");
   }
@@ -279,7 +286,6 @@ Status KafkaReader::TakeFindings(Polled* polled) {
   TopicWatch::Findings findings;
   if (watch_ == nullptr || !watch_->Take(&findings)) return Status::OK();
   for (const TopicPartition& added : findings.added) {
-    client_->Tell(Name(added) + " is new: it is read from its start");
     polled->events.push_back(
         MakeEvent(SourceEvent::Kind::kPartitionAdded, added, 0, Name(added) + " is new"));
   }

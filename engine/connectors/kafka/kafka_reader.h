@@ -58,6 +58,7 @@ class KafkaReader final : public SourceReader {
   const KafkaSourceSpec& spec() const {
     return std::get<KafkaSourceSpec>(options_.node.spec.input);
   }
+  Status Read(const StartPosition& position);
   Result<int64_t> ResolveStart(const StartPosition& position) const;
   Result<int64_t> OffsetForTime(const TopicPartition& partition, EventTime time) const;
   Result<int64_t> EndOffset(const TopicPartition& partition) const;
