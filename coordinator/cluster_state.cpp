@@ -371,8 +371,8 @@ Status ClusterState::Rescale(const std::string& name, int32_t parallelism, Monot
                              ClusterHost* host) {
   ARROW_ASSIGN_OR_RAISE(Job* const job, Known(name));
   if (job->record.parallelism() == parallelism) return leading_;
-  const int32_t proven = job->record.has_rescale() ? job->record.rescale().before()
-                                                   : job->record.parallelism();
+  const int32_t proven =
+      job->record.has_rescale() ? job->record.rescale().before() : job->record.parallelism();
   ForgetRescale(&job->record);
   if (parallelism != proven) job->record.mutable_rescale()->set_before(proven);
   job->record.set_parallelism(parallelism);
