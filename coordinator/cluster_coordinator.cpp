@@ -369,7 +369,7 @@ void ClusterCoordinator::Prepare(const proto::JobRecord& job,
   const int64_t serial = ++serial_;
   led.observer = std::make_unique<Observer>(this, name, serial);
   led.attempt = std::make_unique<LedAttempt>(options_.surroundings, job, workers,
-                                             KeepsParallelism(state_.jobs().at(name).cause),
+                                             state_.jobs().at(name).keeps_parallelism(),
                                              led.observer.get());
   const auto ending = endings_.find(name);
   const std::shared_future<void> ended =

@@ -23,6 +23,7 @@ bool IsOutdated(const ClusterState::Job& job) { return job.record.version() != j
 
 void Blame(ClusterState::Job* job, RestartCause cause) {
   if (job->cause == RestartCause::kOther) job->cause = cause;
+  if (!KeepsParallelism(cause)) job->ordered_at = job->attempt;
 }
 
 // The size that is wanted is no trial any more.
@@ -189,6 +190,7 @@ void ClusterState::OnWorkerLeaving(const std::string& name, uint64_t session, Mo
   found->second.leaving = true;
   const std::string why = "worker '" + name + "' leaves";
   for (auto& [of, job] : jobs_) {
+    job.ordered_at = job.attempt;
     if (!job.workers.contains(name)) continue;
     if (job.phase != JobPhase::kRunning && job.phase != JobPhase::kDeploying) continue;
     Blame(&job, RestartCause::kWorkerLeft);
@@ -486,6 +488,8 @@ void ClusterState::OnCheckpoint(const std::string& name, int64_t attempt, Cluste
   Job* const job = Find(name, attempt);
   if (job == nullptr || !HasAttempt(job->phase)) return;
   job->policy.OnCheckpoint();
+  // One that runs on was not concerned.
+  if (attempt != job->ordered_at || job->phase == JobPhase::kRunning) job->ordered_at.reset();
   // One of before the rescale says nothing about it.
   if (!job->record.has_rescale() || IsOutdated(*job)) return;
   job->record.clear_rescale();

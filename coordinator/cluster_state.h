@@ -101,7 +101,12 @@ class ClusterState {
     RestartPolicy policy;
     int64_t restarts = 0;
     RestartCause cause = RestartCause::kOther;  // of the attempt's end: the first that came up
+    // The attempt that there was when somebody ordered that slots may become fewer; until a later
+    // one has completed a checkpoint.
+    std::optional<int64_t> ordered_at;
     Status last_failure;
+    // Whether the next attempt has as many slots as its checkpoint at least.
+    bool keeps_parallelism() const { return !ordered_at.has_value(); }
   };
 
   // Jobs of the catalog, at the start.
