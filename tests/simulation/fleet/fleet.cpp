@@ -1,7 +1,6 @@
 #include "tests/simulation/fleet/fleet.h"
 
 #include <algorithm>
-#include <sstream>
 
 #include "tests/simulation/fleet/fleet_operator.h"
 
@@ -18,8 +17,15 @@ constexpr auto kSettleTime = minutes(4);
 // Until it is so again after a change in peace.
 constexpr auto kMoveTime = seconds(60);
 constexpr auto kPeaceLasts = seconds(20);
+// Jobs are asked whether they would move twice in it.
+constexpr auto kLongPeaceLasts = 2 * ClusterState::kBalanceEvery + minutes(1);
+constexpr auto kGlance = milliseconds(100);
+// Until somebody leads when the leader is lost: others wait for its lease, by clocks that differ.
+constexpr auto kClaimTime = seconds(15);
+// From its claim until all jobs run again.
+constexpr auto kTakeOverTime = seconds(30);
 // Of a job, for a disturbance of the fleet.
-constexpr double kAttemptsMax = 6;
+constexpr double kAttemptsMax = 1.5;
 
 class Fleet {
  public:
@@ -234,12 +240,18 @@ class Fleet {
 
   void Freeze(NetworkNode* process) {
     if (process == nullptr || process->frozen()) return;
-    world_.Trace(process->incarnation() + " freezes");
     ++events_.frozen;
-    process->Freeze();
     const bool long_one = world_.random.Chance(300);
-    world_.After(world_.Between(milliseconds(100), long_one ? seconds(60) : seconds(6)),
-                 [this, incarnation = process->incarnation()] { Wake(incarnation); });
+    Freeze(process, world_.Between(milliseconds(100), long_one ? seconds(60) : seconds(6)));
+  }
+  void Freeze(NetworkNode* process, MonotonicTime lasts) {
+    const std::string& incarnation = process->incarnation();
+    world_.Trace(incarnation + " freezes");
+    process->Freeze();
+    const int64_t nap = naps_[incarnation] = ++last_nap_;
+    world_.After(lasts, [this, incarnation, nap] {
+      if (naps_[incarnation] == nap) Wake(incarnation);
+    });
   }
   void Wake(const std::string& incarnation) {
     const auto wake = [&](const auto& processes) {
@@ -341,8 +353,10 @@ class Fleet {
     CheckAttempts();
     fleet_.calm = true;
     if (!Move()) return;
+    const bool long_one = world_.random.Chance(150);
+    if (long_one && !LoseWorker()) return;
     const int64_t attempts = Attempts(), commits = events_.commits;
-    if (!RunUntil(world_.now + kPeaceLasts)) return;
+    if (!RunUntil(world_.now + (long_one ? kLongPeaceLasts : kPeaceLasts))) return;
     if (Attempts() != attempts) world_.Fail("attempts come and go although nothing is wrong");
     const FleetCoordinator* const leader = Leader();
     const bool any =
@@ -381,8 +395,88 @@ class Fleet {
       });
     }
     if (!Settle(kMoveTime)) return false;
+    // What is offered decides from here on.
+    ForJobs(JobPhase::kRunning, [this](FleetCoordinator* leader, const ClusterState::Job& job) {
+      operator_->Rescale(leader, job.record.name(), 0);
+    });
+    if (!Settle(kMoveTime)) return false;
     Scale();
-    return RunUntil(world_.now + seconds(3)) && Settle(kMoveTime);
+    return RunUntil(world_.now + seconds(3)) && Settle(kMoveTime) && TakeOver();
+  }
+
+  // A worker is lost, and does not come back: jobs keep their slots without it, and stay calm.
+  bool LoseWorker() {
+    if (workers_.size() < 2) return true;
+    fleet_.calm = false;
+    const std::string name = Any(workers_)->name();
+    world_.Trace("worker " + name + " is lost for good");
+    workers_.erase(name);
+    wanted_workers_[name] = false;
+    if (!Settle(kSettleTime)) return false;
+    fleet_.calm = true;
+    return true;
+  }
+
+  // The leader is lost: what ran runs again soon.
+  bool TakeOver() {
+    FleetCoordinator* const lost = Leader();
+    if (lost == nullptr) return Wrong("nobody leads although nothing is wrong");
+    std::set<std::string> missing;
+    for (const auto& [name, job] : lost->state().jobs()) {
+      if (job.phase == JobPhase::kRunning) missing.insert(name);
+    }
+    const int64_t term = lost->term();
+    const MonotonicTime back = Lose(lost);
+    const auto successor = [this, term]() -> FleetCoordinator* {
+      FleetCoordinator* const leader = Leader();
+      return leader != nullptr && leader->term() > term ? leader : nullptr;
+    };
+    const MonotonicTime latest = world_.now + kClaimTime;
+    while (successor() == nullptr) {
+      if (world_.now >= latest) return Wrong("nobody leads although the leader is lost");
+      if (!RunUntil(world_.now + kGlance)) return false;
+    }
+    const MonotonicTime claimed = world_.now;
+    while (true) {
+      const FleetCoordinator* const leader = successor();
+      if (leader == nullptr) return Wrong("nobody leads any more although nothing is wrong");
+      std::erase_if(missing, [leader](const std::string& name) {
+        const JobPhase phase = leader->state().jobs().at(name).phase;
+        return phase == JobPhase::kRunning || phase == JobPhase::kFinished;
+      });
+      if (missing.empty()) break;
+      if (world_.now - claimed >= kTakeOverTime) {
+        return Wrong("job " + *missing.begin() + " does not run again under another leader");
+      }
+      if (!RunUntil(world_.now + kGlance)) return false;
+    }
+    ++events_.takeovers;
+    events_.slowest =
+        std::max(events_.slowest, std::chrono::duration<double>(world_.now - claimed).count());
+    if (!RunUntil(std::max(back, world_.now)) || !Settle(kMoveTime)) return false;
+    fleet_.calm = true;
+    return true;
+  }
+
+  // When it is back, if it is only asleep.
+  MonotonicTime Lose(FleetCoordinator* leader) {
+    if (coordinators_.size() == 1 || world_.random.Chance(500)) {
+      world_.Trace(leader->incarnation() + " is killed");
+      const std::string name = leader->name();
+      coordinators_.erase(name);
+      StartSoon(name);
+      return world_.now;
+    }
+    // It wakes beside its successor, and what it leads fails then.
+    fleet_.calm = false;
+    const MonotonicTime lasts = world_.Between(kClaimTime, 2 * kClaimTime);
+    Freeze(leader, lasts);
+    return world_.now + lasts + seconds(3);
+  }
+
+  bool Wrong(const std::string& what) {
+    world_.Fail(what);
+    return false;
   }
 
   void ForJobs(JobPhase phase,
@@ -432,6 +526,9 @@ class Fleet {
 
   // Empty: all is as it is wanted.
   std::string Unsettled() {
+    for (const auto& [name, coordinator] : coordinators_) {
+      if (coordinator->claims()) return "coordinator " + name + " is about to lead";
+    }
     const std::vector<FleetCoordinator*> leading = Leading();
     if (leading.size() != 1) return std::to_string(leading.size()) + " coordinators lead";
     FleetCoordinator& leader = *leading.front();
@@ -475,6 +572,7 @@ class Fleet {
     const std::string& name = job.record.name();
     switch (job.phase) {
       case JobPhase::kRunning: {
+        if (job.version != job.record.version()) return "it is not as it is wanted now";
         if (job.record.desire() != proto::JOB_RUNNING) return "it is to stop";
         std::vector<WorkerInfo> workers;
         for (const auto& [of, info] : leader.state().workers()) workers.push_back(info);
@@ -483,7 +581,9 @@ class Fleet {
         const int32_t wanted = job.record.parallelism() > 0
                                    ? job.record.parallelism()
                                    : FleetJobFile::Read(job.record.file()).parallelism;
-        return PlaceFleetSlots(wanted, workers) == attempt->slots() ? "" : "it is placed otherwise";
+        return PlaceFleetSlots(wanted, attempt->kept(), workers) == attempt->slots()
+                   ? ""
+                   : "it is placed otherwise";
       }
       case JobPhase::kPaused:
         return job.record.desire() == proto::JOB_PAUSED ? "" : "it is to run";
@@ -548,33 +648,11 @@ class Fleet {
   int64_t attempts_before_ = 0;  // the storm
   int64_t reaped_ = 0;
   int64_t last_leading_ = 0;
+  int64_t last_nap_ = 0;
+  std::map<std::string, int64_t> naps_;  // by incarnation: its last
 };
 
 }  // namespace
-
-void FleetEvents::Add(const FleetEvents& other) {
-  constexpr int64_t FleetEvents::*kCounts[] = {
-      &FleetEvents::terms,    &FleetEvents::two_led,   &FleetEvents::superseded,
-      &FleetEvents::killed,   &FleetEvents::frozen,    &FleetEvents::cuts,
-      &FleetEvents::wishes,   &FleetEvents::attempts,  &FleetEvents::moves,
-      &FleetEvents::given_up, &FleetEvents::named,     &FleetEvents::left,
-      &FleetEvents::dropped,  &FleetEvents::leftovers, &FleetEvents::fenced,
-      &FleetEvents::commits,  &FleetEvents::calms};
-  for (const auto count : kCounts) this->*count += other.*count;
-  hours += other.hours;
-  restless = std::max(restless, other.restless);
-}
-
-std::string FleetEvents::Text() const {
-  std::ostringstream text;
-  text << "hours " << hours << ", terms " << terms << ", two leading " << two_led << ", superseded "
-       << superseded << ", killed " << killed << ", frozen " << frozen << ", cuts " << cuts
-       << ", wishes " << wishes << ", attempts " << attempts << ", moves " << moves << ", given up "
-       << given_up << ", named " << named << ", left " << left << ", dropped " << dropped
-       << ", left over " << leftovers << ", fenced " << fenced << ", commits " << commits
-       << ", calms " << calms << ", attempts a disturbance at most " << restless;
-  return text.str();
-}
 
 FleetReport SimulateFleet(const FleetOptions& options) { return Fleet(options).Run(); }
 

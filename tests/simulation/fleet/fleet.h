@@ -7,7 +7,8 @@
 #include <string>
 #include <vector>
 
-#include "tests/simulation/fleet/fleet_messages.h"
+#include "tests/simulation/fleet/fleet_events.h"
+#include "tests/simulation/fleet/fleet_world.h"
 
 namespace millrace::simulation {
 

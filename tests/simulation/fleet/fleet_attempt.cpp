@@ -15,10 +15,14 @@ constexpr auto kInterval = seconds(2);
 
 }  // namespace
 
-FleetSlots PlaceFleetSlots(int32_t wanted, const std::vector<WorkerInfo>& workers) {
+int32_t FleetParallelism(int32_t wanted, int32_t kept, const std::vector<WorkerInfo>& workers) {
   int32_t offered = 0;
   for (const WorkerInfo& worker : workers) offered += worker.slots;
-  FleetSlots slots(size_t(std::clamp(wanted > 0 ? wanted : offered, 1, kPartitions)));
+  return std::clamp(wanted > 0 ? wanted : std::max(offered, kept), 1, kPartitions);
+}
+
+FleetSlots PlaceFleetSlots(int32_t wanted, int32_t kept, const std::vector<WorkerInfo>& workers) {
+  FleetSlots slots(size_t(FleetParallelism(wanted, kept, workers)));
   std::vector<std::string> names;
   for (const WorkerInfo& worker : workers) names.push_back(worker.name);
   std::ranges::sort(names);
@@ -28,13 +32,14 @@ FleetSlots PlaceFleetSlots(int32_t wanted, const std::vector<WorkerInfo>& worker
 
 FleetAttempt::FleetAttempt(FleetSurroundings* fleet, NetworkNode* process, FleetAttemptHost* host,
                            int64_t serial, proto::JobRecord record, std::vector<WorkerInfo> workers,
-                           MonotonicTime patience)
+                           bool keeps_parallelism, MonotonicTime patience)
     : fleet_(fleet),
       process_(process),
       host_(host),
       serial_(serial),
       record_(std::move(record)),
       workers_(std::move(workers)),
+      keeps_parallelism_(keeps_parallelism),
       patience_(patience),
       owner_("attempt " + std::to_string(serial)) {}
 
@@ -88,7 +93,8 @@ void FleetAttempt::MakeDeployment(const ClaimedTerm& claimed) {
   }
   last_ = job()->Restored(claimed);
   epoch_ = last_.epoch;
-  slots_ = PlaceFleetSlots(wanted(), workers_);
+  kept_ = keeps_parallelism_ ? last_.slots : 0;
+  slots_ = PlaceFleetSlots(wanted(), kept_, workers_);
   FleetDeployment deployment;
   deployment.job = record_.name();
   deployment.attempt = attempt_;
@@ -99,7 +105,9 @@ void FleetAttempt::MakeDeployment(const ClaimedTerm& claimed) {
     deployment.workers.push_back({worker.name, worker.incarnation});
   }
   deployment_ = std::make_shared<const FleetDeployment>(std::move(deployment));
-  prepared_(Status::OK());
+  // Workers may come and go before it is heard.
+  After(fleet_->world->Between(milliseconds(0), milliseconds(200)),
+        [this] { prepared_(Status::OK()); });
 }
 
 PreparedAttempt FleetAttempt::Prepared() const {
@@ -172,6 +180,7 @@ void FleetAttempt::Commit() {
   FleetManifest manifest;
   manifest.attempt = attempt_;
   manifest.epoch = epoch_;
+  manifest.slots = int32_t(slots_.size());
   std::vector<FleetShare> shares;
   for (const auto& [who, ack] : acks_) {
     shares.push_back(ack.share);

@@ -17,8 +17,10 @@ namespace millrace::simulation {
 
 using FleetSlots = std::vector<std::string>;
 
+// How many slots a job has, `wanted` and `kept` as JobDemand's.
+int32_t FleetParallelism(int32_t wanted, int32_t kept, const std::vector<WorkerInfo>& workers);
 // Each slot's worker.
-FleetSlots PlaceFleetSlots(int32_t wanted, const std::vector<WorkerInfo>& workers);
+FleetSlots PlaceFleetSlots(int32_t wanted, int32_t kept, const std::vector<WorkerInfo>& workers);
 
 // Whoever leads attempts.
 class FleetAttemptHost {
@@ -31,10 +33,10 @@ class FleetAttemptHost {
 
 class FleetAttempt {
  public:
-  // `patience`: for a lease that somebody else holds.
+  // `keeps_parallelism`: as LedAttempt's. `patience`: for a lease that somebody else holds.
   FleetAttempt(FleetSurroundings* fleet, NetworkNode* process, FleetAttemptHost* host,
                int64_t serial, proto::JobRecord record, std::vector<WorkerInfo> workers,
-               MonotonicTime patience);
+               bool keeps_parallelism, MonotonicTime patience);
   // What leads it ends at once, and its lease is free.
   ~FleetAttempt();
 
@@ -45,6 +47,10 @@ class FleetAttempt {
   int64_t attempt() const { return attempt_; }
   const FleetSlots& slots() const { return slots_; }
   int32_t wanted() const;
+  int32_t kept() const { return kept_; }
+  // Of the checkpoint that it goes on from; 0: none.
+  int32_t restored_slots() const { return deployment_->restored.slots; }
+  const std::vector<WorkerInfo>& workers() const { return workers_; }
   const std::shared_ptr<const FleetDeployment>& deployment() const { return deployment_; }
 
   // All have made their share.
@@ -75,6 +81,7 @@ class FleetAttempt {
   const int64_t serial_;
   const proto::JobRecord record_;
   const std::vector<WorkerInfo> workers_;
+  const bool keeps_parallelism_;
   const MonotonicTime patience_;
   const std::string owner_;
   std::function<void(Status)> prepared_;
@@ -86,6 +93,7 @@ class FleetAttempt {
   int64_t attempt_ = 0;
   int64_t next_index_ = 0;
   FleetManifest last_;
+  int32_t kept_ = 0;
   FleetSlots slots_;
   std::shared_ptr<const FleetDeployment> deployment_;
 

@@ -8,6 +8,7 @@ namespace millrace::simulation {
 namespace {
 
 using std::chrono::milliseconds;
+using std::chrono::seconds;
 
 constexpr auto kTurn = milliseconds(100);
 constexpr auto kBeatTimeout = milliseconds(2500);
@@ -16,6 +17,9 @@ constexpr auto kMissedBeats = milliseconds(1200);
 constexpr auto kLookEvery = milliseconds(500);
 constexpr auto kLeaseBeat = milliseconds(500);
 constexpr auto kStandBy = milliseconds(100);
+// Of leaders with a defect.
+constexpr auto kDeafFor = seconds(40);
+constexpr auto kLateTurn = seconds(15);
 
 std::string PathIn(const std::vector<IndexedEntry>& entries) {
   for (auto entry = entries.rbegin(); entry != entries.rend(); ++entry) {
@@ -73,6 +77,12 @@ void FleetCoordinator::Lead(const ClaimedTerm& claimed) {
   state_ = std::make_unique<ClusterState>(fleet_->store->catalogs[path], Clock());
   looked_ = Clock();
   ++fleet_->events->terms;
+  const auto [known, is_first] = fleet_->store->leaders.emplace(term_, incarnation());
+  if (!is_first) {
+    world()->Fail("term " + std::to_string(term_) + " is led by " + known->second + " and by " +
+                  incarnation());
+  }
+  led_since_ = ticked_ = Clock();
   Trace("leads by term " + std::to_string(term_));
   Every(kTurn, [this] { Turn(); });
 }
@@ -88,7 +98,26 @@ void FleetCoordinator::Turn() {
     if (Clock() - beats_[name] > kBeatTimeout) silent.push_back(worker);
   }
   for (const WorkerInfo& worker : silent) LoseSilent(worker);
-  state_->OnTick(Clock(), this);
+  const bool late = world()->bug == FleetBug::kLateTurns && Clock() - ticked_ < kLateTurn;
+  if (!late) {
+    ticked_ = Clock();
+    state_->OnTick(Clock(), this);
+  }
+  CheckTimes();
+}
+
+// Nothing waits longer than it may.
+void FleetCoordinator::CheckTimes() {
+  for (const auto& [name, job] : state_->jobs()) {
+    const MonotonicTime most = job.phase == JobPhase::kDeploying  ? ClusterState::kDeployTimeout
+                               : job.phase == JobPhase::kStopping ? ClusterState::kStopTimeout
+                               : job.phase == JobPhase::kEnding   ? ClusterState::kEndTimeout
+                                                                  : MonotonicTime::max();
+    if (Clock() - job.since > most) {
+      world()->Fail("job " + name + " is " + std::string(JobPhaseName(job.phase)) +
+                    " for too long");
+    }
+  }
 }
 
 void FleetCoordinator::LoseSilent(const WorkerInfo& worker) {
@@ -131,6 +160,11 @@ Status FleetCoordinator::Persist() {
   return Status::OK();
 }
 
+bool FleetCoordinator::listening() const {
+  const bool deaf = world()->bug == FleetBug::kDeafLeader && Clock() - led_since_ < kDeafFor;
+  return leads() && !deaf;
+}
+
 // ---- workers ------------------------------------------------------------------------------------
 
 void FleetCoordinator::OnOpened(uint64_t session, NetworkNode* peer) {
@@ -147,7 +181,8 @@ void FleetCoordinator::OnOpened(uint64_t session, NetworkNode* peer) {
 }
 
 void FleetCoordinator::OnLost(uint64_t session, const std::string& peer, const std::string& why) {
-  After(MonotonicTime(0),
+  // Also after the next session has been told.
+  After(world()->Between(milliseconds(0), milliseconds(30)),
         [this, session, peer, why] { state_->OnWorkerLost(peer, session, why, Clock(), this); });
 }
 
@@ -180,6 +215,11 @@ void FleetCoordinator::TakeLeave(uint64_t session) {
   const WorkerInfo* const found = WorkerOf(session);
   if (found == nullptr) return;
   const WorkerInfo worker = *found;
+  if (!worker.leaving) {
+    for (const auto& [name, job] : state_->jobs()) {
+      NoteOrder(name, /*must_follow=*/job.workers.contains(worker.name));
+    }
+  }
   state_->OnWorkerLeaving(worker.name, session, Clock(), this);
   if (world()->bug == FleetBug::kEarlyLeave) MayLeave(worker);
 }
@@ -245,7 +285,12 @@ void FleetCoordinator::TakeFailed(const std::string& job, int64_t attempt, const
 void FleetCoordinator::OnCompleted(const std::string& job, int64_t serial) {
   After(MonotonicTime(0), [this, job, serial] {
     const FleetAttempt* const led = AttemptOf(job);
-    if (led != nullptr && led->serial() == serial) state_->OnCheckpoint(job, led->attempt(), this);
+    if (led == nullptr || led->serial() != serial) return;
+    for (auto* const orders : {&may_shrink_, &must_follow_}) {
+      const auto order = orders->find(job);
+      if (order != orders->end() && serial > order->second) orders->erase(order);
+    }
+    state_->OnCheckpoint(job, led->attempt(), this);
   });
 }
 
@@ -291,12 +336,17 @@ void FleetCoordinator::Prepare(const proto::JobRecord& job,
   const int64_t serial = ++serial_;
   std::unique_ptr<FleetAttempt>& led = led_[name];
   FleetAttemptHost* const host = this;
-  led = std::make_unique<FleetAttempt>(fleet_, this, host, serial, job, workers, patience_);
-  led->Prepare([this, name, serial](const Status& status) {
-    After(MonotonicTime(0), [this, name, serial, status] {
+  const bool keeps =
+      world()->bug != FleetBug::kCutsAfterLoss &&
+      (state_->jobs().at(name).keeps_parallelism() || world()->bug == FleetBug::kNeverShrinks);
+  led = std::make_unique<FleetAttempt>(fleet_, this, host, serial, job, workers, keeps, patience_);
+  const bool may_shrink = may_shrink_.contains(name), must_follow = must_follow_.contains(name);
+  led->Prepare([this, name, serial, may_shrink, must_follow](const Status& status) {
+    After(MonotonicTime(0), [this, name, serial, may_shrink, must_follow, status] {
       const auto found = led_.find(name);
       if (found == led_.end() || found->second->serial() != serial) return;
       if (!status.ok()) return state_->OnPrepareFailed(name, status, Clock(), this);
+      CheckSlots(name, *found->second, may_shrink, must_follow);
       PreparedAttempt prepared = found->second->Prepared();
       if (world()->bug == FleetBug::kStaleWorkers) {
         for (WorkerInfo& worker : prepared.workers) {
@@ -340,10 +390,12 @@ void FleetCoordinator::EndOnWorker(const std::string& job, int64_t attempt,
 bool FleetCoordinator::WouldMove(const std::string& job, const std::vector<WorkerInfo>& workers) {
   const FleetAttempt* const led = AttemptOf(job);
   if (led == nullptr || workers.empty()) return false;
-  return PlaceFleetSlots(led->wanted(), workers) != led->slots();
+  const int32_t kept = world()->bug == FleetBug::kMovesForgetKept ? 0 : led->kept();
+  return PlaceFleetSlots(led->wanted(), kept, workers) != led->slots();
 }
 
 void FleetCoordinator::MayLeave(const WorkerInfo& worker) {
+  if (world()->bug == FleetBug::kNeverLet) return;
   ToWorker(worker,
            [term = term_, by = incarnation()](FleetWorker* to) { to->TakeMayLeave(term, by); });
 }
@@ -356,6 +408,8 @@ void FleetCoordinator::Drop(const WorkerInfo& worker) {
 void FleetCoordinator::OnPhase(const std::string& job, JobPhase phase, const std::string& why) {
   Trace("job " + job + " " + std::string(JobPhaseName(phase)) + ": " + why);
   const JobPhase before = std::exchange(phases_[job], phase);
+  if (phase == JobPhase::kEnding) ending_[job] = state_->jobs().at(job).workers;
+  if (before == JobPhase::kEnding) CheckEnded(job);
   if (phase == JobPhase::kFailed) NoteGivenUp(job, why);
   if (!fleet_->calm) return;
   const bool ran = before == JobPhase::kRunning || before == JobPhase::kStopping;
@@ -365,8 +419,49 @@ void FleetCoordinator::OnPhase(const std::string& job, JobPhase phase, const std
   if (failed) world()->Fail("job " + job + " fails although nothing is wrong: " + why);
 }
 
+// Nothing of it lives on workers that are there.
+void FleetCoordinator::CheckEnded(const std::string& job) {
+  const int64_t attempt = state_->jobs().at(job).attempt;
+  for (const auto& [name, worker] : ending_[job]) {
+    const auto known = state_->workers().find(name);
+    if (known == state_->workers().end() || known->second.session != worker.session) continue;
+    const FleetWorker* const process = ProcessOf(worker);
+    if (process != nullptr && !process->Owned(job, attempt).empty()) {
+      world()->Fail("attempt " + std::to_string(attempt) + " of job " + job +
+                    " has ended, but lives on worker " + name);
+    }
+  }
+}
+
+void FleetCoordinator::NoteOrder(const std::string& job, bool must_follow) {
+  may_shrink_[job] = serial_;
+  if (must_follow) must_follow_[job] = serial_;
+}
+
+// A loss keeps the slots, an order changes them.
+void FleetCoordinator::CheckSlots(const std::string& job, const FleetAttempt& attempt,
+                                  bool may_shrink, bool must_follow) const {
+  if (attempt.wanted() > 0) return;
+  const auto slots = int32_t(attempt.slots().size());
+  const int32_t offered = FleetParallelism(0, /*kept=*/0, attempt.workers());
+  const std::string what = "attempt " + std::to_string(attempt.attempt()) + " of job " + job +
+                           " has " + std::to_string(slots) + " slots, ";
+  if (slots > offered) ++fleet_->events->kept;
+  if (!may_shrink && slots < attempt.restored_slots()) {
+    world()->Fail(what + "its checkpoint " + std::to_string(attempt.restored_slots()) +
+                  ", although nobody has ordered that");
+  }
+  if (must_follow && slots != offered) {
+    world()->Fail(what + "although " + std::to_string(offered) + " are offered");
+  }
+}
+
 void FleetCoordinator::NoteGivenUp(const std::string& job, const std::string& why) {
   ++fleet_->events->given_up;
+  // Nobody makes mistakes here.
+  if (!why.starts_with("it failed") && why.find("attempts in a row") == std::string::npos) {
+    world()->Fail("job " + job + " is given up: " + why);
+  }
   if (why.find("at the same place") == std::string::npos) return;
   ++fleet_->events->named;
   if (why.find("key group") == std::string::npos) {
@@ -394,10 +489,21 @@ Status FleetCoordinator::SetDesire(const std::string& name, proto::JobDesire des
   return Ask([&] { return state_->SetDesire(name, desire, Clock(), this); });
 }
 Status FleetCoordinator::Rescale(const std::string& name, int32_t parallelism) {
-  return Ask([&] { return state_->Rescale(name, parallelism, Clock(), this); });
+  return Ask([&] {
+    const auto known = state_->jobs().find(name);
+    if (known != state_->jobs().end() && known->second.record.parallelism() != parallelism) {
+      NoteOrder(name, /*must_follow=*/true);
+    }
+    return state_->Rescale(name, parallelism, Clock(), this);
+  });
 }
 Status FleetCoordinator::Remove(const std::string& name) {
-  return Ask([&] { return state_->Remove(name, this); });
+  const Status removed = Ask([&] { return state_->Remove(name, this); });
+  if (removed.ok()) {
+    may_shrink_.erase(name);
+    must_follow_.erase(name);
+  }
+  return removed;
 }
 
 }  // namespace millrace::simulation

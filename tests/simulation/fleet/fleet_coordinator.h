@@ -29,6 +29,8 @@ class FleetCoordinator final : public NetworkNode, private ClusterHost, private 
   ~FleetCoordinator() override;
 
   bool leads() const { return state_ != nullptr; }
+  // It is about to lead.
+  bool claims() const { return claimer_ != nullptr && !leads(); }
   int64_t term() const { return term_; }
   // While it leads.
   const ClusterState& state() const { return *state_; }
@@ -62,7 +64,7 @@ class FleetCoordinator final : public NetworkNode, private ClusterHost, private 
   void TakeFailed(const std::string& job, int64_t attempt, const Status& status);
 
   // NetworkNode
-  bool listening() const override { return leads(); }
+  bool listening() const override;
   void OnOpened(uint64_t session, NetworkNode* peer) override;
   void OnLost(uint64_t session, const std::string& peer, const std::string& why) override;
 
@@ -78,6 +80,11 @@ class FleetCoordinator final : public NetworkNode, private ClusterHost, private 
   const WorkerInfo* WorkerOf(uint64_t session) const;
   FleetWorker* ProcessOf(const WorkerInfo& worker) const;
   void ToWorker(const WorkerInfo& worker, std::function<void(FleetWorker*)> what);
+  void NoteOrder(const std::string& job, bool must_follow);
+  void CheckTimes();
+  void CheckEnded(const std::string& job);
+  void CheckSlots(const std::string& job, const FleetAttempt& attempt, bool may_shrink,
+                  bool must_follow) const;
   void NoteGivenUp(const std::string& job, const std::string& why);
   void CheckDeployed(const std::string& job, const FleetAttempt& attempt);
 
@@ -112,11 +119,17 @@ class FleetCoordinator final : public NetworkNode, private ClusterHost, private 
 
   std::unique_ptr<ClusterState> state_;
   int64_t serial_ = 0;
-  MonotonicTime looked_{0};
+  MonotonicTime looked_{0}, ticked_{0}, led_since_{0};
   std::map<std::string, std::unique_ptr<FleetAttempt>> led_;
   std::map<std::string, MonotonicTime> beats_;
   std::map<std::string, JobPhase> phases_;
   std::map<std::string, int64_t> stopped_as_asked_;  // by job: an attempt
+  // By job: the workers of the attempt that ends.
+  std::map<std::string, std::map<std::string, WorkerInfo>> ending_;
+  // Orders, by job: the serial number of the last attempt before. They stand until one after them
+  // has completed a checkpoint.
+  std::map<std::string, int64_t> may_shrink_;   // to less than the slots of its checkpoint
+  std::map<std::string, int64_t> must_follow_;  // what is offered
 };
 
 }  // namespace millrace::simulation

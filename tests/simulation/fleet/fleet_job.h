@@ -33,6 +33,7 @@ struct FleetManifest {
   int64_t attempt = 0;
   int64_t epoch = 0;
   bool finished = false;
+  int32_t slots = 0;  // that its state is cut into
   Positions rows = Positions(kGroups, 0);
 };
 

@@ -79,6 +79,7 @@ class FleetStore {
 
  public:
   SharedLog cluster_log;
+  std::map<int64_t, std::string> leaders;          // of the cluster, by term
   std::map<std::string, proto::Catalog> catalogs;  // by path
 };
 

@@ -10,8 +10,10 @@ namespace {
 // Sanitizers make a run ten times as long.
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 constexpr uint64_t kSeeds = 40;
+constexpr uint64_t kDays = 1;
 #else
 constexpr uint64_t kSeeds = 200;
+constexpr uint64_t kDays = 3;
 #endif
 // Each bug shows in one of so many seeds, at the least.
 constexpr uint64_t kSeedsOfBug = 600;
@@ -29,7 +31,7 @@ TEST(FleetSimulation, WhateverHappensAllIsAsItIsWantedInTheEnd) {
   const auto seeds = int64_t(kSeeds);
   EXPECT_GT(events.calms, seeds);
   EXPECT_GT(events.terms, 3 * seeds);
-  EXPECT_GT(events.two_led, seeds / 10);
+  EXPECT_GT(events.two_led, seeds / 20);
   EXPECT_GT(events.superseded, seeds / 2);
   EXPECT_GT(events.killed, 8 * seeds);
   EXPECT_GT(events.frozen, 4 * seeds);
@@ -38,11 +40,24 @@ TEST(FleetSimulation, WhateverHappensAllIsAsItIsWantedInTheEnd) {
   EXPECT_GT(events.attempts, 30 * seeds);
   EXPECT_GT(events.moves, 15 * seeds);
   EXPECT_GT(events.given_up, seeds / 20);
-  EXPECT_GT(events.named, seeds / 20);
+  EXPECT_GT(events.named, seeds / 40);
   EXPECT_GT(events.left, seeds);
   EXPECT_GT(events.dropped, seeds / 5);
-  EXPECT_GT(events.fenced, 0);
+  EXPECT_GE(events.fenced, seeds / 200);
   EXPECT_GT(events.commits, 100 * seeds);
+  EXPECT_GT(events.kept, 2 * seeds);
+  EXPECT_GT(events.takeovers, seeds);
+}
+
+TEST(FleetSimulation, ADayPasses) {
+  for (uint64_t seed = 1001; seed <= 1000 + kDays; ++seed) {
+    const FleetReport report =
+        SimulateFleet({seed, FleetBug::kNone, /*trace=*/false, std::chrono::hours(24)});
+    ASSERT_FALSE(report.failure.has_value()) << "simulate --fleet --minutes 1440 --first-seed "
+                                             << seed << " --seeds 1 --trace: " << *report.failure;
+    EXPECT_GT(report.events.hours, 24);
+    EXPECT_GT(report.events.calms, 50);
+  }
 }
 
 TEST(FleetSimulation, ASeedRepeatsExactly) {

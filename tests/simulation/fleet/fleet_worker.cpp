@@ -112,7 +112,10 @@ void FleetWorker::RequestLeave() {
   Trace("wants to leave");
   leaving_ = true;
   Beat();
-  After(kLeaveTimeout, [this] { Exit("it was not let go in time"); });
+  After(kLeaveTimeout, [this] {
+    Exit("it was not let go in time");
+    if (fleet_->calm) world()->Fail("worker " + incarnation() + " is not let go in time");
+  });
 }
 
 bool FleetWorker::Listens(int64_t term) {
@@ -221,6 +224,7 @@ void FleetWorker::EndAttempt(const Id& id) {
   running.started = false;
   running.reading = running.reading && world()->bug == FleetBug::kKeyGroupTwice;
   if (!running.has_actors) return OnEnded(id);
+  if (world()->bug == FleetBug::kEndedEarly) TellEnded(id);
   const bool slow = world()->slow_ends && world()->random.Chance(300);
   const MonotonicTime takes = slow ? world()->Between(seconds(5), seconds(60))
                                    : world()->Between(milliseconds(1), milliseconds(300));
@@ -230,7 +234,11 @@ void FleetWorker::EndAttempt(const Id& id) {
 void FleetWorker::OnEnded(const Id& id) {
   const Id ended = id;
   attempts_.erase(ended);
-  ToCoordinator([ended](FleetCoordinator* to, uint64_t by) {
+  TellEnded(ended);
+}
+
+void FleetWorker::TellEnded(const Id& id) {
+  ToCoordinator([ended = id](FleetCoordinator* to, uint64_t by) {
     to->TakeAttemptEnded(by, ended.first, ended.second);
   });
 }

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "coordinator/cluster_state.h"
+#include "tests/simulation/fleet/fleet_events.h"
 #include "tests/simulation/fleet/fleet_messages.h"
 #include "tests/simulation/fleet/fleet_network.h"
 
@@ -86,6 +87,7 @@ class FleetWorker final : public NetworkNode {
   void OnStarted(const Id& id);
   void EndAttempt(const Id& id);
   void OnEnded(const Id& id);
+  void TellEnded(const Id& id);
   // `unreachable`: the worker that is why; or empty.
   void TellDeployed(const Id& id, const Running& running, const Status& status,
                     const std::string& unreachable = {});

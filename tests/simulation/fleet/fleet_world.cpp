@@ -15,6 +15,13 @@ constexpr std::pair<FleetBug, std::string_view> kBugs[] = {
     {FleetBug::kNoFence, "no-fence"},
     {FleetBug::kLeftoverActors, "leftover-actors"},
     {FleetBug::kEarlyLeave, "early-leave"},
+    {FleetBug::kNeverLet, "never-let"},
+    {FleetBug::kEndedEarly, "ended-early"},
+    {FleetBug::kLateTurns, "late-turns"},
+    {FleetBug::kDeafLeader, "deaf-leader"},
+    {FleetBug::kCutsAfterLoss, "cuts-after-loss"},
+    {FleetBug::kNeverShrinks, "never-shrinks"},
+    {FleetBug::kMovesForgetKept, "moves-forget-kept"},
 };
 
 }  // namespace

@@ -29,6 +29,13 @@ enum class FleetBug {
   kNoFence,           // the sinks take what an attempt publishes that others have followed
   kLeftoverActors,    // what nobody leads any more is ended by no worker, nor is one told to
   kEarlyLeave,        // a worker may leave as soon as it wants to
+  kNeverLet,          // a worker is not told that it may leave
+  kEndedEarly,        // a worker says that an attempt has ended while its actors live
+  kLateTurns,         // a coordinator looks at the time four times a minute only
+  kDeafLeader,        // a coordinator listens long after it has claimed its term only
+  kCutsAfterLoss,     // no attempt keeps the slots of its checkpoint
+  kNeverShrinks,      // all attempts do, whatever is ordered
+  kMovesForgetKept,   // whether a job would move is asked as if nothing were kept
 };
 
 std::string_view NameOf(FleetBug bug);
