@@ -101,7 +101,8 @@ ClusterCoordinator::ClusterCoordinator(ClusterCoordinatorOptions options, Cluste
     : options_(std::move(options)),
       log_(log),
       state_(log->catalog(), now()),
-      metrics_(options_.metrics) {}
+      metrics_(options_.metrics),
+      exchange_metrics_(options_.metrics) {}
 
 Result<std::unique_ptr<ClusterCoordinator>> ClusterCoordinator::Start(
     ClusterCoordinatorOptions options, ClusterLog* log) {
@@ -145,6 +146,7 @@ void ClusterCoordinator::Run(const std::stop_token& stop) {
     state_.OnTick(now(), this);
     WatchJobs();
     metrics_.Update(state_, log_->term(), now());
+    exchange_metrics_.Update(exchange_.get(), now());
   }
   // Who still asks is not left waiting.
   events_.RunWithin(std::chrono::milliseconds(0));

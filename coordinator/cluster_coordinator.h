@@ -19,6 +19,7 @@
 #include "coordinator/job_view.h"
 #include "coordinator/led_attempt.h"
 #include "engine/env/event_queue.h"
+#include "engine/exchange/exchange_metrics.h"
 #include "engine/metrics/metrics.h"
 
 namespace millrace {
@@ -171,6 +172,7 @@ class ClusterCoordinator final : private ExchangeObserver, private ClusterHost {
   // Of the thread that decides.
   ClusterState state_;
   ClusterMetrics metrics_;
+  ExchangeMetrics exchange_metrics_;
   MonotonicTime lead_checked_{0};
   int64_t serial_ = 0;  // of attempts that were begun here
   std::map<std::string, Led> led_;

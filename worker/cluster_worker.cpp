@@ -64,6 +64,7 @@ void ClusterWorker::UpdateMetrics() {
   for (const auto& [id, running] : attempts_) {
     if (running->started) running->attempt->UpdateMetrics();
   }
+  exchange_metrics_.Update(exchange_.get(), options_.surroundings.clock->Monotonic());
 }
 
 void ClusterWorker::Beat() {

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "engine/env/event_queue.h"
+#include "engine/exchange/exchange_metrics.h"
 #include "worker/attempt.h"
 
 namespace millrace {
@@ -50,7 +51,8 @@ class ClusterWorker final : private ExchangeObserver {
     MonotonicTime asked{0};
     std::jthread thread;
   };
-  explicit ClusterWorker(ClusterWorkerOptions options) : options_(std::move(options)) {}
+  explicit ClusterWorker(ClusterWorkerOptions options)
+      : options_(std::move(options)), exchange_metrics_(options_.surroundings.metrics) {}
 
   // ExchangeObserver: puts what happened before the thread that decides.
   void OnPeerOpened(LinkSessionId session, const LinkPeer& peer) override;
@@ -98,6 +100,7 @@ class ClusterWorker final : private ExchangeObserver {
       peers_;                                  // name: session, incarnation
   std::map<std::string, LinkAddress> dialed_;  // by name
   std::map<AttemptId, std::unique_ptr<Running>> attempts_;
+  ExchangeMetrics exchange_metrics_;
 
   std::unique_ptr<Exchange> exchange_;
   std::jthread thread_;

@@ -160,7 +160,7 @@ caf::actor Exchange::ReceiverOf(const MessageEnvelope& envelope) const {
 }
 
 void Exchange::OnRefused(const std::string& address, const Status& why) {
-  LogStatus(LogLevel::kWarn, "a connection was refused", why, {{"address", address}});
+  refusals_.OnRefused(address, why, clock_->Monotonic());
 }
 
 void Exchange::OnWarning(const Status& warning) { LogStatus(LogLevel::kWarn, "link", warning); }

@@ -15,6 +15,7 @@
 #include <string>
 
 #include "engine/env/clock.h"
+#include "engine/exchange/refusal_log.h"
 #include "engine/layout/job_layout.h"
 #include "engine/link/link_network.h"
 #include "engine/wire/message_codec.h"
@@ -69,6 +70,7 @@ class Exchange final : private LinkObserver {
                        Address address);
 
   ExchangeCounters counters() const;
+  RefusalLog& refusals() { return refusals_; }
 
  private:
   // One session's codec. Messages are encoded in the order in which they are sent.
@@ -108,6 +110,7 @@ class Exchange final : private LinkObserver {
   std::atomic<int64_t> messages_out_{0};
   std::atomic<int64_t> stale_messages_{0};
   std::atomic<int64_t> bad_messages_{0};
+  RefusalLog refusals_;
   std::unique_ptr<LinkNetwork> network_;  // its thread uses all of the above
 };
 

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "engine/link/link_refusals.h"
+
 namespace millrace {
 namespace {
 
@@ -338,7 +340,7 @@ void LinkNode::Stop() {
 }
 
 void LinkNode::CountRefusal(const Status& why) {
-  Count([&](LinkCounters& counters) { ++counters.refused[LinkCodeOf(why)]; });
+  Count([&](LinkCounters& counters) { ++counters.refused[std::string(LinkRefusalOf(LinkCodeOf(why)))]; });
 }
 
 LinkCounters LinkNode::counters() const {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from pathlib import Path
 
@@ -17,7 +18,13 @@ __all__ = ["case"]  # the fixture
 
 HALF = MINUTES // 2
 READINGS_A_MINUTE = DEVICES * PER_MINUTE
-OF_PROCESSES = {"millrace_build_info", "millrace_coordinator_term", "millrace_workers"}
+OF_LINKS = {name for name in documented_metrics() if re.match("millrace_(link|exchange)_", name)}
+OF_PROCESSES = {
+    "millrace_build_info",
+    "millrace_coordinator_term",
+    "millrace_workers",
+    *OF_LINKS,
+}
 # What an attempt holds.
 HELD = (
     "millrace_source_lag_records",
@@ -144,7 +151,7 @@ def test_a_jobs_metrics_add_up(kafka: Kafka, case: Case, tmp_path: Path) -> None
         # No family of a job is of both sides: nothing is counted twice.
         led = families(metrics)
         done = set().union(*(families(fleet.metrics(each)) for each in fleet.workers.values()))
-        assert led & done == {"millrace_build_info"}
+        assert led & done == {"millrace_build_info", *OF_LINKS}
         for name in ("end_to_end_latency", "checkpoint_alignment", "checkpoint_stall"):
             assert (shown.of_workers(f"millrace_{name}_seconds_count") or 0) > 0, name
         assert (shown.of_workers("millrace_task_time_seconds_total", state="busy") or 0) > 0

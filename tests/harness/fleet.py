@@ -64,8 +64,11 @@ class Fleet:
     between nodes; without it plaintext.
     """
 
-    def __init__(self, folder: Path, brokers: str, tls: NodeTls | None = None) -> None:
+    def __init__(
+        self, folder: Path, brokers: str, tls: NodeTls | None = None, cluster: str = CLUSTER
+    ) -> None:
         self.folder = folder
+        self.cluster = cluster
         self._tls = tls
         self.brokers = brokers
         self.place = 0
@@ -106,7 +109,7 @@ class Fleet:
         self._lives += 1
         process = Process(
             [
-                "--cluster", CLUSTER,
+                "--cluster", self.cluster,
                 "--name", f"coordinator-{self._lives}",
                 "--listen", f"127.0.0.1:{self.ports[place]}",
                 "--api", f"{host}:{self.api_ports[place]}",
@@ -140,7 +143,7 @@ class Fleet:
             advertise = links.exchange.address
         process = Process(
             [
-                "--cluster", CLUSTER,
+                "--cluster", self.cluster,
                 "--name", name,
                 "--coordinator", ",".join(coordinators),
                 "--listen", listen,

@@ -1,0 +1,29 @@
+// What a process shows of its peers: who was refused, sessions, and what goes between them.
+// docs/metrics.md.
+#pragma once
+
+#include <optional>
+
+#include "engine/exchange/exchange.h"
+#include "engine/metrics/metrics.h"
+
+namespace millrace {
+
+// Of one thread.
+class ExchangeMetrics {
+ public:
+  // `metrics` outlives it.
+  explicit ExchangeMetrics(Metrics* metrics) : metrics_(metrics) {}
+
+  // To be called often: looks twice a second.
+  void Update(Exchange* exchange, MonotonicTime now);
+
+  void Show(const LinkCounters& link) const;
+  void Show(const ExchangeCounters& exchange) const;
+
+ private:
+  Metrics* const metrics_;
+  std::optional<MonotonicTime> updated_;
+};
+
+}  // namespace millrace
