@@ -293,8 +293,10 @@ void ClusterCoordinator::TakeBeat(LinkSessionId session, const proto::Beat& beat
     }
   }
   TakeLines(worker->name, beat);
-  const std::set<std::string> peers(beat.peers().begin(), beat.peers().end());
-  state_.OnPeers(worker->name, peers, now());
+  if (beat.peers_size() > 0) {
+    const std::set<std::string> peers(beat.peers().begin(), beat.peers().end());
+    state_.OnPeers(worker->name, peers, now());
+  }
   state_.OnAttemptsOf(worker->name, worker->session, attempts, this);
 }
 

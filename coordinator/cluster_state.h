@@ -119,7 +119,7 @@ class ClusterState {
                     MonotonicTime now, ClusterHost* host);
   void OnWorkerLeaving(const std::string& name, uint64_t session, MonotonicTime now,
                        ClusterHost* host);
-  // Which workers it has sessions to.
+  // Workers that it has sessions to; others may be left out.
   void OnPeers(const std::string& worker, const std::set<std::string>& peers, MonotonicTime now);
   // What a worker has, as it says from time to time. It is told to end what nobody leads any more:
   // it was not there when the others were told, or another coordinator led then.

@@ -82,7 +82,9 @@ void ClusterWorker::Beat() {
     load.set_attempt(id.attempt);
     load.set_lag_records(-1);
   }
-  for (const auto& [name, peer] : peers_) message.mutable_beat()->add_peers(name);
+  for (std::string& name : peers_.TakeUntold()) {
+    message.mutable_beat()->add_peers(std::move(name));
+  }
   Send(*coordinator_, message);
   SendWatchedRows();
   if (!leaving_) return;
@@ -131,7 +133,7 @@ void ClusterWorker::OnPeerOpened(LinkSessionId session, const LinkPeer& peer) {
       return ChooseCoordinator();
     }
     LogInfo("connected with a worker", {{"worker", of.node}, {"protocol", peer.protocol}});
-    peers_[of.node] = {session, of.incarnation};
+    peers_.OnOpened(of.node, {session.value(), of.incarnation});
   });
 }
 
@@ -153,6 +155,7 @@ void ClusterWorker::ChooseCoordinator() {
   for (const AttemptId& id : Attempts()) {
     if (attempts_.at(id)->coordinator != *chosen) EndAttempt(id);
   }
+  peers_.TellAllAnew();
   Beat();
 }
 
@@ -169,9 +172,7 @@ void ClusterWorker::OnPeerLost(LinkSessionId session, const LinkPeer& peer, cons
     LogStatus(LogLevel::kWarn, "a session is lost", why, {{"peer", name}});
     // What runs goes on: the next coordinator decides.
     if (coordinators_.erase(session) > 0) return ChooseCoordinator();
-    if (const auto found = peers_.find(name); found != peers_.end()) {
-      if (found->second.first == session) peers_.erase(found);
-    }
+    peers_.OnLost(name, session.value());
     for (const auto& [id, running] : attempts_) {
       const bool concerned = std::ranges::any_of(
           running->deploy.workers(), [&](const auto& worker) { return worker.name() == name; });
@@ -183,6 +184,7 @@ void ClusterWorker::OnPeerLost(LinkSessionId session, const LinkPeer& peer, cons
       lost.set_peer(name);
       EncodeStatus(why, lost.mutable_why());
       Send(*coordinator_, message);
+      peers_.TellAnew(name);
     }
   });
 }
@@ -272,11 +274,11 @@ void ClusterWorker::StartWhenPeersAreThere() {
     std::string missing;
     for (const proto::PeerWorker& peer : running->deploy.workers()) {
       if (peer.name() == self) continue;
-      const auto found = peers_.find(peer.name());
-      if (found == peers_.end() || found->second.second != peer.incarnation()) {
+      const KnownPeers::Peer* const known = peers_.Find(peer.name());
+      if (known == nullptr || known->incarnation != peer.incarnation()) {
         missing = peer.name();
       } else {
-        sessions[peer.name()] = found->second.first;
+        sessions[peer.name()] = LinkSessionId(known->session);
       }
     }
     if (!missing.empty()) {
@@ -288,6 +290,7 @@ void ClusterWorker::StartWhenPeersAreThere() {
                                  "worker '" + self + "' has no session to worker '" + missing + "'",
                                  Retry::kYes),
                    missing);
+      peers_.TellAnew(missing);
       continue;
     }
     running->starting = true;

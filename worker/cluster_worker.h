@@ -15,6 +15,7 @@
 #include "engine/env/event_queue.h"
 #include "engine/exchange/exchange_metrics.h"
 #include "worker/attempt.h"
+#include "worker/known_peers.h"
 
 namespace millrace {
 
@@ -96,8 +97,7 @@ class ClusterWorker final : private ExchangeObserver {
   int64_t term_ = 0;  // the highest that was seen: an older coordinator is not listened to
   int64_t beats_ = 0;
   bool leaving_ = false;
-  std::map<std::string, std::pair<LinkSessionId, std::string>>
-      peers_;                                  // name: session, incarnation
+  KnownPeers peers_;
   std::map<std::string, LinkAddress> dialed_;  // by name
   std::map<AttemptId, std::unique_ptr<Running>> attempts_;
   ExchangeMetrics exchange_metrics_;

@@ -39,7 +39,7 @@ void FleetWorker::OnOpened(uint64_t session, NetworkNode* peer) {
     coordinators_[session] = coordinator->term();
     ChooseCoordinator();
   } else {
-    peers_[peer->name()] = {session, peer->incarnation()};
+    peers_.OnOpened(peer->name(), {session, peer->incarnation()});
   }
 }
 
@@ -61,15 +61,14 @@ void FleetWorker::ChooseCoordinator() {
   if (world()->bug != FleetBug::kLeftoverActors) {
     for (const Id& id : left) EndAttempt(id);
   }
+  peers_.TellAllAnew();
   Beat();
 }
 
 void FleetWorker::OnLost(uint64_t session, const std::string& peer, const std::string& why) {
   if (exited()) return;
   if (coordinators_.erase(session) > 0) return ChooseCoordinator();  // what runs goes on
-  if (const auto found = peers_.find(peer); found != peers_.end()) {
-    if (found->second.first == session) peers_.erase(found);
-  }
+  peers_.OnLost(peer, session);
   for (const auto& [id, running] : attempts_) {
     const bool concerned = std::ranges::any_of(
         running.deployment->workers, [&](const auto& worker) { return worker.name == peer; });
@@ -77,6 +76,7 @@ void FleetWorker::OnLost(uint64_t session, const std::string& peer, const std::s
     ToCoordinator([id = id, peer](FleetCoordinator* to, uint64_t by) {
       to->TakePeerLost(by, id.first, id.second, peer);
     });
+    peers_.TellAnew(peer);
   }
 }
 
@@ -100,10 +100,13 @@ void FleetWorker::Beat() {
   for (const auto& [id, running] : attempts_) {
     if (!running.ending) attempts.push_back({id.first, id.second});
   }
-  std::set<std::string> peers;
-  for (const auto& [peer, session] : peers_) peers.insert(peer);
-  ToCoordinator(
-      [attempts, peers](FleetCoordinator* to, uint64_t by) { to->TakeBeat(by, attempts, peers); });
+  if (coordinator_.has_value()) {
+    const std::vector<std::string> untold = peers_.TakeUntold();
+    const std::set<std::string> peers(untold.begin(), untold.end());
+    ToCoordinator([attempts, peers](FleetCoordinator* to, uint64_t by) {
+      to->TakeBeat(by, attempts, peers);
+    });
+  }
   if (!leaving_) return;
   ToCoordinator([](FleetCoordinator* to, uint64_t by) { to->TakeLeave(by); });
 }
@@ -168,11 +171,11 @@ void FleetWorker::StartWhenPeersAreThere() {
     running.peers.clear();
     for (const FleetDeployment::Worker& peer : running.deployment->workers) {
       if (peer.name == name()) continue;
-      const auto found = peers_.find(peer.name);
-      if (found == peers_.end() || found->second.second != peer.incarnation) {
+      const KnownPeers::Peer* const known = peers_.Find(peer.name);
+      if (known == nullptr || known->incarnation != peer.incarnation) {
         missing = peer.name;
       } else {
-        running.peers[peer.name] = found->second.first;
+        running.peers[peer.name] = known->session;
       }
     }
     if (missing.empty()) {
@@ -183,6 +186,7 @@ void FleetWorker::StartWhenPeersAreThere() {
           id, running,
           ExternalError("peer_unreachable", "no session to worker '" + missing + "'", Retry::kYes),
           missing);
+      peers_.TellAnew(missing);
     }
   }
 }

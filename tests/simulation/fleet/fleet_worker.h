@@ -13,6 +13,7 @@
 #include "tests/simulation/fleet/fleet_events.h"
 #include "tests/simulation/fleet/fleet_messages.h"
 #include "tests/simulation/fleet/fleet_network.h"
+#include "worker/known_peers.h"
 
 namespace millrace::simulation {
 
@@ -107,7 +108,7 @@ class FleetWorker final : public NetworkNode {
   const int32_t slots_;
   std::map<uint64_t, int64_t> coordinators_;  // that there are sessions to: their terms
   std::optional<uint64_t> coordinator_;       // the one that leads
-  std::map<std::string, std::pair<uint64_t, std::string>> peers_;  // name: session, incarnation
+  KnownPeers peers_;
   std::set<std::string> dialed_;
   std::map<Id, Running> attempts_;
   int64_t term_ = 0;
