@@ -1,6 +1,7 @@
 #include "coordinator/cluster_coordinator.h"
 
 #include "coordinator/led_job_metrics.h"
+#include "engine/env/crash_point.h"
 #include "engine/layout/sink_routes.h"
 #include "engine/metrics/log.h"
 #include "engine/wire/control_codec.h"
@@ -138,6 +139,8 @@ std::optional<Status> ClusterCoordinator::failure() const {
 
 void ClusterCoordinator::Run(const std::stop_token& stop) {
   while (!stop.stop_requested()) {
+    options_.pulse->Beat();
+    HoldPoint("coordinator_turn");
     const MonotonicTime turn = now();
     if (turn - lead_checked_ > kLeadCheckEvery) StillLeads();
     events_.RunWithin(kTurn, stop);
@@ -150,6 +153,7 @@ void ClusterCoordinator::Run(const std::stop_token& stop) {
   }
   // Who still asks is not left waiting.
   events_.RunWithin(std::chrono::milliseconds(0));
+  options_.pulse->End();
 }
 
 bool ClusterCoordinator::StillLeads() {

@@ -20,6 +20,7 @@
 #include "coordinator/led_attempt.h"
 #include "engine/env/event_queue.h"
 #include "engine/exchange/exchange_metrics.h"
+#include "engine/metrics/loop_pulse.h"
 #include "engine/metrics/metrics.h"
 
 namespace millrace {
@@ -28,6 +29,7 @@ struct ClusterCoordinatorOptions {
   LinkOptions link;
   LedSurroundings surroundings;  // but for the exchange
   Metrics* metrics = nullptr;
+  LoopPulse* pulse = nullptr;  // of the thread that decides
 };
 
 struct WorkerView {

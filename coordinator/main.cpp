@@ -30,12 +30,13 @@ struct CoordinatorOptions {
 int Fail(const Status& status) { return millrace::Fail("the coordinator ends", status); }
 
 int Lead(const CoordinatorOptions& options, const sigset_t& signals, ClusterLog* log,
-         const Clock* clock, Metrics* metrics, LeaderLabel* label) {
+         const Clock* clock, Metrics* metrics, LoopPulse* pulse, LeaderLabel* label) {
   ClusterCoordinatorOptions cluster;
   auto link = LinkOptionsOf(options.process);
   if (!link.ok()) return Fail(link.status());
   cluster.link = *std::move(link);
   cluster.metrics = metrics;
+  cluster.pulse = pulse;
   cluster.surroundings.clock = clock;
   cluster.surroundings.connectors.brokers = options.process.brokers;
   cluster.surroundings.connectors.data_dir = options.process.data_dir;
@@ -78,8 +79,10 @@ int Run(const CoordinatorOptions& options) {
   const SystemClock clock;
   Metrics metrics;
   metrics.SetBuildInfo(MILLRACE_VERSION);
-  HttpServer server({options.process.host, options.process.metrics_port}, &metrics,
-                    [] { return std::vector<std::string>(); });
+  LoopPulse pulse("the thread that decides", &clock);
+  HttpServer server(
+      {options.process.host, options.process.metrics_port}, &metrics,
+      [] { return std::vector<std::string>(); }, [&pulse] { return pulse.Reasons(); });
   if (const Status status = server.Start(); !status.ok()) return Fail(status);
   LogInfo("coordinator is up",
           {{"name", options.process.name}, {"metrics", server.address() + "/metrics"}});
@@ -103,7 +106,7 @@ int Run(const CoordinatorOptions& options) {
   standing_by.join();
   if (stopping) return kExitOk;
   if (!log.ok()) return Fail(log.status());
-  return Lead(options, signals, log->get(), &clock, &metrics, label.get());
+  return Lead(options, signals, log->get(), &clock, &metrics, &pulse, label.get());
 }
 
 int Main(int argc, char** argv) {

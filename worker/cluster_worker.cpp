@@ -1,5 +1,6 @@
 #include "worker/cluster_worker.h"
 
+#include "engine/env/crash_point.h"
 #include "engine/metrics/log.h"
 #include "engine/wire/control_codec.h"
 
@@ -45,6 +46,8 @@ void ClusterWorker::Run(const std::stop_token& stop) {
   MonotonicTime beat{0};
   MonotonicTime updated{0};
   while (!stop.stop_requested()) {
+    options_.pulse->Beat();
+    HoldPoint("worker_turn");
     events_.RunWithin(kTurn, stop);
     StartWhenPeersAreThere();
     const MonotonicTime now = clock.Monotonic();
@@ -57,6 +60,7 @@ void ClusterWorker::Run(const std::stop_token& stop) {
       UpdateMetrics();
     }
   }
+  options_.pulse->End();
 }
 
 // Also of what runs on without a coordinator.

@@ -14,6 +14,7 @@
 
 #include "engine/env/event_queue.h"
 #include "engine/exchange/exchange_metrics.h"
+#include "engine/metrics/loop_pulse.h"
 #include "worker/attempt.h"
 #include "worker/known_peers.h"
 
@@ -24,6 +25,7 @@ struct ClusterWorkerOptions {
   std::vector<LinkAddress> coordinators;
   proto::WorkerOffer offer;
   AttemptSurroundings surroundings;  // but for the exchange
+  LoopPulse* pulse = nullptr;        // of the thread that decides
 };
 
 class ClusterWorker final : private ExchangeObserver {

@@ -67,13 +67,17 @@ int Run(const WorkerOptions& options) {
   metrics.SetBuildInfo(MILLRACE_VERSION);
   auto configured = Configure(options, &clock, &metrics);
   if (!configured.ok()) return Fail(configured.status());
+  LoopPulse pulse("the thread that decides", &clock);
+  configured->pulse = &pulse;
   auto worker = ClusterWorker::Start(*std::move(configured));
   if (!worker.ok()) return Fail(worker.status());
-  HttpServer server({options.process.host, options.process.metrics_port}, &metrics,
-                    [of = worker->get()]() -> std::vector<std::string> {
-                      if (of->registered()) return {};
-                      return {"no coordinator knows this worker"};
-                    });
+  HttpServer server(
+      {options.process.host, options.process.metrics_port}, &metrics,
+      [of = worker->get()]() -> std::vector<std::string> {
+        if (of->registered()) return {};
+        return {"no coordinator knows this worker"};
+      },
+      [&pulse] { return pulse.Reasons(); });
   if (const Status status = server.Start(); !status.ok()) return Fail(status);
   LogInfo("worker is up", {{"name", options.process.name},
                            {"port", int64_t((*worker)->port())},

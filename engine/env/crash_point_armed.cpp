@@ -12,28 +12,33 @@ namespace {
 
 struct Armed {
   std::string name;
-  long arrivals = 1;  // the one that kills
-};
+  long arrivals = 1;  // the one that counts
+  std::atomic<long> seen{0};
 
-Armed ReadArmed() {
-  const char* const text = std::getenv("MILLRACE_CRASH_AT");
-  if (text == nullptr) return {};
-  Armed armed{text, 1};
-  const size_t colon = armed.name.find(':');
-  if (colon != std::string::npos) {
-    armed.arrivals = std::atol(armed.name.c_str() + colon + 1);
-    armed.name.resize(colon);
+  explicit Armed(const char* variable) {
+    const char* const text = std::getenv(variable);
+    if (text == nullptr) return;
+    name = text;
+    const size_t colon = name.find(':');
+    if (colon == std::string::npos) return;
+    arrivals = std::atol(name.c_str() + colon + 1);
+    name.resize(colon);
   }
-  return armed;
-}
+
+  bool IsDue(const char* at) { return !name.empty() && name == at && ++seen == arrivals; }
+};
 
 }  // namespace
 
 void CrashPoint(const char* name) {
-  static const Armed armed = ReadArmed();
-  static std::atomic<long> seen{0};
-  if (armed.name.empty() || armed.name != name) return;
-  if (++seen == armed.arrivals) kill(getpid(), SIGKILL);
+  static Armed armed("MILLRACE_CRASH_AT");
+  if (armed.IsDue(name)) kill(getpid(), SIGKILL);
+}
+
+void HoldPoint(const char* name) {
+  static Armed armed("MILLRACE_HOLD_AT");
+  if (!armed.IsDue(name)) return;
+  while (true) pause();
 }
 
 }  // namespace millrace

@@ -13,22 +13,29 @@ std::string Join(const std::vector<std::string>& lines) {
   return text;
 }
 
+void AnswerWith(const std::vector<std::string>& reasons, httplib::Response* response) {
+  response->status = reasons.empty() ? 200 : 503;
+  response->set_content(reasons.empty() ? "ok\n" : Join(reasons), "text/plain; charset=utf-8");
+}
+
 }  // namespace
 
-HttpServer::HttpServer(HttpServerOptions options, const Metrics* metrics, Readiness readiness)
-    : service_({options.host, options.port}), metrics_(metrics), readiness_(std::move(readiness)) {}
+HttpServer::HttpServer(HttpServerOptions options, const Metrics* metrics, Reasons readiness,
+                       Reasons hangs)
+    : service_({options.host, options.port}),
+      metrics_(metrics),
+      readiness_(std::move(readiness)),
+      hangs_(std::move(hangs)) {}
 
 void HttpServer::Route(httplib::Server* server) {
   server->Get("/metrics", [this](const httplib::Request&, httplib::Response& response) {
     response.set_content(metrics_->Text(), kMetricsType);
   });
-  server->Get("/healthz", [](const httplib::Request&, httplib::Response& response) {
-    response.set_content("ok\n", "text/plain; charset=utf-8");
+  server->Get("/healthz", [this](const httplib::Request&, httplib::Response& response) {
+    AnswerWith(hangs_ ? hangs_() : std::vector<std::string>(), &response);
   });
   server->Get("/readyz", [this](const httplib::Request&, httplib::Response& response) {
-    const std::vector<std::string> reasons = readiness_();
-    response.status = reasons.empty() ? 200 : 503;
-    response.set_content(reasons.empty() ? "ok\n" : Join(reasons), "text/plain; charset=utf-8");
+    AnswerWith(readiness_(), &response);
   });
 }
 

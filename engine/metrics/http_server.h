@@ -20,11 +20,13 @@ struct HttpServerOptions {
 
 class HttpServer {
  public:
-  // Why the process is not ready, a line each; empty: ready. Called from the server's threads.
-  using Readiness = std::function<std::vector<std::string>()>;
+  // Why the process is not ready, or hangs, a line each; empty: it is, or does not. Called from the
+  // server's threads; must not wait for what may hang.
+  using Reasons = std::function<std::vector<std::string>()>;
 
-  // `metrics` outlives the server.
-  HttpServer(HttpServerOptions options, const Metrics* metrics, Readiness readiness);
+  // `metrics` outlives the server. Without `hangs` a process lives while it answers.
+  HttpServer(HttpServerOptions options, const Metrics* metrics, Reasons readiness,
+             Reasons hangs = nullptr);
 
   // As HttpService's.
   Status Start();
@@ -37,7 +39,8 @@ class HttpServer {
 
   HttpService service_;
   const Metrics* metrics_;
-  Readiness readiness_;
+  Reasons readiness_;
+  Reasons hangs_;
 };
 
 }  // namespace millrace

@@ -16,7 +16,7 @@ using testing::HasSubstr;
 
 class HttpServerTest : public testing::Test {
  protected:
-  HttpServer::Readiness Ready() {
+  HttpServer::Reasons Ready() {
     return [this] { return reasons_; };
   }
   Metrics metrics_;
@@ -65,6 +65,20 @@ TEST_F(HttpServerTest, ServesMetricsHealthAndReadiness) {
 
   EXPECT_EQ(client.Get("/nothing")->status, 404);
   EXPECT_EQ(client.Post("/metrics", std::string(5000, 'x'), "text/plain")->status, 413);
+}
+
+TEST_F(HttpServerTest, AProcessThatHangsIsNotHealthy) {
+  std::vector<std::string> hangs;
+  HttpServer server({}, &metrics_, Ready(), [&hangs] { return hangs; });
+  ASSERT_TRUE(server.Start().ok());
+  httplib::Client client("127.0.0.1", server.port());
+  EXPECT_EQ(client.Get("/healthz")->status, 200);
+  hangs = {"the thread that decides has stood still for 31 s"};
+  const auto health = client.Get("/healthz");
+  ASSERT_TRUE(health);
+  EXPECT_EQ(health->status, 503);
+  EXPECT_EQ(health->body, "the thread that decides has stood still for 31 s\n");
+  EXPECT_EQ(client.Get("/readyz")->status, 200);
 }
 
 TEST_F(HttpServerTest, SaysThatThePortIsTaken) {

@@ -20,6 +20,12 @@ PLACES = 2
 CLUSTER = "test"
 
 
+def armed_at(crash_at: str | None, hold_at: str | None) -> dict[str, str]:
+    """What tells a program where to end itself, or to hold a thread."""
+    given = {"MILLRACE_CRASH_AT": crash_at, "MILLRACE_HOLD_AT": hold_at}
+    return {name: place for name, place in given.items() if place is not None}
+
+
 class WorkerLinks:
     """The proxies through which a worker dials the coordinators, and is dialed by the workers
     whose names are less. They outlive it: one that comes again under its name has the same."""
@@ -104,9 +110,12 @@ class Fleet:
         place: int = 0,
         host: str = "127.0.0.1",
         crash_at: str | None = None,
+        hold_at: str | None = None,
     ) -> Process:
-        """`crash_at`: it ends itself there (engine/env/crash_point.h)."""
+        """`crash_at`: it ends itself there; `hold_at`: a thread of it stops there
+        (engine/env/crash_point.h)."""
         self._lives += 1
+        armed = armed_at(crash_at, hold_at)
         process = Process(
             [
                 "--cluster", self.cluster,
@@ -119,19 +128,23 @@ class Fleet:
             ],
             self.folder,
             name=f"coordinator-{self._lives}",
-            env={"MILLRACE_CRASH_AT": crash_at} if crash_at is not None else None,
-            executable=program().with_name(
-                "millrace-coordinator" if crash_at is None else "millrace-coordinator-crash"
-            ),
+            env=armed or None,
+            executable=program().with_name(f"millrace-coordinator{'-crash' if armed else ''}"),
         )  # fmt: skip
         self._coordinators.append(process)
         return process
 
     def start_worker(
-        self, name: str, slots: int = 2, *more: str | Path, proxied: bool = False
+        self,
+        name: str,
+        slots: int = 2,
+        *more: str | Path,
+        proxied: bool = False,
+        hold_at: str | None = None,
     ) -> Process:
-        """`proxied`: by `links[name]`."""
+        """`proxied`: by `links[name]`. `hold_at`: a thread of it stops there."""
         self._lives += 1
+        armed = armed_at(None, hold_at)
         coordinators = [f"127.0.0.1:{port}" for port in self.ports]
         listen = f"127.0.0.1:{processes.free_port()}"
         advertise = listen
@@ -156,7 +169,8 @@ class Fleet:
             ],
             self.folder,
             name=f"{name}-{self._lives}",
-            executable=program().with_name("millrace-worker"),
+            env=armed or None,
+            executable=program().with_name(f"millrace-worker{'-crash' if armed else ''}"),
         )  # fmt: skip
         self.workers[name] = process
         return process
