@@ -37,10 +37,14 @@ rocksdb::Status DeadSpace::BeforeDeleting(const Ranges& ranges) {
 }
 
 void DeadSpace::ReclaimIfWorthIt() {
-  if (dead_bytes_ < kWorthBytes || compacting_) return;
+  if (dead_bytes_ < kWorthBytes) return;
   uint64_t total = 0;
   db_->GetIntProperty(rocksdb::DB::Properties::kTotalSstFilesSize, &total);
-  if (2 * dead_bytes_ < int64_t(total)) return;
+  if (2 * dead_bytes_ >= int64_t(total)) Reclaim();
+}
+
+void DeadSpace::Reclaim() {
+  if (compacting_) return;
   if (thread_.joinable()) thread_.join();
   dead_bytes_ = 0;
   compacting_ = true;
@@ -51,7 +55,7 @@ void DeadSpace::Compact() {
   rocksdb::CompactRangeOptions options;
   options.exclusive_manual_compaction = false;  // flushes are merged meanwhile
   // A failure shows at the next write, as that of any other compaction.
-  db_->CompactRange(options, nullptr, nullptr).PermitUncheckedError();
+  if (db_->CompactRange(options, nullptr, nullptr).ok()) reclaimed_ = true;
   compacting_ = false;
 }
 

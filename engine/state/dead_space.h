@@ -36,6 +36,10 @@ class DeadSpace {
   rocksdb::Status BeforeDeleting(const Ranges& ranges);
   // To be called now and then, when the deletions are in files. Does not block.
   void ReclaimIfWorthIt();
+  // Compacts everything, unless that is under way. Does not block.
+  void Reclaim();
+  // Whether everything that was there at the start has been compacted.
+  bool is_reclaimed() const { return reclaimed_; }
 
  private:
   void Compact();
@@ -43,6 +47,7 @@ class DeadSpace {
   rocksdb::DB* db_;
   int64_t dead_bytes_ = 0;  // in files, hidden by deletions since the last compaction of all
   std::atomic<bool> compacting_ = false;
+  std::atomic<bool> reclaimed_ = false;
   std::thread thread_;
 };
 

@@ -2,7 +2,6 @@
 
 #include <rocksdb/db.h>
 #include <rocksdb/env.h>
-#include <rocksdb/file_system.h>
 #include <rocksdb/iterator.h>
 #include <rocksdb/utilities/checkpoint.h>
 #include <rocksdb/write_batch.h>
@@ -16,34 +15,19 @@
 #include <variant>
 
 #include "engine/state/dead_space.h"
+#include "engine/state/group_filter.h"
+#include "engine/state/part_groups.h"
 #include "engine/state/rocks_options.h"
+#include "engine/state/state_folders.h"
+#include "engine/state/state_key.h"
 
 namespace millrace {
 namespace {
 
 constexpr size_t kWriteBytes = 1 << 20;
-
-std::string ParentOf(const std::string& path) {
-  const size_t slash = path.find_last_of('/');
-  return slash == std::string::npos ? "." : slash == 0 ? "/" : path.substr(0, slash);
-}
-
-rocksdb::Status SyncFolder(rocksdb::Env* env, const std::string& folder) {
-  std::unique_ptr<rocksdb::FSDirectory> opened;
-  const rocksdb::Status status = env->GetFileSystem()->NewDirectory(folder, {}, &opened, nullptr);
-  return status.ok() ? rocksdb::Status(opened->Fsync({}, nullptr)) : status;
-}
-
-// With those above it, each safe once it is there.
-rocksdb::Status MakeFolders(rocksdb::Env* env, const std::string& folder) {
-  if (env->FileExists(folder).ok()) return rocksdb::Status::OK();
-  const std::string parent = ParentOf(folder);
-  if (parent.size() < folder.size()) {
-    if (const rocksdb::Status status = MakeFolders(env, parent); !status.ok()) return status;
-  }
-  const rocksdb::Status status = env->CreateDirIfMissing(folder);
-  return status.ok() ? SyncFolder(env, parent) : status;
-}
+// Files of so many times the key groups that are a store's own are compacted without waiting for
+// deletions. A store cut in halves or thirds waits: with the other parts it holds what it did.
+constexpr int32_t kHeldForOwn = 4;
 
 class RocksStateIterator final : public StateIterator {
  public:
@@ -81,10 +65,12 @@ class RocksStateIterator final : public StateIterator {
 // The caller's thread fills the queue; the store's thread empties it, in order.
 class RocksStateStore final : public StateStore {
  public:
-  RocksStateStore(std::string folder, std::shared_ptr<RocksStateMemory> memory,
-                  std::shared_ptr<rocksdb::DB> db)
-      : folder_(std::move(folder)),
-        memory_(std::move(memory)),
+  RocksStateStore(RocksStateOptions options, std::shared_ptr<rocksdb::DB> db)
+      : folder_(std::move(options.folder)),
+        memory_(std::static_pointer_cast<RocksStateMemory>(options.memory)),
+        groups_(std::move(options.groups)),
+        queued_bytes_max_(kQueuedBytesMax / options.sharers),
+        behind_bytes_(kBehindBytes / options.sharers),
         db_(std::move(db)),
         dead_space_(db_.get()),
         thread_(&RocksStateStore::Run, this) {}
@@ -107,7 +93,7 @@ class RocksStateStore final : public StateStore {
   StateStoreStats stats() const override;
   bool IsBehind() const override {
     const std::lock_guard lock(mutex_);
-    return queued_bytes_ > kBehindBytes;
+    return queued_bytes_ > behind_bytes_;
   }
 
  private:
@@ -127,6 +113,9 @@ class RocksStateStore final : public StateStore {
   rocksdb::Status WritePending();
   Result<StateCheckpoint> Gather(Epoch epoch, const std::string& folder);
   rocksdb::Status Link(const std::string& folder);
+  rocksdb::Status WriteGroups(const std::string& folder);
+  // Nearly everything in the files is of other key groups.
+  bool HoldsLittle() const;
   Result<std::vector<StateFile>> FilesIn(const std::string& folder);
   void AnswerWaiting();
   void Fail(const Status& status);
@@ -134,6 +123,9 @@ class RocksStateStore final : public StateStore {
 
   const std::string folder_;
   const std::shared_ptr<RocksStateMemory> memory_;
+  std::optional<PartGroups> groups_;  // store's thread, but for `own`, which stays
+  const int64_t queued_bytes_max_;
+  const int64_t behind_bytes_;
   const std::shared_ptr<rocksdb::DB> db_;
   DeadSpace dead_space_;         // store's thread
   rocksdb::WriteBatch pending_;  // store's thread
@@ -152,7 +144,7 @@ class RocksStateStore final : public StateStore {
 
 Status RocksStateStore::Write(StateBatch batch) {
   std::unique_lock lock(mutex_);
-  changed_.wait(lock, [&] { return queued_bytes_ <= kQueuedBytesMax || !failure_.ok(); });
+  changed_.wait(lock, [&] { return queued_bytes_ <= queued_bytes_max_ || !failure_.ok(); });
   ARROW_RETURN_NOT_OK(failure_);
   if (batch.empty()) return Status::OK();
   queued_bytes_ += int64_t(batch.bytes());
@@ -169,7 +161,8 @@ Result<std::unique_ptr<StateIterator>> RocksStateStore::Scan(std::string_view fi
     changed_.wait(lock, [&] { return batches_done_ == batches_given_ || !failure_.ok(); });
     ARROW_RETURN_NOT_OK(failure_);
   }
-  auto iterator = std::make_unique<RocksStateIterator>(db_, first, last);
+  std::unique_ptr<StateIterator> iterator = std::make_unique<RocksStateIterator>(db_, first, last);
+  if (groups_.has_value()) iterator = OnlyGroups(std::move(iterator), groups_->own);
   ARROW_RETURN_NOT_OK(iterator->status());
   return iterator;
 }
@@ -203,6 +196,7 @@ void RocksStateStore::Run() {
     if (items.empty()) break;
     if (auto* const request = std::get_if<CheckpointRequest>(&items.front())) {
       request->done(Gather(request->epoch, request->folder));
+      if (HoldsLittle()) dead_space_.Reclaim();
       dead_space_.ReclaimIfWorthIt();
     } else {
       Apply(items);
@@ -255,6 +249,10 @@ Status RocksStateStore::WriteAll(const std::vector<Item>& batches) {
     if (!status.ok()) return;
     switch (kind) {
       case StateBatch::Kind::kPut:
+        if (groups_.has_value() && !IsOfGroups(key, groups_->own)) {
+          status = rocksdb::Status::InvalidArgument("an entry is of a key group of another store");
+          return;
+        }
         status = pending_.Put(key, second);
         break;
       case StateBatch::Kind::kDelete:
@@ -303,6 +301,8 @@ Result<StateCheckpoint> RocksStateStore::Gather(Epoch epoch, const std::string& 
 
 rocksdb::Status RocksStateStore::Link(const std::string& folder) {
   const std::string aside = folder + ".part";
+  // Before the files are gathered: what is compacted later is not in them.
+  if (groups_.has_value() && dead_space_.is_reclaimed()) groups_->held = groups_->own.count();
   rocksdb::Status status = MakeFolders(db_->GetEnv(), ParentOf(folder));
   if (status.ok()) status = db_->Flush({});
   rocksdb::Checkpoint* made = nullptr;
@@ -310,9 +310,20 @@ rocksdb::Status RocksStateStore::Link(const std::string& folder) {
   const std::unique_ptr<rocksdb::Checkpoint> checkpoint(made);
   // Syncs the files that it copies, and the folder.
   if (status.ok()) status = checkpoint->CreateCheckpoint(aside);
-  if (status.ok()) status = db_->GetEnv()->RenameFile(aside, folder);
-  if (status.ok()) status = SyncFolder(db_->GetEnv(), ParentOf(folder));
-  return status;
+  if (status.ok() && groups_.has_value()) status = WriteGroups(aside);
+  return status.ok() ? RenameFolder(db_->GetEnv(), aside, folder) : status;
+}
+
+rocksdb::Status RocksStateStore::WriteGroups(const std::string& folder) {
+  const std::string path = folder + "/" + std::string(PartGroups::kFileName);
+  const rocksdb::Status status =
+      rocksdb::WriteStringToFile(db_->GetEnv(), groups_->Encode(), path, /*should_sync=*/true);
+  return status.ok() ? SyncFolder(db_->GetEnv(), folder) : status;
+}
+
+bool RocksStateStore::HoldsLittle() const {
+  return groups_.has_value() && !dead_space_.is_reclaimed() &&
+         groups_->held >= kHeldForOwn * groups_->own.count();
 }
 
 Result<std::vector<StateFile>> RocksStateStore::FilesIn(const std::string& folder) {
@@ -375,14 +386,17 @@ Result<bool> HoldsState(rocksdb::Env* env, const std::string& folder) {
 
 Result<std::unique_ptr<StateStore>> OpenRocksStateStore(RocksStateOptions options,
                                                         rocksdb::Env* env) {
-  auto memory = std::static_pointer_cast<RocksStateMemory>(options.memory);
   ARROW_ASSIGN_OR_RAISE(const bool exists, HoldsState(env, options.folder));
-  rocksdb::Options settings = MakeRocksOptions(*memory, env);
+  rocksdb::Options settings =
+      MakeRocksOptions(static_cast<const RocksStateMemory&>(*options.memory), env);
   settings.create_if_missing = !exists;
+  if (options.groups.has_value()) {
+    settings.compaction_filter_factory = DropOtherGroups(options.groups->own);
+  }
   rocksdb::DB* opened = nullptr;
   ARROW_RETURN_NOT_OK(FromRocks(rocksdb::DB::Open(settings, options.folder, &opened),
                                 "state_open_failed", "cannot open the state in " + options.folder));
-  return std::make_unique<RocksStateStore>(std::move(options.folder), std::move(memory),
+  return std::make_unique<RocksStateStore>(std::move(options),
                                            std::shared_ptr<rocksdb::DB>(opened));
 }
 

@@ -10,8 +10,10 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 
+#include "engine/state/part_groups.h"
 #include "engine/state/state_store.h"
 
 namespace millrace {
@@ -28,6 +30,11 @@ class StateMemory {
 struct RocksStateOptions {
   std::string folder;                   // made; must be empty or hold what was restored into it
   std::shared_ptr<StateMemory> memory;  // never null
+  // Of a store whose files hold entries of other key groups, too. Only these are read and may be
+  // written; checkpoints say so in a file more (PartGroups::kFileName). None: all are its own.
+  std::optional<PartGroups> groups = {};
+  // So many stores share what may be queued for one (a PartedStateStore's).
+  int32_t sharers = 1;
 };
 
 // "state_damaged", "state_open_failed", "disk_full".

@@ -36,6 +36,12 @@ struct StateKeyParts {
 };
 // "state_damaged" where it is too short.
 Result<StateKeyParts> ParseStateKey(std::string_view key);
+// Whether it is that of an operator's own entry.
+constexpr bool IsOperatorKey(std::string_view key) { return key.size() < kStateKeyPrefixBytes; }
+// Of any other key.
+constexpr KeyGroup GroupOfStateKey(std::string_view key) {
+  return KeyGroup(uint8_t(key[10]) << 8 | uint8_t(key[11]));
+}
 
 class StateStore;
 // Copies the entries of operator_number whose key group is in [first, last) (not the operator's

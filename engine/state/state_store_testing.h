@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "engine/base/status_testing.h"
 #include "engine/state/state_store.h"
 
 namespace millrace {
@@ -44,11 +45,6 @@ inline Status PutEntries(StateStore* store, const StateEntries& entries) {
   StateBatch batch;
   for (const auto& [key, value] : entries) batch.Put(key, value);
   return store->Write(std::move(batch));
-}
-
-inline std::string CodeOf(const Status& status) {
-  const ErrorDetail* const detail = ErrorDetail::Of(status);
-  return detail == nullptr ? status.ToString() : detail->code();
 }
 
 }  // namespace millrace

@@ -10,7 +10,7 @@
 #include <sstream>
 #include <string>
 
-#include "engine/base/status.h"
+#include "engine/base/status_testing.h"
 
 namespace millrace {
 
@@ -50,10 +50,5 @@ class StorageTestFolder {
  private:
   std::string path_;
 };
-
-inline std::string CodeOf(const Status& status) {
-  const ErrorDetail* detail = ErrorDetail::Of(status);
-  return detail == nullptr ? status.ToString() : detail->code();
-}
 
 }  // namespace millrace
