@@ -1,5 +1,6 @@
 #include "worker/task_state.h"
 
+#include <algorithm>
 #include <atomic>
 #include <filesystem>
 
@@ -62,9 +63,10 @@ Result<proto::TaskState> TaskState::Upload(const StateCheckpoint& checkpoint,
       continue;
     }
     const bool table = IsTable(file.name);
+    std::string name = file.name;
+    std::ranges::replace(name, '/', '-');
     const std::string path = std::string(kStateFolder) + options_.file_prefix + "-" +
-                             (table ? "" : std::to_string(checkpoint.epoch.value()) + "-") +
-                             file.name;
+                             (table ? "" : std::to_string(checkpoint.epoch.value()) + "-") + name;
     CrashPoint("state_upload");
     ARROW_ASSIGN_OR_RAISE(proto::StoredFile stored,
                           storage_->Upload(checkpoint.folder + "/" + file.name, path));
@@ -81,19 +83,29 @@ Result<proto::TaskState> TaskState::Upload(const StateCheckpoint& checkpoint,
 
 TaskState::Figures TaskState::figures() const { return {bytes_, uploaded_bytes_}; }
 
+std::string PrefixOf(const proto::StoredFile& file) {
+  return file.local_name().substr(0, file.local_name().rfind('/') + 1);
+}
+
 Result<std::map<std::string, proto::StoredFile>> RestoreStateFolder(const proto::TaskState& saved,
                                                                     CheckpointStorage* storage,
-                                                                    const std::string& folder) {
+                                                                    const std::string& folder,
+                                                                    const std::string& prefix,
+                                                                    const std::string& as) {
   std::error_code error;
   std::filesystem::create_directories(folder, error);
   ARROW_RETURN_NOT_OK(FromFileError(error, "cannot make " + folder));
   std::map<std::string, proto::StoredFile> tables;
   for (const proto::StoredFile& file : saved.files()) {
-    ARROW_RETURN_NOT_OK(storage->Download(file, folder + "/" + file.local_name()));
+    if (PrefixOf(file) != prefix) continue;
+    const std::string name = file.local_name().substr(prefix.size());
+    ARROW_RETURN_NOT_OK(storage->Download(file, folder + "/" + name));
     // A savepoint's files stay its own: a checkpoint that referred to them would take them along
     // when it is removed.
-    const bool own = file.path().starts_with(kStateFolder);
-    if (own && IsTable(file.local_name())) tables[file.local_name()] = file;
+    if (!file.path().starts_with(kStateFolder) || !IsTable(name)) continue;
+    proto::StoredFile& table = tables[as + name];
+    table = file;
+    table.set_local_name(as + name);
   }
   return tables;
 }

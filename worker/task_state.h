@@ -2,8 +2,8 @@
 // there into the checkpoint storage. docs/exactly-once.md, "The task".
 //
 // Files that did not change since the last checkpoint are not uploaded again: RocksDB never changes
-// a table file, and a store's file numbers are never used twice. Everything after Gather runs on
-// the store's thread.
+// a table file, and a store's file numbers are never used twice. Everything after Gather runs on a
+// thread of the store's, one call at a time.
 #pragma once
 
 #include <atomic>
@@ -60,10 +60,16 @@ class TaskState {
   std::unique_ptr<StateStore> store_;  // ends first: its thread uses the rest
 };
 
-// Makes the local folder of a restored task: links or copies `files` there. The table files among
-// them, as TaskStateOptions::restored wants them.
+// Makes the local folder of a restored store: links or copies what of `saved` is named `prefix` and
+// no folder more ("": a store that is whole; "p0/": a part). The table files among them, as
+// TaskStateOptions::restored wants them where the folder is to be that of the prefix `as`.
 Result<std::map<std::string, proto::StoredFile>> RestoreStateFolder(const proto::TaskState& saved,
                                                                     CheckpointStorage* storage,
-                                                                    const std::string& folder);
+                                                                    const std::string& folder,
+                                                                    const std::string& prefix = "",
+                                                                    const std::string& as = "");
+
+// What the local name of a file of saved state begins with: its part's prefix.
+std::string PrefixOf(const proto::StoredFile& file);
 
 }  // namespace millrace

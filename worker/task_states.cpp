@@ -4,28 +4,15 @@
 #include <cstdlib>
 #include <filesystem>
 
-#include "engine/state/state_key.h"
-#include "engine/windows/window_header.h"
+#include "worker/state_takeover.h"
 
 namespace millrace {
 namespace {
 
-// The keyed operator of a task (worker/task.cpp); the only one there is.
-constexpr uint16_t kWindowOperator = 1;
 // Of the memory for state a fourth is RocksDB's cache and memtables, and a half open windows. The
 // rest is for their tables while they grow (a copy of twice the size), and for what is written.
 constexpr int64_t kStorePart = 4;
 constexpr int64_t kWindowsPart = 2;
-
-// The key groups [first, last) of a task.
-std::pair<KeyGroup, KeyGroup> GroupsOf(int32_t index, int32_t parallelism) {
-  const auto first = [&](int32_t task) {
-    int32_t group = int32_t(int64_t(task) * kKeyGroupCount / parallelism);
-    while (group < kKeyGroupCount && TaskOf(KeyGroup(group), parallelism).value() < task) ++group;
-    return KeyGroup(group);
-  };
-  return {first(index), first(index + 1)};
-}
 
 }  // namespace
 
@@ -72,17 +59,12 @@ Result<std::unique_ptr<TaskState>> TaskStates::Make(const std::string& operator_
   options.file_prefix =
       std::to_string(options_.attempt) + "-" + operator_id + "-" + std::to_string(index);
   const auto saved = SavedTasks(operator_id);
-  const bool as_it_was = int32_t(saved.size()) == parallelism;
-  if (as_it_was) {
-    for (const proto::TaskState* task : saved) {
-      if (task->index() != index) continue;
-      ARROW_ASSIGN_OR_RAISE(options.restored,
-                            RestoreStateFolder(*task, options_.storage, options.folder));
-    }
-  }
-  ARROW_ASSIGN_OR_RAISE(auto store, OpenRocksStateStore({options.folder, memory_}));
-  if (!as_it_was && !saved.empty()) {
-    ARROW_RETURN_NOT_OK(Gather(saved, options.folder, index, parallelism, store.get()));
+  std::unique_ptr<StateStore> store;
+  if (saved.empty()) {
+    ARROW_ASSIGN_OR_RAISE(store, OpenRocksStateStore({options.folder, memory_}));
+  } else {
+    StateTakeover takeover(memory_, options_.storage, options_.linked_bytes_min);
+    ARROW_ASSIGN_OR_RAISE(store, takeover.Open(saved, &options));
   }
   return std::make_unique<TaskState>(std::move(options), std::move(store), options_.storage);
 }
@@ -98,34 +80,6 @@ Status TaskStates::CheckQuery(const std::string& operator_id,
                          "begins empty; `millrace plan --from latest` shows what is kept");
   }
   return Status::OK();
-}
-
-// Opens each old task's state beside the new one and copies what falls to it.
-Status TaskStates::Gather(const std::vector<const proto::TaskState*>& saved,
-                          const std::string& folder, int32_t index, int32_t parallelism,
-                          StateStore* into) {
-  const auto [first, last] = GroupsOf(index, parallelism);
-  std::vector<std::string> headers;
-  for (const proto::TaskState* task : saved) {
-    const std::string aside = folder + ".from-" + std::to_string(task->index());
-    ARROW_RETURN_NOT_OK(RestoreStateFolder(*task, options_.storage, aside).status());
-    {
-      ARROW_ASSIGN_OR_RAISE(auto from, OpenRocksStateStore({aside, memory_}));
-      const std::string own = StateOperatorKey(kWindowOperator);
-      ARROW_ASSIGN_OR_RAISE(auto entry, from->Scan(own, own + std::string(1, '\0')));
-      if (entry->Valid()) headers.emplace_back(entry->value());
-      ARROW_RETURN_NOT_OK(entry->status());
-      ARROW_RETURN_NOT_OK(CopyKeyGroups(from.get(), into, kWindowOperator, first, last));
-    }
-    std::error_code error;
-    std::filesystem::remove_all(aside, error);
-  }
-  if (headers.empty()) return Status::OK();
-  ARROW_ASSIGN_OR_RAISE(const std::string header,
-                        MergeWindowHeaders(headers, /*with_counts=*/index == 0));
-  StateBatch batch;
-  batch.Put(StateOperatorKey(kWindowOperator), header);
-  return into->Write(std::move(batch));
 }
 
 }  // namespace millrace

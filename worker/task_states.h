@@ -23,6 +23,8 @@ struct TaskStatesOptions {
   // The checkpoint to go on from; null: none. Outlives what is made here, as the storage does.
   const proto::Manifest* restored = nullptr;
   CheckpointStorage* storage = nullptr;
+  // What an old task has of a new one's state is copied where it is smaller than this, about.
+  int64_t linked_bytes_min = int64_t(4) << 20;
 };
 
 // One thread at a time.
@@ -31,8 +33,9 @@ class TaskStates {
   explicit TaskStates(TaskStatesOptions options);
   ~TaskStates();
 
-  // The state of one task of a keyed node; at another parallelism the key groups are gathered from
-  // the old tasks. "state_damaged", "disk_full".
+  // The state of one task of a keyed node; at another parallelism what old tasks have of its key
+  // groups is taken over, by links where it is much (worker/saved_parts.h). "state_damaged",
+  // "disk_full".
   Result<std::unique_ptr<TaskState>> Make(const std::string& operator_id, int32_t index,
                                           int32_t parallelism);
   // OK where the checkpoint has no state of the operator, or has it of the same query:
@@ -46,8 +49,6 @@ class TaskStates {
  private:
   std::string LocalFolder(const std::string& operator_id, int32_t index) const;
   std::vector<const proto::TaskState*> SavedTasks(const std::string& operator_id) const;
-  Status Gather(const std::vector<const proto::TaskState*>& saved, const std::string& folder,
-                int32_t index, int32_t parallelism, StateStore* into);
 
   const TaskStatesOptions options_;
   std::shared_ptr<StateMemory> memory_;
