@@ -1,11 +1,13 @@
 """What it takes a cluster with much state to go on: a worker is killed, workers come, or leave.
 
-Usage: python -m bench.recovery --folder FOLDER [--gigabytes N] [--runs N] [--json FILE], in the
-project's .venv: `tools/dev bench recovery` does it.
+Usage: python -m bench.recovery --folder FOLDER --gigabytes N --slots N --runs N [--json FILE], in
+the project's .venv: `tools/dev bench recovery` does it.
 
 Windows of a day that stay open are the state; meanwhile a steady load adds to them, and some of its
 readings are passed on. When those arrive at a consumer of committed rows is what is measured: a
-checkpoint that all tasks have a part in must be complete before they do.
+checkpoint that all tasks have a part in must be complete before they do. With two slots a worker
+two workers have as many tasks as the topic has partitions, and four no more; with one the tasks are
+as many as the workers, and state is cut anew as they come and leave.
 """
 
 from __future__ import annotations
@@ -40,7 +42,6 @@ DEVICES_MAX = 1_000_000
 TURN_SECONDS = 0.01
 # In each turn, of every partition: one that is passed on, and these.
 LOAD_PER_TURN = 10
-SLOTS = 2  # a worker
 NAME = "bench-recovery"
 INPUT, OUTPUT = "bench-recovery-in", "bench-recovery-out"
 FILL_SECONDS_MAX = 1200.0
@@ -160,25 +161,28 @@ class Bench:
             self._delay = at - self._load.sent[number]
             self._seen = max(self._seen, number)
 
-    def is_settled(self, workers: set[str]) -> bool:
-        """The job runs on just these, and its output keeps up."""
+    def is_settled(self, workers: set[str], tasks: int | None = None) -> bool:
+        """The job runs on just these, as so many tasks, and its output keeps up."""
         status = self.fleet.job(NAME)
         return (
             status is not None
             and status["state"] == "running"
             and set(status["slot_workers"]) == workers
+            and tasks in (None, len(status["slot_workers"]))
             and int(status["checkpoints"]) > 0
             and self._delay < SETTLED_SECONDS
         )
 
-    def settle(self, workers: set[str], seconds: float = MOVE_SECONDS_MAX) -> None:
+    def settle(
+        self, workers: set[str], seconds: float = MOVE_SECONDS_MAX, tasks: int | None = None
+    ) -> None:
         """Until it has been so for two seconds."""
         since: float | None = None
 
         def look() -> bool:
             nonlocal since
             self._sample_cpu()
-            if not self.is_settled(workers):
+            if not self.is_settled(workers, tasks):
                 since = None
             elif since is None:
                 since = time.monotonic()
@@ -186,14 +190,16 @@ class Bench:
 
         wait_for(f"the job on {sorted(workers)}", look, seconds)
 
-    def event(self, title: str, do: Callable[[], None], workers: set[str]) -> None:
+    def event(
+        self, title: str, do: Callable[[], None], workers: set[str], tasks: int | None = None
+    ) -> None:
         assert self._arrivals is not None
         with console.step(title):
             self._cpu.clear()
             at = time.time()
             do()
             self._sample_cpu()
-            self.settle(workers)
+            self.settle(workers, tasks=tasks)
             begin, end = self._arrivals.longest_pause(at, time.time())
         self.events.append(Event(title, end - at, end - begin, cpu_between(self._cpu, begin, end)))
         self._write_trace(title, at, begin, end)
@@ -234,13 +240,13 @@ def cpu_between(
     return sum(seconds - first[pid] for pid, seconds in last.items())
 
 
-def one_run(bench: Bench, how: str) -> None:
-    """On two workers; ends with two workers."""
+def one_run(bench: Bench, slots: int, how: str) -> None:
+    """On two workers, each of which offers `slots`; ends with two workers."""
     fleet = bench.fleet
 
     def start(*names: str) -> None:
         for name in names:
-            fleet.start_worker(name, SLOTS)
+            fleet.start_worker(name, slots)
 
     def leave(*names: str) -> None:
         for name in names:
@@ -255,10 +261,22 @@ def one_run(bench: Bench, how: str) -> None:
     bench.event(f"two leave{how}", lambda: leave("worker-2", "worker-3"), both)
 
 
+def rescales(bench: Bench) -> None:
+    """From as many tasks as there are partitions to fewer, one after another, and back."""
+    for tasks in (3, 2, PARTITIONS):
+
+        def rescale(tasks: int = tasks) -> None:
+            answer = bench.fleet.request("POST", f"jobs/{NAME}/rescale", {"parallelism": tasks})
+            assert answer.ok, answer.text
+
+        bench.event(f"rescaled to {tasks} tasks", rescale, {"worker-0", "worker-1"}, tasks)
+
+
 def report(result: Mapping[str, Any]) -> list[str]:
     lines = [
         f"{result['state_bytes'] / 1e9:.2f} GB of state, {result['devices']:,} devices,"
-        f" {result['load_per_second']:,.0f} readings/s meanwhile, {result['cores']} cores",
+        f" {result['load_per_second']:,.0f} readings/s meanwhile, {result['slots']} slots a worker,"
+        f" {result['cores']} cores",
         f"{'':40}{'goes on after s':>20}{'pause s':>20}{'CPU s in it':>20}{'wanted s':>9}",
     ]
     for one in result["events"]:
@@ -293,6 +311,7 @@ def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--gigabytes", type=float, required=True)
+    parser.add_argument("--slots", type=int, required=True, help="that a worker offers")
     parser.add_argument("--runs", type=int, required=True)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
@@ -319,24 +338,27 @@ def main() -> int:
         with fleet, arrivals, load:
             fleet.start_coordinator().wait_for_line("leads the cluster")
             for name in ("worker-0", "worker-1"):
-                fleet.start_worker(name, SLOTS)
+                fleet.start_worker(name, options.slots)
             fleet.wait_for_workers(2)
             with console.step("the state grows"):
                 fleet.apply(file)
                 bench.settle({"worker-0", "worker-1"}, FILL_SECONDS_MAX)
             state = fleet.metrics(fleet.coordinator).total("millrace_checkpoint_size_bytes")
             for _ in range(options.runs):
-                one_run(bench, "")
+                one_run(bench, options.slots, "")
             # Else it follows what the workers offer, but for a loss: then it stays.
             with console.step(f"parallelism {PARTITIONS}"):
                 answer = fleet.request("POST", f"jobs/{NAME}/rescale", {"parallelism": PARTITIONS})
                 assert answer.ok, answer.text
-                bench.settle({"worker-0", "worker-1"})
+                bench.settle({"worker-0", "worker-1"}, tasks=PARTITIONS)
             for _ in range(options.runs):
-                one_run(bench, f", parallelism {PARTITIONS}")
+                one_run(bench, options.slots, f", parallelism {PARTITIONS}")
+            for _ in range(options.runs):
+                rescales(bench)
     result = {
         "state_bytes": state,
         "devices": devices,
+        "slots": options.slots,
         "load_per_second": PARTITIONS * (LOAD_PER_TURN + 1) / TURN_SECONDS,
         "runs": options.runs,
         "cores": os.cpu_count(),

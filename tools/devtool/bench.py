@@ -37,6 +37,7 @@ DEVICES = 1_000
 PARTITIONS = 4
 RUNS = 3
 GIGABYTES = 1.0
+SLOTS = 2
 # What the filler does: seconds since 1970 of the first round.
 FIRST_SECOND = 1_654_733_331
 IDLE_SECONDS = 2.0
@@ -90,6 +91,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=GIGABYTES,
         help=f"of state, with {RECOVERY} (default: {GIGABYTES:g})",
     )
+    parser.add_argument(
+        "--slots",
+        type=int,
+        default=SLOTS,
+        help=f"that a worker offers, with {RECOVERY} (default: {SLOTS})",
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="the figures as JSON")
 
 
@@ -97,8 +104,9 @@ def run(args: argparse.Namespace) -> int:
     """The exit code: 0, 1 when an output's count is wrong."""
     if args.readings < DEVICES or args.readings % DEVICES != 0:
         raise ToolError(f"--readings must be a multiple of {DEVICES}, one round of the devices")
-    if args.runs < 1:
-        raise ToolError("--runs must be at least 1")
+    for name in ("runs", "slots"):
+        if getattr(args, name) < 1:
+            raise ToolError(f"--{name} must be at least 1")
     for program in (paths.millrace(), _program("bench-fill"), _program("bench-drain")):
         if not program.exists():
             raise ToolError(f"{program.relative_to(paths.ROOT)} is missing: run tools/dev build")
@@ -148,7 +156,7 @@ def _run_fleet(args: argparse.Namespace) -> int:
     if args.query == CLUSTER:
         argv += ["--readings", str(args.readings)]
     else:
-        argv += ["--gigabytes", str(args.gigabytes)]
+        argv += ["--gigabytes", str(args.gigabytes), "--slots", str(args.slots)]
     if args.json is not None:
         argv += ["--json", args.json.absolute()]
     modules = os.pathsep.join(str(paths.ROOT / folder) for folder in ("tools", "tests"))
