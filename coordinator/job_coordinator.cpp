@@ -43,9 +43,17 @@ JobCoordinator::JobCoordinator(CoordinatorPlan plan)
   }
 }
 
-JobCoordinator::SourceState& JobCoordinator::StateOf(NodeId source) {
-  return *std::find_if(sources_.begin(), sources_.end(),
-                       [&](const SourceState& state) { return state.plan.node == source; });
+JobCoordinator::SourceState* JobCoordinator::StateOf(NodeId source, CoordinatorHost* host) {
+  const auto found = std::ranges::find_if(
+      sources_, [&](const SourceState& state) { return state.plan.node == source; });
+  if (found != sources_.end()) return &*found;
+  Refuse("node " + std::to_string(source.value()) + ", which is no source of the job", host);
+  return nullptr;
+}
+
+void JobCoordinator::Refuse(const std::string& what, CoordinatorHost* host) {
+  const Status status = InternalError("unexpected_message", "a reader tells of " + what);
+  OnFailed({"", std::make_shared<Status>(status)}, host);
 }
 
 void JobCoordinator::OnTick(MonotonicTime now, CoordinatorHost* host) {
@@ -204,36 +212,46 @@ void JobCoordinator::ToReaders(const Message& message, CoordinatorHost* host) {
 
 void JobCoordinator::OnReport(const WatermarkReport& report, MonotonicTime now,
                               CoordinatorHost* host) {
-  SourceState& source = StateOf(report.source);
+  SourceState* const source = StateOf(report.source, host);
+  if (source == nullptr) return;
   for (const auto& [partition, watermark] : report.partitions) {
-    source.watermark.Report(partition, watermark);
+    source->watermark.Report(partition, watermark);
   }
-  source.fetched = report.fetched;
-  Advance(&source, now, host);
+  source->fetched = report.fetched;
+  Advance(source, now, host);
 }
 
 void JobCoordinator::OnIdle(const PartitionIdle& idle, MonotonicTime now, CoordinatorHost* host) {
-  SourceState& source = StateOf(idle.source);
-  source.watermark.SetIdle(idle.partition, now);
-  source.fetched = now;
-  Advance(&source, now, host);
+  SourceState* const source = StateOf(idle.source, host);
+  if (source == nullptr) return;
+  source->watermark.SetIdle(idle.partition, now);
+  source->fetched = now;
+  Advance(source, now, host);
 }
 
 void JobCoordinator::OnActive(const PartitionActive& active, MonotonicTime now,
                               CoordinatorHost* host) {
-  SourceState& source = StateOf(active.source);
-  const EventTime floor = source.watermark.SetActive(active.partition, now);
-  host->Send(source.plan.partitions.at(active.partition), PartitionFloor{active.partition, floor});
+  SourceState* const source = StateOf(active.source, host);
+  if (source == nullptr) return;
+  const auto reader = source->plan.partitions.find(active.partition);
+  if (reader == source->plan.partitions.end()) {
+    return Refuse("partition " + std::to_string(active.partition.partition) + " of topic '" +
+                      active.partition.topic + "', which nobody reads",
+                  host);
+  }
+  const EventTime floor = source->watermark.SetActive(active.partition, now);
+  host->Send(reader->second, PartitionFloor{active.partition, floor});
 }
 
 void JobCoordinator::OnEnded(const PartitionEnded& ended, MonotonicTime now,
                              CoordinatorHost* host) {
-  SourceState& source = StateOf(ended.source);
-  source.watermark.SetEnded(ended.partition, now);
-  ++source.ended;
+  SourceState* const source = StateOf(ended.source, host);
+  if (source == nullptr) return;
+  source->watermark.SetEnded(ended.partition, now);
+  ++source->ended;
   // A topic is treated as ended after a while without records, which is nobody's latency.
-  if (!source.plan.bounded) source.fetched = now;
-  Advance(&source, now, host);
+  if (!source->plan.bounded) source->fetched = now;
+  Advance(source, now, host);
   FinishIfAllEnded(now, host);
 }
 
@@ -243,16 +261,17 @@ void JobCoordinator::FinishIfAllEnded(MonotonicTime now, CoordinatorHost* host) 
 
 void JobCoordinator::OnFound(const PartitionFound& found, CoordinatorHost* host) {
   if (state_ != State::kRunning) return;
-  SourceState& source = StateOf(found.source);
-  if (source.plan.partitions.contains(found.start.partition)) return;
+  SourceState* const source = StateOf(found.source, host);
+  if (source == nullptr) return;
+  if (source->plan.partitions.contains(found.start.partition)) return;
   // To the reader with the fewest.
   std::map<ParticipantId, size_t> load;
-  for (ParticipantId reader : source.plan.readers) load[reader] = 0;
-  for (const auto& [partition, reader] : source.plan.partitions) ++load[reader];
+  for (ParticipantId reader : source->plan.readers) load[reader] = 0;
+  for (const auto& [partition, reader] : source->plan.partitions) ++load[reader];
   const auto least = std::min_element(
       load.begin(), load.end(), [](const auto& a, const auto& b) { return a.second < b.second; });
-  source.plan.partitions[found.start.partition] = least->first;
-  source.watermark.AddPartition(found.start.partition);
+  source->plan.partitions[found.start.partition] = least->first;
+  source->watermark.AddPartition(found.start.partition);
   host->Send(least->first, AddPartition{found.start});
 }
 

@@ -129,7 +129,9 @@ class JobCoordinator {
       return ended >= plan.partitions.size() && (plan.bounded || !plan.partitions.empty());
     }
   };
-  SourceState& StateOf(NodeId source);
+  // Null where the job has no such source, and the attempt ends: a worker is not what it should be.
+  SourceState* StateOf(NodeId source, CoordinatorHost* host);
+  void Refuse(const std::string& what, CoordinatorHost* host);
   void Advance(SourceState* source, MonotonicTime now, CoordinatorHost* host);
   struct Savepoint {
     std::string name;

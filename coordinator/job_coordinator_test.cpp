@@ -1,5 +1,6 @@
 #include "coordinator/job_coordinator.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 namespace millrace {
@@ -436,6 +437,27 @@ TEST_F(JobCoordinatorTest, AStopWaitsForThePendingEpoch) {
   script.Take();
   job->OnTick(At(1100), &script);
   EXPECT_EQ(script.Take(), (Lines{"r0 finish 2", "r1 finish 2"}));
+}
+
+TEST_F(JobCoordinatorTest, WhatIsOfNoSourceOrPartitionOfTheJobEndsIt) {
+  for (const bool of_source : {true, false}) {
+    Begin();
+    script.Take();
+    if (of_source) {
+      job->OnReport({NodeId(77), {{kP0, Event(100)}}, At(1)}, At(1), &script);
+      job->OnIdle({NodeId(77), kP0}, At(1), &script);
+      job->OnEnded({NodeId(77), kP0}, At(1), &script);
+      job->OnFound({NodeId(77), {kP0, 0}}, &script);
+    } else {
+      job->OnActive({kSource, {"readings", 77}}, At(1), &script);
+    }
+    EXPECT_EQ(script.Take(), Lines{"check -1"});
+    job->OnLeadership({-1, nullptr}, &script);
+    const Lines ended = script.Take();
+    ASSERT_EQ(ended.size(), 1U);
+    EXPECT_THAT(ended[0], testing::HasSubstr(of_source ? "node 77, which is no source of the job"
+                                                       : "partition 77 of topic 'readings'"));
+  }
 }
 
 TEST_F(JobCoordinatorTest, AFailureEndsTheJobOnceWithItsReason) {

@@ -43,6 +43,13 @@ class ActorHost : public Host {
   void TakeConnect(const Connect& connect) {
     outputs_ = std::make_unique<Outputs>(self_, connect);
     coordinator_ = connect.coordinator;
+    if (failure_ != nullptr) Tell(ParticipantFailed{parts_->name, failure_});
+  }
+
+  // What a peer gives back, which may be a process that is not what it should be.
+  bool TakeCredit(const Credit& credit) {
+    return Check(outputs_ == nullptr ? InternalError("unexpected_credit", "it came too soon")
+                                     : outputs_->OnCredit(credit));
   }
 
   template <typename Message>
@@ -50,16 +57,17 @@ class ActorHost : public Host {
     self_->send(coordinator_, std::move(message));
   }
 
-  // False for a failure, which ends the job; it is told once.
+  // False for a failure, which ends the job; it is told once, as soon as there is a coordinator.
   bool Check(const Status& status) {
     if (status.ok()) return true;
-    if (std::exchange(failed_, true)) return false;
-    Tell(ParticipantFailed{parts_->name, std::make_shared<Status>(status)});
+    if (failed()) return false;
+    failure_ = std::make_shared<Status>(status);
+    if (coordinator_) Tell(ParticipantFailed{parts_->name, failure_});
     return false;
   }
 
   // Whether a turn may begin now: connected, not failed, and none is waiting in the mailbox.
-  bool MayProceed() const { return !failed_ && !scheduled_ && outputs_ != nullptr; }
+  bool MayProceed() const { return !failed() && !scheduled_ && outputs_ != nullptr; }
   // After a turn that has more to do: another one, once other messages had theirs.
   void ProceedLater() {
     scheduled_ = true;
@@ -73,12 +81,12 @@ class ActorHost : public Host {
   WorkerObserver* observer_;
   std::unique_ptr<Outputs> outputs_;
 
-  bool failed() const { return failed_; }
+  bool failed() const { return failure_ != nullptr; }
 
  private:
   caf::actor coordinator_;
   bool scheduled_ = false;
-  bool failed_ = false;
+  std::shared_ptr<Status> failure_;  // null: none
 };
 
 // Of those that have channels at their inputs.
@@ -90,6 +98,10 @@ class FrameActorHost : public ActorHost<Host, Parts> {
   void ReturnCredit(size_t input, const Frame& frame) override {
     this->outputs_->ReturnCredit(input, frame);
   }
+
+ protected:
+  // Whether the frame is one that the plan has here.
+  bool Fits(const ChannelFrame& frame) { return this->Check(this->parts_->planned.Check(frame)); }
 };
 
 // Spawns an actor whose behavior and exception handler are those of a `State`, which lives as long

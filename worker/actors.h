@@ -11,6 +11,7 @@
 #include "engine/env/clock.h"
 #include "engine/wire/messages.h"
 #include "worker/outbox.h"
+#include "worker/planned_frames.h"
 #include "worker/publisher.h"
 #include "worker/reader.h"
 #include "worker/roll_publisher.h"
@@ -64,6 +65,7 @@ struct TaskParts {
   ParticipantId participant;
   std::unique_ptr<TaskState> state;  // outlives the task
   std::unique_ptr<Task> task;
+  PlannedFrames planned;
 };
 
 struct OutboxParts {
@@ -71,6 +73,7 @@ struct OutboxParts {
   ParticipantId participant;
   std::unique_ptr<Outbox> outbox;
   caf::actor publisher;  // of the shard's segments; may be null
+  PlannedFrames planned;
 };
 
 // Publishers are no participants: what they do is after a checkpoint.
@@ -91,6 +94,7 @@ struct PublisherParts {
   std::string name;  // "sink.0"
   ParticipantId participant;
   std::unique_ptr<Publisher> publisher;
+  PlannedFrames planned;
 };
 
 // `clock` and `observer` outlive the actors.

@@ -126,7 +126,9 @@ Status JobHost::SpawnTaskAt(Address address) {
   if (!task.ok()) return WithContext(task.status(), node.name);
   ARROW_RETURN_NOT_OK(hosted_.states->CheckQuery(node.name, (*task)->Fingerprint()));
   actors_[address] =
-      SpawnTask(*system_, {plan.name, ParticipantOf(address), std::move(state), *std::move(task)},
+      SpawnTask(*system_,
+                {plan.name, ParticipantOf(address), std::move(state), *std::move(task),
+                 PlannedFrames::OfTask(job, node.id, plan.inputs.size())},
                 hosted_.clock, hosted_.observer);
   return Status::OK();
 }
@@ -136,7 +138,9 @@ Status JobHost::SpawnDirectAt(Address address) {
   auto publisher = std::make_unique<Publisher>(std::move(hosted_.sinks->direct.at(plan.sink)),
                                                plan.inputs.size(), hosted_.clock, hosted_.tap);
   actors_[address] =
-      SpawnPublisher(*system_, {plan.name, ParticipantOf(address), std::move(publisher)},
+      SpawnPublisher(*system_,
+                     {plan.name, ParticipantOf(address), std::move(publisher),
+                      PlannedFrames::OfSinks(*hosted_.plan, {plan.sink}, plan.inputs.size())},
                      hosted_.clock, hosted_.observer);
   return Status::OK();
 }
@@ -179,9 +183,16 @@ OutboxOptions JobHost::OutboxOf(const ActorPlan& actor) {
 
 Status JobHost::SpawnOutboxAt(Address address) {
   const ActorPlan& plan = hosted_.layout->at(address);
-  auto outbox = std::make_unique<Outbox>(OutboxOf(plan), hosted_.states->options().storage,
-                                         hosted_.clock, hosted_.new_account());
-  OutboxParts parts{plan.name, ParticipantOf(address), std::move(outbox), {}};
+  OutboxOptions options = OutboxOf(plan);
+  std::set<int32_t> sinks;
+  for (const auto& [sink, encoder] : options.records) sinks.insert(sink);
+  for (const auto& [sink, file] : options.files) sinks.insert(sink);
+  OutboxParts parts;
+  parts.name = plan.name;
+  parts.participant = ParticipantOf(address);
+  parts.planned = PlannedFrames::OfSinks(*hosted_.plan, sinks, plan.inputs.size());
+  parts.outbox = std::make_unique<Outbox>(std::move(options), hosted_.states->options().storage,
+                                          hosted_.clock, hosted_.new_account());
   for (const Address publisher : hosted_.layout->PublishersOf(address)) {
     if (hosted_.layout->at(publisher).kind == ActorKind::kSegmentPublisher) {
       parts.publisher = actors_.at(publisher);

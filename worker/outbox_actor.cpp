@@ -13,6 +13,7 @@ class OutboxState final : public FrameActorHost<OutboxHost, OutboxParts> {
     return {
         [this](const Connect& connect) { TakeConnect(connect); },
         [this](const ChannelFrame& frame) {
+          if (!Fits(frame)) return;
           parts_->outbox->Push(size_t(frame.input), frame.frame);
           Proceed();
         },
@@ -21,8 +22,7 @@ class OutboxState final : public FrameActorHost<OutboxHost, OutboxParts> {
           Proceed();
         },
         [this](const Credit& credit) {
-          outputs_->OnCredit(credit);
-          Proceed();
+          if (TakeCredit(credit)) Proceed();
         },
         [this](Stop) { self_->quit(); },
     };

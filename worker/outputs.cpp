@@ -29,11 +29,22 @@ void Outputs::Send(size_t channel, FrameBody body, int64_t bytes) {
   self_->send(to.receiver, ChannelFrame{to.input, std::move(frame)});
 }
 
-void Outputs::OnCredit(const Credit& credit) {
+Status Outputs::OnCredit(const Credit& credit) {
+  if (credit.output < 0 || size_t(credit.output) >= channels_.size()) {
+    return InternalError("unexpected_credit", "credit came for output " +
+                                                  std::to_string(credit.output) + " of " +
+                                                  std::to_string(channels_.size()));
+  }
   Channel& channel = channels_[size_t(credit.output)];
+  if (credit.bytes < 0 || credit.bytes > channel.on_the_way) {
+    return InternalError("unexpected_credit",
+                         "credit of " + std::to_string(credit.bytes) + " bytes came, " +
+                             std::to_string(channel.on_the_way) + " are on their way");
+  }
   const bool had_credit = channel.on_the_way < kChannelBytesMax;
   channel.on_the_way -= credit.bytes;
   if (!had_credit && channel.on_the_way < kChannelBytesMax) --exhausted_;
+  return Status::OK();
 }
 
 void Outputs::ReturnCredit(size_t input, const Frame& frame) {

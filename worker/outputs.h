@@ -31,7 +31,8 @@ class Outputs final : public Outlet {
 
   // Every channel has credit left.
   bool HasCredit() const { return exhausted_ == 0; }
-  void OnCredit(const Credit& credit);
+  // "unexpected_credit" (internal): of a channel that is not there, or of more than is on its way.
+  Status OnCredit(const Credit& credit);
 
   // Gives the sender of `input` back what `frame` cost.
   void ReturnCredit(size_t input, const Frame& frame);

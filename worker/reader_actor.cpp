@@ -48,9 +48,8 @@ class ReaderState final : public ActorHost<ReaderHost, ReaderParts> {
           Proceed();
         },
         [this](const Credit& credit) {
-          const bool had = outputs_->HasCredit();
-          outputs_->OnCredit(credit);
-          if (!had && outputs_->HasCredit()) Proceed();
+          const bool had = outputs_ != nullptr && outputs_->HasCredit();
+          if (TakeCredit(credit) && !had && outputs_->HasCredit()) Proceed();
         },
         [this](const PartitionFloor& floor) {
           if (Check(parts_->reader->OnFloor(floor, this))) Proceed();

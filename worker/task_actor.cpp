@@ -22,6 +22,7 @@ class TaskActorState final : public FrameActorHost<TaskHost, TaskParts> {
           TakeConnect(connect);
         },
         [this](const ChannelFrame& frame) {
+          if (!Fits(frame)) return;
           parts_->task->Push(size_t(frame.input), frame.frame);
           Proceed();
         },
@@ -34,9 +35,8 @@ class TaskActorState final : public FrameActorHost<TaskHost, TaskParts> {
           Proceed();
         },
         [this](const Credit& credit) {
-          const bool had = outputs_->HasCredit();
-          outputs_->OnCredit(credit);
-          if (had || !outputs_->HasCredit()) return;
+          const bool had = outputs_ != nullptr && outputs_->HasCredit();
+          if (!TakeCredit(credit) || had || !outputs_->HasCredit()) return;
           times_.backpressured += clock_->Monotonic() - out_of_credit_since_;
           Proceed();
         },
