@@ -558,6 +558,11 @@ Status ClusterCoordinator::Remove(const std::string& name) {
                        "the last attempt of job '" + name + "' is still being ended: ask again");
     }
     ARROW_RETURN_NOT_OK(state_.Remove(name, this));
+    for (const auto& [of, worker] : state_.workers()) {
+      proto::ClusterMessage message;
+      message.mutable_forget_job()->set_job(name);
+      Send(worker.session, std::move(message));
+    }
     told_.erase(name);
     loads_.erase(name);
     placements_.Forget(name);

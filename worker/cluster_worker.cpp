@@ -212,6 +212,9 @@ void ClusterWorker::OnControl(LinkSessionId session, proto::ClusterMessage messa
         if (found != attempts_.end() && found->second->started) found->second->attempt->Watch();
         return;
       }
+      case proto::ClusterMessage::kForgetJob:
+        deleted_.insert(message.forget_job().job());
+        return ForgetIfEnded(message.forget_job().job());
       case proto::ClusterMessage::kMayLeave: {
         {
           const std::lock_guard lock(mutex_);
@@ -345,8 +348,18 @@ void ClusterWorker::EndAttempt(AttemptId id) {
   });
 }
 
+// A new job of its name may be deployed already, and waits for the old one's end to start.
+void ClusterWorker::ForgetIfEnded(const std::string& job) {
+  const bool lives = std::ranges::any_of(attempts_, [&](const auto& attempt) {
+    return attempt.first.job == job && attempt.second->starting;
+  });
+  if (lives || deleted_.erase(job) == 0) return;
+  JobMetricFamilies(options_.surroundings.metrics, job).Remove();
+}
+
 void ClusterWorker::OnEnded(AttemptId id) {
   attempts_.erase(id);
+  ForgetIfEnded(id.job);
   if (!coordinator_.has_value()) return;
   proto::ClusterMessage message;
   message.mutable_attempt_ended()->set_job(id.job);

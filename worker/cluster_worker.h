@@ -8,6 +8,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <thread>
 #include <vector>
@@ -74,6 +75,8 @@ class ClusterWorker final : private ExchangeObserver {
   void OnStarted(const AttemptId& id, const Status& status);
   void EndAttempt(AttemptId id);
   void OnEnded(AttemptId id);
+  // Takes what is shown of a deleted job away, once no attempt of it is here.
+  void ForgetIfEnded(const std::string& job);
   std::vector<AttemptId> Attempts() const;
   // `unreachable`: the worker that is why; or empty.
   void TellDeployed(const Running& running, const Status& status,
@@ -102,6 +105,7 @@ class ClusterWorker final : private ExchangeObserver {
   KnownPeers peers_;
   std::map<std::string, LinkAddress> dialed_;  // by name
   std::map<AttemptId, std::unique_ptr<Running>> attempts_;
+  std::set<std::string> deleted_;  // jobs of which something is shown yet
   ExchangeMetrics exchange_metrics_;
 
   std::unique_ptr<Exchange> exchange_;

@@ -11,7 +11,7 @@ import pytest
 from cluster.fleet_case import DEVICES, MINUTES, PARTITIONS, PER_MINUTE, Case, case, started
 from harness.fleet import Fleet
 from harness.kafka import Kafka
-from harness.millrace import Metrics, documented_metrics
+from harness.millrace import Metrics, Process, documented_metrics
 from harness.waiting import wait_for
 
 __all__ = ["case"]  # the fixture
@@ -160,7 +160,12 @@ def test_a_jobs_metrics_add_up(kafka: Kafka, case: Case, tmp_path: Path) -> None
         assert fleet.request("POST", f"jobs/{case.name}/cancel").ok
         fleet.wait_for_job(case.name, "canceled")
         assert fleet.request("DELETE", f"jobs/{case.name}").ok
-        wait_for("the end", lambda: families(fleet.metrics(fleet.coordinator)) <= OF_PROCESSES)
+        for process in (fleet.coordinator, *fleet.workers.values()):
+
+            def forgotten(of: Process = process) -> bool:
+                return families(fleet.metrics(of)) <= OF_PROCESSES
+
+            wait_for("the end", forgotten)
 
 
 def test_restarts_have_reasons(kafka: Kafka, case: Case, tmp_path: Path) -> None:
