@@ -404,6 +404,17 @@ void ClusterCoordinator::Place(const std::string& job, LedAttempt* attempt) {
                         attempt->workers(), state_.jobs(), attempt->kept());
   for (const std::string& note : placement.notes) LogInfo(note, {{"job", job}});
   attempt->Place(placement.slots);
+  TellMisfits(job, attempt->Misfits());
+}
+
+void ClusterCoordinator::TellMisfits(const std::string& job, std::vector<std::string> misfits) {
+  std::vector<std::string>& told = told_[job].misfits;
+  if (told == misfits) return;
+  told = std::move(misfits);
+  for (const std::string& misfit : told) {
+    LogWarn(misfit, {{"job", job}});
+    Tell(job, /*is_warning=*/true, "coordinator", misfit);
+  }
 }
 
 void ClusterCoordinator::AbandonPreparation(const std::string& job) {

@@ -106,6 +106,7 @@ class ClusterCoordinator final : private ExchangeObserver, private ClusterHost {
     JobRows rows{kRowsMax};
     MonotonicTime watched{0};  // when somebody last asked for rows
     std::map<std::string, proto::SavepointStatus> savepoints;
+    std::vector<std::string> misfits;  // of its last attempt
   };
   static constexpr size_t kLogLinesMax = 2000;
   static constexpr size_t kRowsMax = 1000;
@@ -143,6 +144,8 @@ class ClusterCoordinator final : private ExchangeObserver, private ClusterHost {
   JobView ViewOf(const std::string& name, const ClusterState::Job& job);
   void ViewAttempt(const Led& led, JobView* view);
   void Place(const std::string& job, LedAttempt* attempt);
+  // Once, and again when they are others.
+  void TellMisfits(const std::string& job, std::vector<std::string> misfits);
 
   // ExchangeObserver
   void OnPeerOpened(LinkSessionId session, const LinkPeer& peer) override;

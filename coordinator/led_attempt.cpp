@@ -101,6 +101,14 @@ void LedAttempt::Place(SlotWorkers slots) {
   MakeDeployment();
 }
 
+std::vector<std::string> LedAttempt::Misfits() const {
+  std::vector<std::string> misfits;
+  for (const OpenedSource& source : sources_) {
+    if (!source.misfit.empty()) misfits.push_back(source.misfit);
+  }
+  return misfits;
+}
+
 int32_t LedAttempt::wanted() const {
   if (record_.parallelism() > 0) return record_.parallelism();
   return job_->spec.parallelism.value_or(0);

@@ -56,6 +56,8 @@ class LedAttempt {
   // Slots that it keeps, once it is prepared; 0: none.
   int32_t kept() const { return kept_; }
   int64_t attempt() const { return claim_->term(); }
+  // OpenedSource::misfit of its sources, once it is prepared.
+  std::vector<std::string> Misfits() const;
   // Before the first worker is told: its actors ask for permissions as soon as they are there.
   void TakeTheLead();
   // All workers have made their share.

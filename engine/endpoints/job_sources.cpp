@@ -54,18 +54,18 @@ Status GoOn(const proto::PartitionPosition& position, const PlanNode& node, Sour
 
 std::map<TopicPartition, size_t> Spread(const PlanNode& node,
                                         const std::vector<TopicPartition>& partitions,
-                                        size_t readers) {
+                                        size_t readers, std::string* misfit) {
   const auto& spec = std::get<SourceNode>(node.kind).spec;
   const auto* const kafka = std::get_if<KafkaSourceSpec>(&spec.input);
+  misfit->clear();
   if (kafka != nullptr && kafka->keyed_by.has_value()) {
     const int32_t keyed = kafka->keyed_by->partitions;
     auto with_keys = SpreadWithKeys(partitions, keyed, readers);
     if (with_keys.has_value()) return *std::move(with_keys);
-    LogWarn(node.name + ": readings cross workers, for keyed_by does not fit",
-            {{"partitions_a_topic", std::to_string(keyed)},
-             {"topics", std::to_string(kafka->topics.size())},
-             {"partitions_found", std::to_string(partitions.size())},
-             {"readers", std::to_string(readers)}});
+    *misfit = node.name + ": readings cross workers, for keyed_by does not fit: it says " +
+              std::to_string(keyed) + " partitions a topic, of " +
+              std::to_string(kafka->topics.size()) + "; found are " +
+              std::to_string(partitions.size()) + ", for " + std::to_string(readers) + " readers";
   }
   return SpreadPartitions(partitions, readers);
 }
@@ -76,7 +76,7 @@ Status PlanStart(const JobPlan& plan, const Source::Partitions& found, size_t re
   const PlanNode& node = plan.node(opened->node);
   const size_t partitions = std::max<size_t>(1, found.partitions.size());
   const size_t readers = std::min<size_t>(partitions, readers_max);
-  opened->spread = Spread(node, found.partitions, readers);
+  opened->spread = Spread(node, found.partitions, readers, &opened->misfit);
   opened->starts.assign(readers, StartReading());  // it may be tried again
   if (restored != nullptr) opened->watermark = SourceWatermark(*restored, node.name);
   const auto positions = PositionsOf(restored, node.name);

@@ -25,6 +25,9 @@ struct OpenedSource {
   std::map<TopicPartition, size_t> spread;  // partition -> index of its reader
   std::vector<StartReading> starts;         // one a reader
   EventTime watermark = kEventTimeMin;      // the stream's, of the checkpoint
+  // Why readings cross workers although the job says what its topics are keyed by; for people.
+  // Empty: they do not.
+  std::string misfit;
 };
 
 // Attempts until it succeeds, fails for good, or `stopping` is set; waits with backoff and says so.

@@ -54,3 +54,21 @@ def test_results_do_not_depend_on_what_a_topic_is_said_to_be_keyed_by(
         case.check()
         partitions = {record.partition for record in kafka.read_all(case.topic)}
         assert len(partitions) == PARTITIONS
+
+
+def test_that_a_topic_is_not_keyed_so_is_told_once(kafka: Kafka, tmp_path: Path) -> None:
+    case = KeyedCase(kafka, tmp_path, "keyed-misfit", is_true=True)
+    said = f"partitions: {PARTITIONS}"
+    assert said in case.file.read_text()
+    case.file.write_text(case.file.read_text().replace(said, f"partitions: {PARTITIONS + 1}"))
+    with started(kafka, case, tmp_path, 2) as fleet:
+        job = fleet.wait_for_job(case.name, "running")
+        for _ in range(2):
+            assert fleet.request("POST", f"jobs/{case.name}/pause").ok
+            fleet.wait_for_job(case.name, "paused")
+            assert fleet.request("POST", f"jobs/{case.name}/resume").ok
+            job = fleet.wait_for_job(case.name, "running", attempt=int(job["attempt"]) + 1)
+        misfit = f"keyed_by does not fit: it says {PARTITIONS + 1} partitions a topic"
+        assert fleet.coordinator.stderr.count(misfit) == 1
+        lines = fleet.request("GET", f"jobs/{case.name}/logs?limit=1000").text
+        assert lines.count(misfit) == 1

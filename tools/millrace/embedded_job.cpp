@@ -36,7 +36,10 @@ Status EmbeddedJob::Start(const std::atomic<bool>* stopping) {
   ARROW_ASSIGN_OR_RAISE(sources_,
                         OpenSources(job_, plan_, options_.connectors, options_.parallelism,
                                     claim_->restored(), clock_, *stopping));
-  for (const OpenedSource& source : sources_) bounded_ = bounded_ && source.source->bounded();
+  for (const OpenedSource& source : sources_) {
+    bounded_ = bounded_ && source.source->bounded();
+    if (!source.misfit.empty()) LogWarn(source.misfit);
+  }
   ARROW_RETURN_NOT_OK(OpenSinks(stopping));
   JobParts parts;
   parts.job = &job_;
