@@ -2,6 +2,7 @@
 #include <arrow/compute/initialize.h>
 
 #include <CLI/CLI.hpp>
+#include <atomic>
 #include <filesystem>
 #include <iostream>
 #include <sstream>
@@ -59,6 +60,19 @@ Result<ClusterWorkerOptions> Configure(const WorkerOptions& options, const Clock
   return worker;
 }
 
+// Where people find the operating port: one that listens on every address of its machine is where
+// other workers reach it.
+Result<std::string> MetricsAddress(const WorkerOptions& options, int port) {
+  std::string host = options.process.host;
+  if (host == "0.0.0.0" || host == "::") {
+    ARROW_ASSIGN_OR_RAISE(
+        const LinkAddress reached,
+        ParseLinkAddress(options.advertise.empty() ? options.process.listen : options.advertise));
+    host = reached.host;
+  }
+  return LinkAddress{host, uint16_t(port)}.ToString();
+}
+
 int Run(const WorkerOptions& options) {
   const sigset_t signals = SetUpProcess(options.process);
   if (const Status status = arrow::compute::Initialize(); !status.ok()) return Fail(status);
@@ -69,25 +83,34 @@ int Run(const WorkerOptions& options) {
   if (!configured.ok()) return Fail(configured.status());
   LoopPulse pulse("the thread that decides", &clock);
   configured->pulse = &pulse;
-  auto worker = ClusterWorker::Start(*std::move(configured));
-  if (!worker.ok()) return Fail(worker.status());
+  std::unique_ptr<ClusterWorker> worker;
+  std::atomic<const ClusterWorker*> started{nullptr};
+  // It ends before the worker, and begins before it: the worker tells where it is.
   HttpServer server(
       {options.process.host, options.process.metrics_port}, &metrics,
-      [of = worker->get()]() -> std::vector<std::string> {
-        if (of->registered()) return {};
+      [&started]() -> std::vector<std::string> {
+        const ClusterWorker* const of = started;
+        if (of != nullptr && of->registered()) return {};
         return {"no coordinator knows this worker"};
       },
       [&pulse] { return pulse.Reasons(); });
   if (const Status status = server.Start(); !status.ok()) return Fail(status);
+  const auto reached = MetricsAddress(options, server.port());
+  if (!reached.ok()) return Fail(reached.status());
+  configured->offer.set_metrics_address(*reached);
+  auto begun = ClusterWorker::Start(*std::move(configured));
+  if (!begun.ok()) return Fail(begun.status());
+  worker = *std::move(begun);
+  started = worker.get();
   LogInfo("worker is up", {{"name", options.process.name},
-                           {"port", int64_t((*worker)->port())},
+                           {"port", int64_t(worker->port())},
                            {"metrics", server.address() + "/metrics"}});
   while (!TakeSignal(signals, kTurn)) continue;
   LogInfo("leaving: the coordinator takes what runs here; a second signal ends the worker at once");
-  (*worker)->RequestLeave();
+  worker->RequestLeave();
   const MonotonicTime asked = clock.Monotonic();
   while (clock.Monotonic() - asked < std::chrono::seconds(options.leave_timeout_seconds)) {
-    if ((*worker)->MayLeaveWithin(kTurn)) {
+    if (worker->MayLeaveWithin(kTurn)) {
       LogInfo("left");
       break;
     }

@@ -154,3 +154,15 @@ def test_peers_are_shown(fleet: Fleet) -> None:
     wait_for("the loss", lambda: shown(fleet, fleet.coordinator, "millrace_link_sessions") == 0)
     lost = shown(fleet, fleet.coordinator, "millrace_link_session_events_total", event="lost")
     assert lost == 1
+
+
+def test_the_coordinator_knows_where_a_workers_metrics_are(fleet: Fleet) -> None:
+    worker = fleet.workers["worker-0"]
+    (known,) = fleet.request("GET", "workers").json()["workers"]
+    url = f"http://{known['metrics_address']}/metrics"
+    assert url == worker.wait_for_line(r"metrics=(http://\S+)")[1]
+    everywhere = fleet.start_worker("worker-1", 2, "--host", "0.0.0.0")
+    fleet.wait_for_workers(2)
+    known = fleet.request("GET", "workers").json()["workers"][1]
+    port = everywhere.wait_for_line(r"metrics=http://0.0.0.0:(\d+)")[1]
+    assert known["metrics_address"] == f"127.0.0.1:{port}"  # as in --advertise
