@@ -12,6 +12,7 @@
 #include "engine/env/loopback.h"
 #include "engine/metrics/log.h"
 #include "engine/plan/checked_job.h"
+#include "engine/storage/savepoints.h"
 #include "proto/admin.pb.h"
 
 namespace millrace {
@@ -143,19 +144,6 @@ Result<PageRequest> ReadPage(const httplib::Request& request) {
   ARROW_ASSIGN_OR_RAISE(const int64_t after, ReadNumber(request, "after", INT64_MAX, 0));
   ARROW_ASSIGN_OR_RAISE(const int64_t limit, ReadNumber(request, "limit", kPageMax, kPageDefault));
   return PageRequest{after, size_t(limit)};
-}
-
-// As the storage has it: a name is part of a path.
-Status CheckSavepointName(const std::string& name) {
-  const auto allowed = [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
-           c == '_';
-  };
-  if (!name.empty() && name.size() <= 100 && std::ranges::all_of(name, allowed)) {
-    return Status::OK();
-  }
-  return UserError("bad_savepoint_name",
-                   "a savepoint's name has 1 to 100 letters, digits, '-' and '_'");
 }
 
 double SecondsOf(MonotonicTime time) { return std::chrono::duration<double>(time).count(); }

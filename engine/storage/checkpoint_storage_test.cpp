@@ -291,7 +291,11 @@ TEST_P(CheckpointStorageTest, AHalfMadeSavepointIsNotSeenAndMakesWay) {
 }
 
 TEST_P(CheckpointStorageTest, SavepointNamesAreNames) {
-  for (const std::string name : {"", ".", "..", "a/b", "a b", ".aside-x", "\xc3\xa9"}) {
+  const std::string longest(200, 'x');
+  EXPECT_EQ(CodeOf(storage_->ReadSavepoint(longest).status()), "savepoint_missing");
+  for (const std::string& name :
+       {std::string(), std::string("."), std::string(".."), std::string("a/b"), std::string("a b"),
+        std::string(".aside-x"), std::string("\xc3\xa9"), longest + "x"}) {
     EXPECT_EQ(CodeOf(storage_->WriteSavepoint(name, {})), "bad_savepoint_name") << name;
     EXPECT_EQ(CodeOf(storage_->ReadSavepoint(name).status()), "bad_savepoint_name") << name;
     EXPECT_EQ(CodeOf(storage_->RemoveSavepoint(name)), "bad_savepoint_name") << name;

@@ -108,6 +108,11 @@ TEST(ServerAddress, LoopbackIsThisMachine) {
   EXPECT_TRUE(ParseServers("http://127.1.2.3:1")->front().IsLoopback());
   EXPECT_TRUE(ParseServers("http://[::1]:1")->front().IsLoopback());
   EXPECT_FALSE(ParseServers("http://10.0.0.1:1")->front().IsLoopback());
+  // Names that begin as an address does are names.
+  EXPECT_FALSE(ParseServers("http://127.example.com:1")->front().IsLoopback());
+  EXPECT_FALSE(ParseServers("http://127.0.0.1.example.com:1")->front().IsLoopback());
+  EXPECT_FALSE(ParseServers("http://localhost.example.com:1")->front().IsLoopback());
+  EXPECT_FALSE(ParseServers("http://[::2]:1")->front().IsLoopback());
 }
 
 TEST_F(ApiClientTest, ARequestHasWhatTheApiWants) {
