@@ -37,14 +37,10 @@ rocksdb::Status DeadSpace::BeforeDeleting(const Ranges& ranges) {
 }
 
 void DeadSpace::ReclaimIfWorthIt() {
-  if (dead_bytes_ < kWorthBytes) return;
+  if (dead_bytes_ < kWorthBytes || compacting_) return;
   uint64_t total = 0;
   db_->GetIntProperty(rocksdb::DB::Properties::kTotalSstFilesSize, &total);
-  if (2 * dead_bytes_ >= int64_t(total)) Reclaim();
-}
-
-void DeadSpace::Reclaim() {
-  if (compacting_) return;
+  if (2 * dead_bytes_ < int64_t(total)) return;
   if (thread_.joinable()) thread_.join();
   dead_bytes_ = 0;
   compacting_ = true;

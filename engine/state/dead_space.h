@@ -36,9 +36,7 @@ class DeadSpace {
   rocksdb::Status BeforeDeleting(const Ranges& ranges);
   // To be called now and then, when the deletions are in files. Does not block.
   void ReclaimIfWorthIt();
-  // Compacts everything, unless that is under way. Does not block.
-  void Reclaim();
-  // Whether everything that was there at the start has been compacted.
+  // Whether everything that was there at the start has been compacted at once.
   bool is_reclaimed() const { return reclaimed_; }
 
  private:

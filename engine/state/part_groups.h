@@ -18,7 +18,7 @@ struct PartGroups {
   static constexpr std::string_view kFileName = "GROUPS";
 
   KeyGroupSet own;
-  // Of how many key groups there are entries in the files, about: what compactions are worth.
+  // Of how many key groups there are entries in the files, about, or of fewer.
   int32_t held = 0;
 
   std::string Encode() const;

@@ -25,9 +25,6 @@ namespace millrace {
 namespace {
 
 constexpr size_t kWriteBytes = 1 << 20;
-// Files of so many times the key groups that are a store's own are compacted without waiting for
-// deletions. A store cut in halves or thirds waits: with the other parts it holds what it did.
-constexpr int32_t kHeldForOwn = 4;
 
 class RocksStateIterator final : public StateIterator {
  public:
@@ -114,8 +111,6 @@ class RocksStateStore final : public StateStore {
   Result<StateCheckpoint> Gather(Epoch epoch, const std::string& folder);
   rocksdb::Status Link(const std::string& folder);
   rocksdb::Status WriteGroups(const std::string& folder);
-  // Nearly everything in the files is of other key groups.
-  bool HoldsLittle() const;
   Result<std::vector<StateFile>> FilesIn(const std::string& folder);
   void AnswerWaiting();
   void Fail(const Status& status);
@@ -196,7 +191,6 @@ void RocksStateStore::Run() {
     if (items.empty()) break;
     if (auto* const request = std::get_if<CheckpointRequest>(&items.front())) {
       request->done(Gather(request->epoch, request->folder));
-      if (HoldsLittle()) dead_space_.Reclaim();
       dead_space_.ReclaimIfWorthIt();
     } else {
       Apply(items);
@@ -319,11 +313,6 @@ rocksdb::Status RocksStateStore::WriteGroups(const std::string& folder) {
   const rocksdb::Status status =
       rocksdb::WriteStringToFile(db_->GetEnv(), groups_->Encode(), path, /*should_sync=*/true);
   return status.ok() ? SyncFolder(db_->GetEnv(), folder) : status;
-}
-
-bool RocksStateStore::HoldsLittle() const {
-  return groups_.has_value() && !dead_space_.is_reclaimed() &&
-         groups_->held >= kHeldForOwn * groups_->own.count();
 }
 
 Result<std::vector<StateFile>> RocksStateStore::FilesIn(const std::string& folder) {
