@@ -18,7 +18,7 @@ struct PartGroups {
   static constexpr std::string_view kFileName = "GROUPS";
 
   KeyGroupSet own;
-  // Of how many key groups there are entries in the files, about, or of fewer.
+  // Of how many key groups there are entries in the files, about.
   int32_t held = 0;
 
   std::string Encode() const;
