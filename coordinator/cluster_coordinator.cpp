@@ -376,9 +376,9 @@ void ClusterCoordinator::Prepare(const proto::JobRecord& job,
   led = Led();
   const int64_t serial = ++serial_;
   led.observer = std::make_unique<Observer>(this, name, serial);
-  led.attempt = std::make_unique<LedAttempt>(options_.surroundings, job, workers,
-                                             state_.jobs().at(name).keeps_parallelism(),
-                                             led.observer.get());
+  led.attempt =
+      std::make_unique<LedAttempt>(options_.surroundings, job, workers,
+                                   state_.jobs().at(name).keeps_parallelism(), led.observer.get());
   const auto ending = endings_.find(name);
   const std::shared_future<void> ended =
       ending == endings_.end() ? std::shared_future<void>() : ending->second.done;

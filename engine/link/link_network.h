@@ -74,9 +74,9 @@ struct LinkCounters {
   int64_t sessions_resumed = 0;
   int64_t sessions_lost = 0;
   int64_t connections_accepted = 0;
-  int64_t connections_dialed = 0;          // made
-  int64_t connections_failed = 0;          // dialed and not made, or broken before they were open
-  int64_t connections_silent = 0;          // closed because nothing came
+  int64_t connections_dialed = 0;  // made
+  int64_t connections_failed = 0;  // dialed and not made, or broken before they were open
+  int64_t connections_silent = 0;  // closed because nothing came
   // By reason (link_refusals.h), on whichever side; also what came after a handshake.
   std::map<std::string, int64_t> refused;
   int64_t frames_in = 0;

@@ -340,7 +340,9 @@ void LinkNode::Stop() {
 }
 
 void LinkNode::CountRefusal(const Status& why) {
-  Count([&](LinkCounters& counters) { ++counters.refused[std::string(LinkRefusalOf(LinkCodeOf(why)))]; });
+  Count([&](LinkCounters& counters) {
+    ++counters.refused[std::string(LinkRefusalOf(LinkCodeOf(why)))];
+  });
 }
 
 LinkCounters LinkNode::counters() const {
