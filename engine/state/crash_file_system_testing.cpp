@@ -352,16 +352,19 @@ IOStatus CrashFileSystem::DeleteFile(const std::string& path, const IOOptions&, 
 
 IOStatus CrashFileSystem::CreateDir(const std::string& path, const IOOptions&, Context*) {
   const std::lock_guard lock(mutex_);
-  if (Find(path) != nullptr) return IOStatus::IOError(path, "exists");
+  return Find(path) != nullptr ? IOStatus::IOError(path, "exists") : AddFolder(path);
+}
+
+// In one step, as mkdir: several threads may want the same one.
+IOStatus CrashFileSystem::CreateDirIfMissing(const std::string& path, const IOOptions&, Context*) {
+  const std::lock_guard lock(mutex_);
+  return Find(path) != nullptr ? IOStatus::OK() : AddFolder(path);
+}
+
+IOStatus CrashFileSystem::AddFolder(const std::string& path) {
   auto node = std::make_shared<Node>();
   node->folder = true;
   return AddName(path, std::move(node));
-}
-
-IOStatus CrashFileSystem::CreateDirIfMissing(const std::string& path, const IOOptions& options,
-                                             Context* context) {
-  if (FileExists(path, options, context).ok()) return IOStatus::OK();
-  return CreateDir(path, options, context);
 }
 
 IOStatus CrashFileSystem::DeleteDir(const std::string& path, const IOOptions& options,

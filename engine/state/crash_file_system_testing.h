@@ -115,6 +115,7 @@ class CrashFileSystem final : public rocksdb::FileSystem {
   IOStatus SyncFile(Node* node);
   IOStatus SyncFolder(Node* node);
   IOStatus AddName(const std::string& path, NodePtr node);
+  IOStatus AddFolder(const std::string& path);
   void LoseUnsynced(Node* node);
   int64_t CountBytes() const;
 
