@@ -65,7 +65,7 @@ class RocksStateStore final : public StateStore {
   RocksStateStore(RocksStateOptions options, std::shared_ptr<rocksdb::DB> db)
       : folder_(std::move(options.folder)),
         memory_(std::static_pointer_cast<RocksStateMemory>(options.memory)),
-        groups_(std::move(options.groups)),
+        groups_(options.groups),
         queued_bytes_max_(kQueuedBytesMax / options.sharers),
         behind_bytes_(kBehindBytes / options.sharers),
         db_(std::move(db)),
