@@ -1,4 +1,5 @@
-"""What it takes a cluster with much state to go on: a worker is killed, workers come, or leave.
+"""What it takes a cluster with much state to go on: a worker is killed, or the coordinator; workers
+come, or leave.
 
 Usage: python -m bench.recovery --folder FOLDER --gigabytes N --slots N --runs N [--json FILE], in
 the project's .venv: `tools/dev bench recovery` does it.
@@ -259,6 +260,16 @@ def one_run(bench: Bench, slots: int, how: str) -> None:
     bench.event(f"it comes again{how}", lambda: start("worker-1"), both)
     bench.event(f"two more come{how}", lambda: start("worker-2", "worker-3"), all_of_them)
     bench.event(f"two leave{how}", lambda: leave("worker-2", "worker-3"), both)
+    lose_the_coordinator(bench, f"the coordinator is killed{how}", both)
+
+
+def lose_the_coordinator(bench: Bench, title: str, workers: set[str]) -> None:
+    """A standby is there, and another one in the end."""
+    fleet = bench.fleet
+    leader, _ = fleet.coordinators[-2:]
+    free, fleet.place = fleet.place, 1 - fleet.place
+    bench.event(title, leader.kill, workers)
+    fleet.start_coordinator(place=free).wait_for_line("standing by")
 
 
 def rescales(bench: Bench) -> None:
@@ -336,14 +347,16 @@ def main() -> int:
         load = Load(kafka, devices)
         bench.connect(arrivals, load)
         with fleet, arrivals, load:
-            fleet.start_coordinator().wait_for_line("leads the cluster")
+            leader = fleet.start_coordinator()
+            leader.wait_for_line("leads the cluster")
+            fleet.start_coordinator(place=1).wait_for_line("standing by")
             for name in ("worker-0", "worker-1"):
                 fleet.start_worker(name, options.slots)
             fleet.wait_for_workers(2)
             with console.step("the state grows"):
                 fleet.apply(file)
                 bench.settle({"worker-0", "worker-1"}, FILL_SECONDS_MAX)
-            state = fleet.metrics(fleet.coordinator).total("millrace_checkpoint_size_bytes")
+            state = fleet.metrics(leader).total("millrace_checkpoint_size_bytes")
             for _ in range(options.runs):
                 one_run(bench, options.slots, "")
             # Else it follows what the workers offer, but for a loss: then it stays.
