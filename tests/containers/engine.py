@@ -122,5 +122,6 @@ class Engine:
         """The plugin, or Debian's program."""
         plugin = self.run("compose", "version").returncode == 0
         start = ["docker", "compose"] if plugin else ["docker-compose"]
-        arguments = ["-f", str(file), "--project-directory", str(paths.ROOT / "deploy"), *words]
+        folder = str(paths.ROOT / "deploy")
+        arguments = ["-p", "millrace", "-f", str(file), "--project-directory", folder, *words]
         return self.succeed(*start[1:], *arguments, program=start[0])

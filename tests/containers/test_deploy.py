@@ -129,7 +129,7 @@ def test_image_is_small_and_runs_as_nobody_with_a_read_only_root(
 
 @pytest.fixture(scope="module")
 def compose(engine: Engine, image: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The compose file, running; without what the programs do not have yet."""
+    """The compose file, running."""
     folder = tmp_path_factory.mktemp("compose")
     engine.build(
         DEPLOY / "Dockerfile", COMPOSE["services"]["prepare"]["image"], target="dependencies"
@@ -141,6 +141,7 @@ def compose(engine: Engine, image: str, tmp_path_factory: pytest.TempPathFactory
         shutil.copy(Path(__file__).with_name("start-kafka.sh"), context)
         engine.build(Path(__file__).with_name("kafka.Dockerfile"), kafka, context)
     shown = json.loads(json.dumps(COMPOSE))
+    shown.pop("name")  # unknown to Debian's program, which is told it instead
     for node in NODES:
         service = shown["services"][node]
         service["image"] = image
