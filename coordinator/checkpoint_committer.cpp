@@ -29,9 +29,11 @@ CheckpointCommitter::CheckpointCommitter(CommitterOptions options, CheckpointSto
 Status CheckpointCommitter::VerifyNew(const proto::Manifest& manifest, CommitFigures* figures) {
   Status status;
   std::string failed;
+  std::set<std::string> looked_at;  // tasks may share a file
   ForEachStoredFile(manifest, [&](const proto::StoredFile& file) {
     figures->bytes += file.bytes();
     if (!status.ok() || verified_.contains(file.path())) return;
+    if (!looked_at.insert(file.path()).second) return;
     figures->uploaded_bytes += file.bytes();
     status = storage_->Verify(file);
     if (!status.ok()) failed = file.path();

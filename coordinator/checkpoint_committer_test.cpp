@@ -47,6 +47,13 @@ TEST_F(CheckpointCommitterTest, ACheckpointCountsOnceThePointerIsInTheLog) {
   EXPECT_EQ(committer_->Commit(Make(2))->uploaded_bytes, 5 + 7);  // what is shared was there
 }
 
+TEST_F(CheckpointCommitterTest, AFileThatTasksShareIsReadOnce) {
+  proto::Manifest manifest = Make(1);
+  for (int task = 0; task < 5; ++task) *manifest.add_tasks()->add_files() = shared_;
+  EXPECT_EQ(committer_->Commit(manifest)->uploaded_bytes, 5 + 6 + 7);
+  EXPECT_EQ(filesystem_->OpenedCount("shared"), 1);
+}
+
 TEST_F(CheckpointCommitterTest, KeepsTheNewestAndRemovesWhatOnlyOlderOnesHad) {
   for (int64_t epoch = 1; epoch <= 3; ++epoch) ASSERT_TRUE(committer_->Commit(Make(epoch)).ok());
   EXPECT_EQ(log_.Text(), "3:epoch 2@1 4:epoch 3@1");

@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <atomic>
 #include <random>
+#include <set>
 #include <thread>
+#include <tuple>
 
 #include "engine/env/crash_point.h"
 
@@ -14,9 +16,13 @@ namespace {
 constexpr int kClaimAttempts = 8;
 constexpr size_t kVerifyThreads = 4;
 
+// Each once, though tasks and their parts share tables after a change of parallelism.
 std::vector<proto::StoredFile> AllFiles(const proto::Manifest& manifest) {
   std::vector<proto::StoredFile> files;
-  ForEachStoredFile(manifest, [&](const proto::StoredFile& file) { files.push_back(file); });
+  std::set<std::tuple<std::string, int64_t, uint64_t>> seen;
+  ForEachStoredFile(manifest, [&](const proto::StoredFile& file) {
+    if (seen.emplace(file.path(), file.bytes(), file.checksum()).second) files.push_back(file);
+  });
   return files;
 }
 

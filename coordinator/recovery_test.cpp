@@ -150,6 +150,17 @@ TEST_F(RecoverTest, FromAnOlderOneOrASavepointBeginsANewGeneration) {
   EXPECT_EQ(CodeOf(Recover().status()), "savepoint_missing");
 }
 
+TEST_F(RecoverTest, AFileThatTasksShareIsReadOnce) {
+  CheckpointCommitter committer(Recover()->committer, storage_.get(), &log_);
+  const proto::StoredFile shared = Write("state/shared", "shared");
+  proto::Manifest manifest = ManifestOf(1, shared, Write("outbox/1", "rows"));
+  for (int task = 0; task < 5; ++task) *manifest.add_tasks()->add_files() = shared;
+  ASSERT_TRUE(committer.Commit(manifest).ok());
+  const int before = filesystem_->OpenedCount("shared");
+  EXPECT_EQ(Recover()->plan.kind, Kind::kRestore);
+  EXPECT_EQ(filesystem_->OpenedCount("shared"), before + 1);
+}
+
 TEST_F(RecoverTest, TroubleWithTheLogIsTold) {
   log_.failure = ExternalError("log_damaged", "an entry", Retry::kNo);
   EXPECT_EQ(CodeOf(Recover().status()), "log_damaged");

@@ -8,6 +8,9 @@
 
 #include <filesystem>
 #include <fstream>
+#include <map>
+#include <memory>
+#include <mutex>
 #include <string>
 #include <vector>
 
@@ -53,6 +56,28 @@ class MemoryLog final : public MetadataLog {
   }
 };
 
+// Counts how often files are opened to be read.
+class CountingFileSystem final : public arrow::fs::LocalFileSystem {
+ public:
+  using arrow::fs::LocalFileSystem::OpenInputFile;
+  arrow::Result<std::shared_ptr<arrow::io::RandomAccessFile>> OpenInputFile(
+      const std::string& path) override {
+    {
+      const std::lock_guard lock(mutex_);
+      ++opened_[std::filesystem::path(path).filename()];
+    }
+    return arrow::fs::LocalFileSystem::OpenInputFile(path);
+  }
+  int OpenedCount(const std::string& name) {
+    const std::lock_guard lock(mutex_);
+    return opened_[name];
+  }
+
+ private:
+  std::mutex mutex_;
+  std::map<std::string, int> opened_;  // by the last part of the path
+};
+
 class StorageTest : public testing::Test {
  protected:
   StorageTest() {
@@ -61,8 +86,7 @@ class StorageTest : public testing::Test {
         ("millrace-" + std::string(testing::UnitTest::GetInstance()->current_test_info()->name()) +
          "-" + std::to_string(::getpid()));
     std::filesystem::remove_all(root_);
-    storage_ =
-        CheckpointStorage::Open(std::make_shared<arrow::fs::LocalFileSystem>(), root_).ValueOrDie();
+    storage_ = CheckpointStorage::Open(filesystem_, root_).ValueOrDie();
   }
   ~StorageTest() override { std::filesystem::remove_all(root_); }
 
@@ -94,6 +118,7 @@ class StorageTest : public testing::Test {
   std::vector<std::string> Files() { return storage_->List().ValueOrDie(); }
 
   std::filesystem::path root_;
+  const std::shared_ptr<CountingFileSystem> filesystem_ = std::make_shared<CountingFileSystem>();
   std::unique_ptr<CheckpointStorage> storage_;
   MemoryLog log_;
 };
