@@ -5,6 +5,7 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 
+#include "engine/env/file_limit.h"
 #include "engine/metrics/log.h"
 #include "engine/wire/protocol.h"
 
@@ -67,6 +68,7 @@ std::optional<int> ParseArguments(CLI::App* app, int argc, char** argv) {
 
 sigset_t SetUpProcess(const ProcessOptions& options) {
   const sigset_t signals = BlockSignals();
+  RaiseFileLimit();
   SetUpLogging(LogFormatFromName(options.log_format).value_or(LogFormat::kText),
                LogLevelFromName(options.log_level).value_or(LogLevel::kInfo));
   return signals;

@@ -44,7 +44,7 @@ inline constexpr int kExitUsage = 2;
 
 // None: go on; else the process ends with this code, and was told why (or its help).
 std::optional<int> ParseArguments(CLI::App* app, int argc, char** argv);
-// Sets the log up and blocks signals.
+// Sets the log up, blocks signals and lets the process open as many files as it may.
 sigset_t SetUpProcess(const ProcessOptions& options);
 // Tells why the process ends; its exit code.
 int Fail(const std::string& what, const Status& status);

@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
 #include "engine/wire/protocol.h"
 
@@ -32,6 +33,20 @@ TEST(LinkOptionsOf, RefusesAProtocolThatThisBuildDoesNotSpeak) {
   ASSERT_FALSE(refused.ok());
   EXPECT_THAT(refused.status().ToString(), HasSubstr("bad_protocol"));
   EXPECT_THAT(refused.status().message(), HasSubstr("this build speaks 1 to 2"));
+}
+
+TEST(SetUpProcess, LetsTheProcessOpenAsManyFilesAsItMay) {
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+  ASSERT_GT(before.rlim_max, 64u);
+  rlimit few = before;
+  few.rlim_cur = 64;
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &few), 0);
+  SetUpProcess(ProcessOptions());
+  rlimit after{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &after), 0);
+  EXPECT_EQ(after.rlim_cur, before.rlim_max);
+  ::setrlimit(RLIMIT_NOFILE, &before);
 }
 
 }  // namespace

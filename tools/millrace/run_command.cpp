@@ -10,6 +10,7 @@
 #include <random>
 #include <thread>
 
+#include "engine/env/file_limit.h"
 #include "engine/env/signals.h"
 #include "engine/metrics/http_server.h"
 #include "engine/metrics/log.h"
@@ -189,6 +190,7 @@ class Run {
 
 int RunJob(const RunOptions& options) {
   const sigset_t signals = BlockSignals();
+  RaiseFileLimit();
   const auto format = LogFormatFromName(options.log_format);
   const auto level = LogLevelFromName(options.log_level);
   SetUpLogging(format.value_or(LogFormat::kText), level.value_or(LogLevel::kInfo));
