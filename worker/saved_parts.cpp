@@ -38,6 +38,7 @@ Result<std::map<std::string, SavedPart>> PartsOf(const proto::TaskState& task,
       ARROW_ASSIGN_OR_RAISE(part.groups, ReadGroups(file, storage, aside));
     } else if (name.ends_with(".sst")) {
       part.table_bytes += file.bytes();
+      part.is_of_savepoint = part.is_of_savepoint || IsOfSavepoint(file);
     }
   }
   return parts;
@@ -82,8 +83,14 @@ TakenParts ChooseTaken(std::vector<SavedPart> parts, int64_t linked_bytes_min) {
   std::vector<size_t> by_size(parts.size());
   for (size_t i = 0; i < parts.size(); ++i) by_size[i] = i;
   std::ranges::stable_sort(by_size, std::greater(), [&](size_t i) { return parts[i].own_bytes(); });
-  const auto is_large = [&](size_t i) { return parts[i].own_bytes() >= linked_bytes_min; };
-  const size_t large = size_t(std::ranges::count_if(by_size, is_large));
+  const auto is_linkable = [&](size_t i) {
+    const SavedPart& part = parts[i];
+    const bool uploads_others =
+        part.is_of_savepoint && 2 * part.groups.own.count() < part.groups.held;
+    return part.own_bytes() >= linked_bytes_min && !uploads_others;
+  };
+  std::ranges::stable_partition(by_size, is_linkable);
+  const size_t large = size_t(std::ranges::count_if(by_size, is_linkable));
   const bool all = large == parts.size() && large <= kPartsMax;
   const size_t linked = all ? large : std::min(large, kPartsMax - 1);
   std::vector<bool> is_linked(parts.size());

@@ -19,6 +19,7 @@ struct SavedPart {
   std::string prefix;  // of its files' local names; empty: it is all that the task had
   PartGroups groups;   // own: those of the new task
   int64_t table_bytes = 0;
+  bool is_of_savepoint = false;
 
   // About what is taken over of it.
   int64_t own_bytes() const { return table_bytes * groups.own.count() / groups.held; }
@@ -37,7 +38,9 @@ struct TakenParts {
   std::vector<SavedPart> linked;
   std::vector<SavedPart> copied;  // into one store, which counts as a part where some are linked
 };
-// Copied are those of less than `linked_bytes_min`, and the smallest beyond kPartsMax.
+// Copied are those of less than `linked_bytes_min`, and the smallest beyond kPartsMax; also those
+// of savepoints that hold more of others than of the task's own: a savepoint's tables stay its own,
+// so each task would upload all of them.
 TakenParts ChooseTaken(std::vector<SavedPart> parts, int64_t linked_bytes_min);
 
 }  // namespace millrace

@@ -83,6 +83,8 @@ Result<proto::TaskState> TaskState::Upload(const StateCheckpoint& checkpoint,
 
 TaskState::Figures TaskState::figures() const { return {bytes_, uploaded_bytes_}; }
 
+bool IsOfSavepoint(const proto::StoredFile& file) { return !file.path().starts_with(kStateFolder); }
+
 std::string PrefixOf(const proto::StoredFile& file) {
   return file.local_name().substr(0, file.local_name().rfind('/') + 1);
 }
@@ -102,7 +104,7 @@ Result<std::map<std::string, proto::StoredFile>> RestoreStateFolder(const proto:
     ARROW_RETURN_NOT_OK(storage->Download(file, folder + "/" + name));
     // A savepoint's files stay its own: a checkpoint that referred to them would take them along
     // when it is removed.
-    if (!file.path().starts_with(kStateFolder) || !IsTable(name)) continue;
+    if (IsOfSavepoint(file) || !IsTable(name)) continue;
     proto::StoredFile& table = tables[as + name];
     table = file;
     table.set_local_name(as + name);

@@ -69,6 +69,9 @@ Result<std::map<std::string, proto::StoredFile>> RestoreStateFolder(const proto:
                                                                     const std::string& prefix = "",
                                                                     const std::string& as = "");
 
+// Whether it is a savepoint's: no checkpoint may refer to it.
+bool IsOfSavepoint(const proto::StoredFile& file);
+
 // What the local name of a file of saved state begins with: its part's prefix.
 std::string PrefixOf(const proto::StoredFile& file);
 

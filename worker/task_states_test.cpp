@@ -330,6 +330,22 @@ TEST_F(TaskStatesTest, ASavepointIsRestoredAtAnotherParallelism) {
   ExpectWhatWasWritten();
 }
 
+// Each task would upload all of the tables, which no two may share.
+TEST_F(TaskStatesTest, ASavepointThatIsSplitIsUploadedOnce) {
+  Start(1);
+  Fill(400, 1000);
+  WriteHeaders(0);
+  Checkpoint();
+  const int64_t all = UploadedBytes();
+  saved_.set_savepoint("before");
+  ASSERT_TRUE(storage_->WriteSavepoint("before", saved_).ok());
+  saved_ = storage_->ReadSavepoint("before").ValueOrDie();
+  Start(8);
+  ExpectWhatWasWritten();
+  Checkpoint();
+  EXPECT_LT(UploadedBytes(), all * 3 / 2);
+}
+
 // Stored files are never written twice, nor two of one name, whatever a task was made of.
 TEST_F(TaskStatesTest, NoTwoFilesOfACheckpointHaveOneName) {
   Start(4);
