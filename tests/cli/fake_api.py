@@ -72,6 +72,7 @@ def job_status(name: str, state: str = "running", **fields: Any) -> Json:
         "records_in": "34560000",
         "records_out": "42",
         "age": "3d4h",
+        "rescaling": False,
         "notes": [],
         **fields,
     }

@@ -119,8 +119,9 @@ def test_metrics_are_right_and_documented(
     documented = set(documented_metrics())
     rare |= {name for name in documented if name.startswith("millrace_lookup_")}
     rare.add("millrace_keys")
-    # Of clusters: cluster/test_cluster_metrics.py.
+    # Of clusters: cluster/test_cluster_metrics.py, cluster/test_link_metrics.py.
     rare |= {"millrace_workers", "millrace_job_restarts_total"}
+    rare |= {one for one in documented if one.startswith(("millrace_link_", "millrace_exchange_"))}
     assert set(families) - documented == set()
     assert documented - set(families) <= rare
 
