@@ -29,15 +29,16 @@ CheckpointCommitter::CheckpointCommitter(CommitterOptions options, CheckpointSto
 Status CheckpointCommitter::VerifyNew(const proto::Manifest& manifest, CommitFigures* figures) {
   Status status;
   std::string failed;
-  std::set<std::string> looked_at;  // tasks may share a file
-  ForEachStoredFile(manifest, [&](const proto::StoredFile& file) {
-    figures->bytes += file.bytes();
-    if (!status.ok() || verified_.contains(file.path())) return;
-    if (!looked_at.insert(file.path()).second) return;
-    figures->uploaded_bytes += file.bytes();
-    status = storage_->Verify(file);
-    if (!status.ok()) failed = file.path();
-  });
+  ForEachStoredFile(manifest,
+                    [&](const proto::StoredFile& file) { figures->bytes += file.bytes(); });
+  for (const proto::StoredFile* file : DistinctFiles(manifest)) {
+    if (verified_.contains(file->path())) continue;
+    figures->uploaded_bytes += file->bytes();
+    status = storage_->Verify(*file);
+    if (status.ok()) continue;
+    failed = file->path();
+    break;
+  }
   const std::string before = std::exchange(damaged_, failed);
   if (status.ok()) return status;
   // Another process that leads now has removed what no checkpoint of the log refers to.

@@ -3,9 +3,7 @@
 #include <algorithm>
 #include <atomic>
 #include <random>
-#include <set>
 #include <thread>
-#include <tuple>
 
 #include "engine/env/crash_point.h"
 
@@ -16,19 +14,9 @@ namespace {
 constexpr int kClaimAttempts = 8;
 constexpr size_t kVerifyThreads = 4;
 
-// Each once, though tasks and their parts share tables after a change of parallelism.
-std::vector<proto::StoredFile> AllFiles(const proto::Manifest& manifest) {
-  std::vector<proto::StoredFile> files;
-  std::set<std::tuple<std::string, int64_t, uint64_t>> seen;
-  ForEachStoredFile(manifest, [&](const proto::StoredFile& file) {
-    if (seen.emplace(file.path(), file.bytes(), file.checksum()).second) files.push_back(file);
-  });
-  return files;
-}
-
 // Reads every file, several at a time: a gigabyte of state is read in well under a second.
 Status VerifyAll(const proto::Manifest& manifest, CheckpointStorage* storage) {
-  const std::vector<proto::StoredFile> files = AllFiles(manifest);
+  const std::vector<const proto::StoredFile*> files = DistinctFiles(manifest);
   std::atomic<size_t> next{0};
   std::vector<Status> found(std::min(kVerifyThreads, files.size()));
   std::vector<std::thread> threads;
@@ -36,7 +24,7 @@ Status VerifyAll(const proto::Manifest& manifest, CheckpointStorage* storage) {
   for (Status& status : found) {
     threads.emplace_back([&files, &next, &status, storage] {
       for (size_t i = next++; i < files.size() && status.ok(); i = next++) {
-        status = storage->Verify(files[i]);
+        status = storage->Verify(*files[i]);
       }
     });
   }

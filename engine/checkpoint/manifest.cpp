@@ -1,6 +1,9 @@
 #include "engine/checkpoint/manifest.h"
 
 #include <algorithm>
+#include <set>
+#include <string_view>
+#include <tuple>
 
 namespace millrace {
 namespace {
@@ -83,6 +86,16 @@ proto::Manifest BuildManifest(const JobIdentity& identity, const PendingCheckpoi
   for (const proto::ShardState& shard : shards) *manifest.add_shards() = shard;
   *manifest.mutable_account() = SumAccounts(accounts);
   return manifest;
+}
+
+std::vector<const proto::StoredFile*> DistinctFiles(const proto::Manifest& manifest) {
+  std::vector<const proto::StoredFile*> files;
+  // What says otherwise of a path is another file: one of the two is damaged.
+  std::set<std::tuple<std::string_view, int64_t, uint64_t>> seen;
+  ForEachStoredFile(manifest, [&](const proto::StoredFile& file) {
+    if (seen.emplace(file.path(), file.bytes(), file.checksum()).second) files.push_back(&file);
+  });
+  return files;
 }
 
 std::map<TopicPartition, proto::PartitionPosition> PositionsOf(const proto::Manifest* manifest,

@@ -47,6 +47,10 @@ void ForEachStoredFile(const proto::Manifest& manifest, const Visit& visit) {
   }
 }
 
+// The same, each once: tasks and their parts share tables after a change of parallelism. Owned by
+// the manifest.
+std::vector<const proto::StoredFile*> DistinctFiles(const proto::Manifest& manifest);
+
 // Where the readers of `source` were. `manifest` may be null: nowhere.
 std::map<TopicPartition, proto::PartitionPosition> PositionsOf(const proto::Manifest* manifest,
                                                                const std::string& source);

@@ -80,6 +80,24 @@ TEST(ForEachStoredFile, VisitsStateAndEverySegment) {
   EXPECT_EQ(paths, (std::vector<std::string>{"state", "segment", "open", "rolled"}));
 }
 
+TEST(DistinctFiles, AreEachOnceUnlessTheyAreSaidToDiffer) {
+  proto::Manifest manifest;
+  const auto add = [&](const std::string& path, uint64_t checksum) {
+    proto::StoredFile* const file = manifest.add_tasks()->add_files();
+    file->set_path(path);
+    file->set_checksum(checksum);
+  };
+  add("b", 1);
+  add("a", 1);
+  add("b", 1);
+  add("b", 2);
+  std::vector<std::pair<std::string, uint64_t>> found;
+  for (const proto::StoredFile* file : DistinctFiles(manifest)) {
+    found.emplace_back(file->path(), file->checksum());
+  }
+  EXPECT_EQ(found, (std::vector<std::pair<std::string, uint64_t>>{{"b", 1}, {"a", 1}, {"b", 2}}));
+}
+
 TEST(SourceWatermark, IsTheLeastThatAReaderOfTheSourceHadSent) {
   proto::Manifest manifest;
   EXPECT_EQ(SourceWatermark(manifest, "a"), kEventTimeMin);
