@@ -28,11 +28,6 @@ constexpr const char* kDropped = "millrace_exchange_dropped_messages_total";
 constexpr const char* kDroppedHelp =
     "Messages received and not used: of an attempt that is not here, or unreadable";
 
-// Brings a counter to what has been counted elsewhere, from zero on.
-void Raise(prometheus::Counter& counter, int64_t to) {
-  counter.Increment(double(to) - counter.Value());
-}
-
 }  // namespace
 
 void ExchangeMetrics::Update(Exchange* exchange, MonotonicTime now) {
@@ -45,43 +40,39 @@ void ExchangeMetrics::Update(Exchange* exchange, MonotonicTime now) {
 
 // All of them are there from the start, with zero, so that the first event is seen as a rise.
 void ExchangeMetrics::Show(const LinkCounters& link) const {
-  const auto count = [this](const char* name, const char* help, const char* label,
-                            std::string_view value, int64_t to) {
-    Raise(metrics_->CounterChild(name, help, {{label, std::string(value)}}), to);
-  };
   for (const std::string_view reason : kLinkRefusals) {
     const auto refused = link.refused.find(std::string(reason));
-    count(kRefused, kRefusedHelp, "reason", reason,
+    Count(kRefused, kRefusedHelp, "reason", reason,
           refused == link.refused.end() ? 0 : refused->second);
   }
-  count(kConnections, kConnectionsHelp, "event", "accepted", link.connections_accepted);
-  count(kConnections, kConnectionsHelp, "event", "dialed", link.connections_dialed);
-  count(kConnections, kConnectionsHelp, "event", "failed", link.connections_failed);
-  count(kConnections, kConnectionsHelp, "event", "silent", link.connections_silent);
+  Count(kConnections, kConnectionsHelp, "event", "accepted", link.connections_accepted);
+  Count(kConnections, kConnectionsHelp, "event", "dialed", link.connections_dialed);
+  Count(kConnections, kConnectionsHelp, "event", "failed", link.connections_failed);
+  Count(kConnections, kConnectionsHelp, "event", "silent", link.connections_silent);
   metrics_->GaugeChild(kSessions, kSessionsHelp, {})
       .Set(double(link.sessions_opened - link.sessions_lost));
-  count(kEvents, kEventsHelp, "event", "opened", link.sessions_opened);
-  count(kEvents, kEventsHelp, "event", "resumed", link.sessions_resumed);
-  count(kEvents, kEventsHelp, "event", "lost", link.sessions_lost);
-  count(kBytes, kBytesHelp, "direction", "in", link.bytes_in);
-  count(kBytes, kBytesHelp, "direction", "out", link.bytes_out);
-  count(kFrames, kFramesHelp, "event", "in", link.frames_in);
-  count(kFrames, kFramesHelp, "event", "out", link.frames_out);
-  count(kFrames, kFramesHelp, "event", "resent", link.resent_frames);
-  count(kFrames, kFramesHelp, "event", "duplicate", link.duplicate_frames);
+  Count(kEvents, kEventsHelp, "event", "opened", link.sessions_opened);
+  Count(kEvents, kEventsHelp, "event", "resumed", link.sessions_resumed);
+  Count(kEvents, kEventsHelp, "event", "lost", link.sessions_lost);
+  Count(kBytes, kBytesHelp, "direction", "in", link.bytes_in);
+  Count(kBytes, kBytesHelp, "direction", "out", link.bytes_out);
+  Count(kFrames, kFramesHelp, "event", "in", link.frames_in);
+  Count(kFrames, kFramesHelp, "event", "out", link.frames_out);
+  Count(kFrames, kFramesHelp, "event", "resent", link.resent_frames);
+  Count(kFrames, kFramesHelp, "event", "duplicate", link.duplicate_frames);
 }
 
 void ExchangeMetrics::Show(const ExchangeCounters& exchange) const {
-  const auto messages = [this](const char* direction) -> prometheus::Counter& {
-    return metrics_->CounterChild(kMessages, kMessagesHelp, {{"direction", direction}});
-  };
-  Raise(messages("in"), exchange.messages_in);
-  Raise(messages("out"), exchange.messages_out);
-  const auto dropped = [this](const char* reason) -> prometheus::Counter& {
-    return metrics_->CounterChild(kDropped, kDroppedHelp, {{"reason", reason}});
-  };
-  Raise(dropped("attempt_ended"), exchange.stale_messages);
-  Raise(dropped("unreadable"), exchange.bad_messages);
+  Count(kMessages, kMessagesHelp, "direction", "in", exchange.messages_in);
+  Count(kMessages, kMessagesHelp, "direction", "out", exchange.messages_out);
+  Count(kDropped, kDroppedHelp, "reason", "attempt_ended", exchange.stale_messages);
+  Count(kDropped, kDroppedHelp, "reason", "unreadable", exchange.bad_messages);
+}
+
+void ExchangeMetrics::Count(const char* name, const char* help, const char* label,
+                            std::string_view value, int64_t to) const {
+  prometheus::Counter& counter = metrics_->CounterChild(name, help, {{label, std::string(value)}});
+  counter.Increment(double(to) - counter.Value());
 }
 
 }  // namespace millrace

@@ -2,7 +2,9 @@
 // docs/metrics.md.
 #pragma once
 
+#include <cstdint>
 #include <optional>
+#include <string_view>
 
 #include "engine/exchange/exchange.h"
 #include "engine/metrics/metrics.h"
@@ -22,6 +24,10 @@ class ExchangeMetrics {
   void Show(const ExchangeCounters& exchange) const;
 
  private:
+  // Brings a counter to what has been counted elsewhere, from zero on.
+  void Count(const char* name, const char* help, const char* label, std::string_view value,
+             int64_t to) const;
+
   Metrics* const metrics_;
   std::optional<MonotonicTime> updated_;
 };
