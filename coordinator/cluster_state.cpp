@@ -23,13 +23,24 @@ bool IsOutdated(const ClusterState::Job& job) { return job.record.version() != j
 
 void Blame(ClusterState::Job* job, RestartCause cause) {
   if (job->cause == RestartCause::kOther) job->cause = cause;
-  if (!KeepsParallelism(cause)) job->ordered_at = job->attempt;
 }
+
+// Workers that come are no order: of several that were lost one may be back.
+void OrderFewerSlots(ClusterState::Job* job) { job->ordered_at = job->attempt; }
 
 // The size that is wanted is no trial any more.
 void ForgetRescale(proto::JobRecord* record) {
   record->clear_rescale();
   record->clear_rescale_failure();
+}
+
+// Somebody has said anew what is to run: what became of it before counts no more.
+void WantFromNowOn(proto::JobRecord* record) {
+  record->set_version(record->version() + 1);
+  record->set_desire(proto::JOB_RUNNING);
+  record->set_finished(false);
+  record->clear_failure();
+  ForgetRescale(record);
 }
 
 // Whether its attempt has something there.
@@ -190,7 +201,7 @@ void ClusterState::OnWorkerLeaving(const std::string& name, uint64_t session, Mo
   found->second.leaving = true;
   const std::string why = "worker '" + name + "' leaves";
   for (auto& [of, job] : jobs_) {
-    job.ordered_at = job.attempt;
+    OrderFewerSlots(&job);
     if (!job.workers.contains(name)) continue;
     if (job.phase != JobPhase::kRunning && job.phase != JobPhase::kDeploying) continue;
     Blame(&job, RestartCause::kWorkerLeft);
@@ -270,11 +281,7 @@ Status ClusterState::Apply(const std::string& name, const std::string& file_name
   }
   record.set_file_name(file_name);
   record.set_file(file);
-  record.set_version(record.version() + 1);
-  record.set_desire(proto::JOB_RUNNING);
-  record.set_finished(false);
-  record.clear_failure();
-  ForgetRescale(&record);
+  WantFromNowOn(&record);
   Persist(host);
   if (!leading_.ok()) return leading_;
   Blame(&job, RestartCause::kApplied);
@@ -287,11 +294,7 @@ Status ClusterState::Restore(const std::string& name, const proto::RestorePoint&
   ARROW_ASSIGN_OR_RAISE(Job* const job, Known(name));
   proto::JobRecord& record = job->record;
   *record.mutable_restore() = point;
-  record.set_version(record.version() + 1);
-  record.set_desire(proto::JOB_RUNNING);
-  record.set_finished(false);
-  record.clear_failure();
-  ForgetRescale(&record);
+  WantFromNowOn(&record);
   Persist(host);
   if (!leading_.ok()) return leading_;
   Blame(job, RestartCause::kApplied);
@@ -382,6 +385,7 @@ Status ClusterState::Rescale(const std::string& name, int32_t parallelism, Monot
   Persist(host);
   if (!leading_.ok()) return leading_;
   Blame(job, RestartCause::kRescaled);
+  OrderFewerSlots(job);
   if (job->phase == JobPhase::kPreparing) Abandon(job, "rescaled", host);
   if (job->phase == JobPhase::kDeploying) End(job, "rescaled", now, host);
   if (job->phase == JobPhase::kRunning) Stop(job, "rescaled", now, host);

@@ -25,12 +25,6 @@ inline constexpr RestartCause kRestartCauses[] = {
     RestartCause::kRescaled,   RestartCause::kApplied,    RestartCause::kResumed,
     RestartCause::kStopTimeout};
 std::string_view RestartCauseName(RestartCause cause);  // "worker_lost"
-// Whether the next attempt has as many slots as the last one at least, though fewer may be offered:
-// nobody has said that those who offered them are gone for good. Of several that were lost one may
-// be back.
-constexpr bool KeepsParallelism(RestartCause cause) {
-  return cause != RestartCause::kWorkerLeft && cause != RestartCause::kRescaled;
-}
 // Of what made an attempt fail.
 RestartCause RestartCauseOf(const Status& failure);
 
