@@ -266,3 +266,14 @@ def test_command_line_errors_are_told() -> None:
     )
     assert result.returncode == 1
     assert "-k takes one word to look for in test names, not 'a b'" in result.stderr
+
+
+def test_a_free_port_is_none_that_connections_are_given() -> None:
+    given = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    if given < processes.FIRST_PORT + 1000:
+        given = 65_536
+    ports = {processes.free_port() for _ in range(200)}
+    assert min(ports) >= processes.FIRST_PORT
+    assert max(ports) < given
+    assert len(ports) > 190
+    assert all(processes.is_port_free(port) for port in ports)

@@ -5,12 +5,15 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import random
 import signal
 import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+
+FIRST_PORT = 10_240  # above those that servers have by custom
 
 _PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None, use_errno=True)
@@ -71,10 +74,22 @@ def end_with_parent() -> None:
 
 
 def free_port() -> int:
-    """A TCP port on loopback that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A TCP port on loopback that was free a moment ago, and is none that the system gives to
+    connections: a process that is started again finds it free as well."""
+    while True:
+        port = random.SystemRandom().randrange(FIRST_PORT, _first_port_of_connections())
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+
+
+def _first_port_of_connections() -> int:
+    """Where few are left below it, those of connections are chosen, too."""
+    first = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    return first if first >= FIRST_PORT + 1000 else 65_536
 
 
 def is_port_free(port: int) -> bool:
